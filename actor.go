@@ -1,0 +1,75 @@
+package ward
+
+import "context"
+
+// Actor is who is acting: a person through a session or a token, a device, or Ward
+// itself.
+type Actor struct {
+	Person PersonID // empty unless a person acts
+	Name   string
+	Via    Via
+	Token  string // the token's id, never its secret
+	Roles  []Role
+	Device DeviceID // set when a device acts
+}
+
+// Via says by what means an actor came.
+type Via string
+
+// The ways in.
+const (
+	ViaSession Via = "session"
+	ViaToken   Via = "token"
+	ViaDevice  Via = "device"
+	ViaConsole Via = "console" // a command run on the server's own data folder
+	ViaSystem  Via = "system"
+)
+
+// System is Ward acting by itself, as its policy says.
+var System = Actor{Name: "Ward", Via: ViaSystem}
+
+// Role is a set of permissions that a person holds.
+type Role string
+
+// The roles.
+const (
+	RoleAdmin    Role = "admin"      // people, policy, settings
+	RoleSupport  Role = "support"    // enrol, lock, report lost, ask for an order
+	RoleGovern   Role = "governance" // read everything, publish policy, read the audit log
+	RoleApprover Role = "approver"   // say yes or no to orders
+	RoleAuditor  Role = "auditor"    // read only
+)
+
+// Roles lists every role.
+var Roles = []Role{RoleAdmin, RoleSupport, RoleGovern, RoleApprover, RoleAuditor}
+
+type contextKey int
+
+const (
+	actorKey contextKey = iota
+	requestKey
+)
+
+// WithActor returns a context in which a acts.
+func WithActor(ctx context.Context, a Actor) context.Context {
+	return context.WithValue(ctx, actorKey, a)
+}
+
+// ActorFrom returns who acts in ctx; without one it is the zero Actor, which may do
+// nothing.
+func ActorFrom(ctx context.Context) Actor {
+	a, _ := ctx.Value(actorKey).(Actor)
+	return a
+}
+
+// WithRequestID returns a context that carries the id of the request, for log lines
+// and for the error a person reads.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestKey, id)
+}
+
+// RequestID returns the request's id, or "".
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestKey).(string)
+	return id
+}

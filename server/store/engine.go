@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
+	"github.com/wardmdm/ward"
+	"modernc.org/sqlite"
+)
+
+// dialect holds the few words in which the two databases differ.
+type dialect struct {
+	name  string
+	types *strings.Replacer // in migrations
+	lock  string            // suffix of a SELECT that claims rows
+}
+
+var (
+	sqliteDialect = dialect{
+		name:  "sqlite",
+		types: strings.NewReplacer("{{blob}}", "BLOB", "{{identity}}", "INTEGER PRIMARY KEY AUTOINCREMENT"),
+	}
+	postgresDialect = dialect{
+		name:  "postgres",
+		types: strings.NewReplacer("{{blob}}", "BYTEA", "{{identity}}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+		lock:  " FOR UPDATE SKIP LOCKED",
+	}
+)
+
+// openSQLite opens a file with one writer and four readers. synchronous=FULL: what
+// was acknowledged survives a power cut. Pragmas stand in the DSN, for elsewhere
+// they would hold for one connection only.
+func (db *DB) openSQLite(ctx context.Context, path string) error {
+	if path == "" {
+		return errors.New("open database: the path is empty")
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // ours alone from the first byte
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
+		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16000)&_txlock=immediate"
+	w, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	w.SetMaxOpenConns(1)
+	if db.writer, err = newWriter(ctx, w); err != nil {
+		return errors.Join(fmt.Errorf("open database %s: %w", path, err), w.Close())
+	}
+	if db.pool, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
+		return errors.Join(fmt.Errorf("open database: %w", err), db.writer.close())
+	}
+	db.pool.SetMaxOpenConns(4)
+	db.pool.SetMaxIdleConns(4)
+	db.dialect = sqliteDialect
+	return nil
+}
+
+// openPostgres opens a pool whose idle size equals its size: the default of two
+// idle connections makes a new login for most requests under load.
+func (db *DB) openPostgres(ctx context.Context, dsn string) (err error) {
+	if db.pool, err = sql.Open("pgx", dsn); err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	db.pool.SetMaxOpenConns(16)
+	db.pool.SetMaxIdleConns(16)
+	db.dialect = postgresDialect
+	if err := db.pool.PingContext(ctx); err != nil {
+		return errors.Join(fmt.Errorf("open database: %w", err), db.pool.Close())
+	}
+	return nil
+}
+
+// duplicate reports whether err says that a unique key exists already.
+func duplicate(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code == "23505"
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() == 2067 || e.Code() == 1555 // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY
+	}
+	return false
+}
+
+// missing turns a missing row into a NotFound error with the message, and leaves
+// other errors as they are.
+func missing(err error, format string, args ...any) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return ward.Errorf(ward.NotFound, format, args...)
+	}
+	return err
+}
+
+// scanAll reads every row with scan and closes rows.
+func scanAll[T any](rows *sql.Rows, err error, scan func(interface{ Scan(...any) error }) (T, error)) (out []T, _ error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+	}
+	return out, rows.Err()
+}
