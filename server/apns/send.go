@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 
@@ -139,6 +140,9 @@ func (c *Client) try(ctx context.Context, t Target) (string, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			return "", cause
 		}
+		if u, ok := errors.AsType[*url.Error](err); ok {
+			err = u.Err // without the URL, which holds the token
+		}
 		return "", &Error{Err: err}
 	}
 	defer func() { _ = res.Body.Close() }()
@@ -174,4 +178,3 @@ func (c *Client) request(ctx context.Context, t Target) (*http.Request, error) {
 	req.Header.Set("Content-Type", "application/json")
 	return req, nil
 }
-

@@ -24,6 +24,7 @@ type DB struct {
 	queue   *seal.Box // commands on their way to devices
 	secrets *seal.Box // unlock tokens, keys
 	last    *lastSeen
+	pushes  chan struct{}
 }
 
 // Options say how to open a database.
@@ -43,7 +44,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, errors.New("open database: Master and Now are needed")
 	}
 	db := &DB{now: o.Now, queue: o.Master.Box("command queue"), secrets: o.Master.Box("secrets")}
-	db.last = newLastSeen()
+	db.last, db.pushes = newLastSeen(), make(chan struct{}, 1)
 	var err error
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		err = db.openPostgres(ctx, o.URL)

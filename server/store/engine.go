@@ -107,7 +107,7 @@ func missing(err error, format string, args ...any) error {
 }
 
 // scanAll reads every row with scan and closes rows.
-func scanAll[T any](rows *sql.Rows, err error, scan func(interface{ Scan(...any) error }) (T, error)) (out []T, _ error) {
+func scanAll[T any](rows *sql.Rows, err error, scan func(scanner) (T, error)) (out []T, _ error) {
 	if err != nil {
 		return nil, err
 	}
@@ -120,4 +120,12 @@ func scanAll[T any](rows *sql.Rows, err error, scan func(interface{ Scan(...any)
 		out = append(out, v)
 	}
 	return out, rows.Err()
+}
+
+// none turns a missing row into no error, where the caller can tell by the values.
+func none(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
 }

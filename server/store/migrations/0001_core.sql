@@ -94,8 +94,21 @@ CREATE TABLE command (
 CREATE UNIQUE INDEX command_uuid ON command (uuid, enrolment_id);
 CREATE INDEX command_pending ON command (enrolment_id, urgent, seq) WHERE pending;
 CREATE INDEX command_history ON command (enrolment_id, seq);
-CREATE INDEX command_step ON command (enrolment_id, step_key, seq) WHERE step_key <> '';
 CREATE INDEX command_order ON command (order_id) WHERE order_id <> '';
+
+-- The newest attempt of each step of the loop, so that planning reads few rows
+-- however long a device's history is.
+CREATE TABLE attempt (
+  enrolment_id TEXT NOT NULL,
+  step_key TEXT NOT NULL,
+  uuid TEXT NOT NULL,
+  state TEXT NOT NULL,
+  tries INTEGER NOT NULL,
+  queued_at BIGINT NOT NULL,
+  answered_at BIGINT NOT NULL,
+  error TEXT NOT NULL,
+  PRIMARY KEY (enrolment_id, step_key)
+);
 
 -- A push that is owed to an enrolment.
 CREATE TABLE push (
@@ -110,7 +123,7 @@ CREATE TABLE push_certificate (
   topic TEXT PRIMARY KEY,
   certificate TEXT NOT NULL,
   sealed_key {{blob}} NOT NULL,
-  fingerprint TEXT NOT NULL,
+  version BIGINT NOT NULL,
   not_after BIGINT NOT NULL,
   stored_at BIGINT NOT NULL
 );

@@ -60,7 +60,7 @@ func Each(t *testing.T, f func(t *testing.T, db *store.DB)) {
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		f(t, open(t, PostgresURL(t)))
+		f(t, Postgres(t))
 	})
 }
 
@@ -68,6 +68,12 @@ func Each(t *testing.T, f func(t *testing.T, db *store.DB)) {
 func SQLite(t testing.TB) *store.DB {
 	t.Helper()
 	return open(t, filepath.Join(t.TempDir(), "ward.db"))
+}
+
+// Postgres opens an empty PostgreSQL database; see PostgresURL.
+func Postgres(t testing.TB) *store.DB {
+	t.Helper()
+	return open(t, PostgresURL(t))
 }
 
 func open(t testing.TB, url string) *store.DB {

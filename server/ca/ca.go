@@ -1,0 +1,226 @@
+// Package ca is the certificate authority in the process: it gives devices their
+// identities by SCEP, the approved app its client certificate, and a trial server
+// its TLS certificate, keeps the record of them all, and serves the list of the
+// revoked. It decides nothing about who may enrol (the challenge does) or which
+// device deserves an app certificate (the caller does), and it renews nothing by
+// itself. smallstep/certificates signs; another authority could take its place
+// behind the same methods.
+package ca
+
+import (
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/smallstep/certificates/authority"
+	"github.com/smallstep/certificates/authority/config"
+	casapi "github.com/smallstep/certificates/cas/apiv1"
+	"github.com/smallstep/certificates/cas/softcas"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/unit"
+	"go.uber.org/zap"
+)
+
+// Paths under the public URL at which the handlers are to be served.
+const (
+	SCEPPath = "/scep"
+	CRLPath  = "/ca/crl"
+	RootPath = "/ca/root.pem"
+)
+
+// Options say how to open the authority. Dir, Passphrase, Organisation, PublicURL,
+// Unit, Store, Challenges, Now and Log are needed.
+type Options struct {
+	// Dir holds the keys, encrypted, and their certificates. It is made on first run.
+	Dir string
+	// Passphrase opens the keys. It must not be kept in the database.
+	Passphrase []byte
+	// Organisation stands in every subject.
+	Organisation string
+	// PublicURL is https://host[:port], without a path: certificates say that the
+	// revocation list is at CRLPath under it.
+	PublicURL string
+	// Unit runs units of work on the database that Store writes to.
+	Unit unit.Unit
+	// Store is the record of certificates.
+	Store Store
+	// Challenges says who may have a device certificate.
+	Challenges Challenges
+	// DeviceLife is how long a device's identity is valid; 0 means two years. iOS renews
+	// no identity that came in a profile (https://support.apple.com/HT204836), so it
+	// must outlive the longest time a device may be offline.
+	DeviceLife time.Duration
+	// AppLife is how long an app's certificate is valid; 0 means seven days.
+	AppLife time.Duration
+	// Now is the clock, in UTC.
+	Now func() time.Time
+	// Log receives a line for each certificate issued and each request refused.
+	Log *zap.Logger
+}
+
+// Challenges knows the one-time challenges that stand in enrolment profiles.
+type Challenges interface {
+	// Lookup says what the challenge would grant, and changes nothing. An unknown,
+	// spent or expired challenge is a *ward.Error of kind Forbidden or NotFound.
+	Lookup(ctx context.Context, challenge string) (Grant, error)
+	// Redeem spends the challenge for cert. It is called in the unit of work that
+	// records cert: of several calls with one challenge one succeeds, the others
+	// return a *ward.Error of kind Forbidden or Conflict.
+	Redeem(ctx context.Context, challenge string, cert Certificate) error
+}
+
+// Grant is what a challenge entitles its bearer to.
+type Grant struct {
+	// Invitation is the id that the certificate will carry.
+	Invitation string
+	// CommonName is the subject's common name; whatever the device asks for is ignored.
+	CommonName string
+	// Device is the device that the invitation is for; it may be empty until Bind.
+	Device ward.DeviceID
+}
+
+// Authority is an open certificate authority. Its methods may be called by several
+// goroutines, and several processes may share one Store and copies of one Dir.
+type Authority struct {
+	o        Options
+	step     *authority.Authority
+	guard    *guard
+	root     *x509.Certificate
+	issuer   *x509.Certificate
+	key      *rsa.PrivateKey // the issuer's
+	crlURL   string
+	crlMutex sync.Mutex // one list at a time in this process
+	mu       sync.Mutex
+	server   time.Time // expiry of the newest server certificate, zero if none
+}
+
+// Open opens the authority in o.Dir, making its root and issuer on first run. A
+// passphrase that does not open the key is an error of kind Forbidden; keys that are
+// not the ones the database's certificates were made with, one of kind Conflict.
+func Open(ctx context.Context, o Options) (*Authority, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	_, err := o.Store.CRL(ctx)
+	fresh := ward.KindOf(err) == ward.NotFound
+	if err != nil && !fresh {
+		return nil, fmt.Errorf("open authority: %w", err)
+	}
+	m, err := loadOrMake(o, fresh)
+	if err != nil {
+		return nil, err
+	}
+	soft, err := softcas.New(ctx, casapi.Options{Signer: m.key, CertificateChain: []*x509.Certificate{m.issuer}})
+	if err != nil {
+		return nil, fmt.Errorf("open authority: %w", err)
+	}
+	a := &Authority{o: o, guard: &guard{soft}, root: m.root, issuer: m.issuer, key: m.key, crlURL: o.PublicURL + CRLPath}
+	if a.step, err = a.embed(); err != nil {
+		return nil, fmt.Errorf("open authority: %w", err)
+	}
+	if err := a.ownRecord(ctx, fresh); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// complete checks the options and fills in what may be left out.
+func (o *Options) complete() error {
+	if o.Dir == "" || len(o.Passphrase) == 0 || o.Organisation == "" {
+		return errors.New("open authority: Dir, Passphrase and Organisation are needed")
+	}
+	if o.Unit == nil || o.Store == nil || o.Challenges == nil || o.Now == nil || o.Log == nil {
+		return errors.New("open authority: Unit, Store, Challenges, Now and Log are needed")
+	}
+	u, err := url.Parse(o.PublicURL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
+		return ward.Errorf(ward.Invalid, "The public URL %q must be https://host or https://host:port.", o.PublicURL)
+	}
+	if o.DeviceLife == 0 {
+		o.DeviceLife = 2 * 365 * 24 * time.Hour
+	}
+	if o.AppLife == 0 {
+		o.AppLife = 7 * 24 * time.Hour
+	}
+	return nil
+}
+
+// embed builds smallstep's authority around our issuer, guard and record. It has no
+// provisioners, so that nothing is signed but what sign asks for, and it makes no
+// revocation lists: its own are numbered in one process only.
+func (a *Authority) embed() (*authority.Authority, error) {
+	return authority.NewEmbedded(
+		authority.WithConfig(&config.Config{AuthorityConfig: new(config.AuthConfig)}),
+		authority.WithX509RootCerts(a.root),
+		authority.WithX509IntermediateCerts(a.issuer),
+		authority.WithX509CAService(a.guard),
+		authority.WithDatabase(&record{a.o.Store, a.o.Now}),
+		authority.WithQuietInit())
+}
+
+// ownRecord makes sure that the revocation list in the store is this authority's,
+// making the first one when there is none.
+func (a *Authority) ownRecord(ctx context.Context, fresh bool) error {
+	if fresh { // another process may make the first list at the same moment: then its own stands
+		if _, err := a.makeCRL(ctx, 0); err != nil {
+			return fmt.Errorf("open authority: %w", err)
+		}
+	}
+	crl, err := a.o.Store.CRL(ctx)
+	if err != nil {
+		return fmt.Errorf("open authority: %w", err)
+	}
+	list, err := x509.ParseRevocationList(crl.DER)
+	if err == nil {
+		err = list.CheckSignatureFrom(a.issuer)
+	}
+	if err != nil {
+		return ward.Errorf(ward.Conflict, "The database belongs to another certificate authority than the one in %s. Restore the folder that was backed up together with the database.", a.o.Dir).Because(err)
+	}
+	return nil
+}
+
+// Root returns the root certificate, which devices are given to trust.
+func (a *Authority) Root() *x509.Certificate { return a.root }
+
+// Issuer returns the certificate that signs devices, apps and trial servers, and
+// answers SCEP.
+func (a *Authority) Issuer() *x509.Certificate { return a.issuer }
+
+// RootPEM returns the root certificate in PEM.
+func (a *Authority) RootPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.root.Raw})
+}
+
+// Pool returns a new pool of root and issuer, for tls.Config.ClientCAs: a client may
+// send its leaf alone.
+func (a *Authority) Pool() *x509.CertPool {
+	p := x509.NewCertPool()
+	p.AddCert(a.root)
+	p.AddCert(a.issuer)
+	return p
+}
+
+// Expiry says when a certificate of the authority itself runs out.
+type Expiry struct {
+	Name     string // root, issuer or server
+	NotAfter time.Time
+}
+
+// Expiries returns the expiry of the root, of the issuer, and of the newest server
+// certificate that this process made, if it made one.
+func (a *Authority) Expiries() []Expiry {
+	e := []Expiry{{"root", a.root.NotAfter}, {"issuer", a.issuer.NotAfter}}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.server.IsZero() {
+		e = append(e, Expiry{"server", a.server})
+	}
+	return e
+}

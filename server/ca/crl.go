@@ -1,0 +1,130 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/http"
+	"strconv"
+	"time"
+
+	casapi "github.com/smallstep/certificates/cas/apiv1"
+	"github.com/wardmdm/ward"
+	"go.uber.org/zap"
+)
+
+const (
+	crlLife = 24 * time.Hour   // until NextUpdate
+	crlAge  = time.Hour        // a list older than this is made anew when it is asked for
+	crlHold = 60 * time.Second // how long others may keep it; a revoked app must be out soon
+)
+
+// RemakeCRL makes a new revocation list from what is revoked now. Call it after the
+// commit that revoked, and outside every unit of work, for it signs. Lists are
+// numbered upwards even when several processes make them, and one that RemakeCRL
+// returned for is never replaced by one that knows less.
+func (a *Authority) RemakeCRL(ctx context.Context) error {
+	a.crlMutex.Lock()
+	defer a.crlMutex.Unlock()
+	for {
+		last, err := a.o.Store.CRL(ctx)
+		if err != nil && ward.KindOf(err) != ward.NotFound {
+			return fmt.Errorf("make revocation list: %w", err)
+		}
+		// Another process that was first knew no later revocations than we read next:
+		// read again, so that the list that stands has them all.
+		ok, err := a.makeCRL(ctx, last.Number)
+		if err != nil {
+			return fmt.Errorf("make revocation list: %w", err)
+		}
+		if ok {
+			return nil
+		}
+	}
+}
+
+// makeCRL signs the list that follows number previous and stores it if that is still
+// the newest.
+func (a *Authority) makeCRL(ctx context.Context, previous int64) (bool, error) {
+	now := a.o.Now().UTC().Truncate(time.Second)
+	// RFC 5280 section 3.3: an entry stays on one list issued after the certificate expired.
+	revoked, err := a.o.Store.RevokedAfter(ctx, now.Add(-2*crlLife))
+	if err != nil {
+		return false, err
+	}
+	list := &x509.RevocationList{Number: big.NewInt(previous + 1), ThisUpdate: now, NextUpdate: now.Add(crlLife)}
+	for _, r := range revoked {
+		n, ok := new(big.Int).SetString(r.Serial, 10)
+		if !ok {
+			return false, fmt.Errorf("serial %q in the record is not a number", r.Serial)
+		}
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: n, RevocationTime: r.At.UTC(), ReasonCode: int(r.Reason)})
+	}
+	made, err := a.guard.CreateCRL(&casapi.CreateCRLRequest{RevocationList: list})
+	if err != nil {
+		return false, err
+	}
+	return a.o.Store.ReplaceCRL(ctx, CRL{Number: previous + 1, DER: made.CRL, Made: now}, previous)
+}
+
+// CRL serves the newest revocation list in DER (RFC 5280 section 5; media type by RFC
+// 2585 section 4.2), making a new one when it is an hour old.
+func (a *Authority) CRL() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !reading(w, r) {
+			return
+		}
+		crl, err := a.freshCRL(r.Context())
+		if err != nil {
+			a.o.Log.Error("revocation list not served", zap.Error(err), zap.String("request_id", ward.RequestID(r.Context())))
+			http.Error(w, "The revocation list cannot be read at the moment.", http.StatusServiceUnavailable)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", "application/pkix-crl")
+		h.Set("ETag", `"`+strconv.FormatInt(crl.Number, 10)+`"`)
+		h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(crlHold.Seconds())))
+		http.ServeContent(w, r, "", crl.Made, bytes.NewReader(crl.DER))
+	})
+}
+
+func (a *Authority) freshCRL(ctx context.Context) (CRL, error) {
+	crl, err := a.o.Store.CRL(ctx)
+	if err == nil && a.o.Now().Sub(crl.Made) < crlAge {
+		return crl, nil
+	}
+	if err != nil && ward.KindOf(err) != ward.NotFound {
+		return CRL{}, err
+	}
+	if remade := a.RemakeCRL(ctx); remade != nil {
+		return CRL{}, errors.Join(err, remade)
+	}
+	return a.o.Store.CRL(ctx)
+}
+
+// RootHandler serves the root certificate in PEM.
+func (a *Authority) RootHandler() http.Handler {
+	b := a.RootPEM()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !reading(w, r) {
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-pem-file")
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		http.ServeContent(w, r, "", a.root.NotBefore, bytes.NewReader(b))
+	})
+}
+
+// reading refuses every method but GET and HEAD.
+func reading(w http.ResponseWriter, r *http.Request) bool {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return true
+	}
+	w.Header().Set("Allow", "GET, HEAD")
+	http.Error(w, "Only GET and HEAD are allowed here.", http.StatusMethodNotAllowed)
+	return false
+}

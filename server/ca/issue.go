@@ -1,0 +1,177 @@
+package ca
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"net/url"
+	"regexp"
+	"time"
+
+	"github.com/smallstep/certificates/authority/provisioner"
+	"github.com/wardmdm/ward"
+	"go.step.sm/crypto/x509util"
+	"go.uber.org/zap"
+)
+
+// AppGrant says for which app on which device a certificate is.
+type AppGrant struct {
+	Device    ward.DeviceID
+	Enrolment ward.EnrolmentID
+	App       string // bundle id
+	// RenewedFrom is the serial of the certificate that the new one follows, or empty.
+	RenewedFrom string
+}
+
+var bundleID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,155}$`)
+
+// IssueApp signs a client certificate for the app that g names and records it; it
+// returns the certificate and its issuer. Of the request it takes the public key
+// alone. inUnit, which may be nil, runs in the unit of work that records the
+// certificate: what it writes is committed with the record, and its error, returned
+// as it is, undoes both and keeps the certificate from ever being valid. A request
+// that Ward does not sign is an error of kind Invalid.
+func (a *Authority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, g AppGrant, inUnit func(ctx context.Context, c Certificate) error) ([]*x509.Certificate, error) {
+	if g.Device == "" || g.Enrolment == "" || !bundleID.MatchString(g.App) {
+		return nil, ward.Errorf(ward.Invalid, "An app certificate needs a device, its enrolment and the app's bundle id.")
+	}
+	cert, err := a.sign(ctx, csr, subject{
+		name: string(g.Device), unit: "app", life: a.o.AppLife,
+		uris: []*url.URL{urn("device", string(g.Device)), urn("app", g.App)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := row(cert, KindApp)
+	c.Device, c.Enrolment, c.App, c.RenewedFrom = g.Device, g.Enrolment, g.App, g.RenewedFrom
+	err = a.o.Unit.Do(ctx, func(ctx context.Context) error {
+		if inUnit != nil {
+			if err := inUnit(ctx, c); err != nil {
+				return err
+			}
+		}
+		return a.o.Store.InsertCertificate(ctx, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.o.Log.Info("app certificate issued", zap.String("serial", c.Serial), zap.String("device", string(g.Device)),
+		zap.String("app", g.App), zap.Time("not_after", c.NotAfter), zap.String("request_id", ward.RequestID(ctx)))
+	return []*x509.Certificate{cert, a.issuer}, nil
+}
+
+// issueDevice signs a device identity for what the challenge grants, and in one unit
+// of work spends the challenge and records the certificate.
+func (a *Authority) issueDevice(ctx context.Context, csr *x509.CertificateRequest, challenge string) (*x509.Certificate, error) {
+	g, err := a.o.Challenges.Lookup(ctx, challenge)
+	if err != nil {
+		return nil, err
+	}
+	if g.Invitation == "" || g.CommonName == "" {
+		return nil, fmt.Errorf("issue device certificate: the grant lacks its invitation or its name")
+	}
+	cert, err := a.sign(ctx, csr, subject{
+		name: g.CommonName, unit: "device", life: a.o.DeviceLife,
+		uris: []*url.URL{urn("invitation", g.Invitation)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	c := row(cert, KindDevice)
+	c.Invitation, c.Device = g.Invitation, g.Device
+	err = a.o.Unit.Do(ctx, func(ctx context.Context) error {
+		if err := a.o.Challenges.Redeem(ctx, challenge, c); err != nil {
+			return err
+		}
+		return a.o.Store.InsertCertificate(ctx, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.o.Log.Info("device certificate issued", zap.String("serial", c.Serial), zap.String("invitation", g.Invitation),
+		zap.Time("not_after", c.NotAfter), zap.String("request_id", ward.RequestID(ctx)))
+	return cert, nil
+}
+
+// subject is what a client certificate says; nothing of it comes from the request.
+type subject struct {
+	name, unit string
+	uris       []*url.URL
+	life       time.Duration
+}
+
+// emptyTemplate keeps the library from copying names out of the request.
+type emptyTemplate struct{}
+
+func (emptyTemplate) Options(provisioner.SignOptions) []x509util.Option {
+	return []x509util.Option{x509util.WithTemplate("{}", x509util.NewTemplateData())}
+}
+
+// sign checks the request and signs a client certificate for s. It touches no
+// database: what it returns is not valid until it is recorded.
+func (a *Authority) sign(ctx context.Context, csr *x509.CertificateRequest, s subject) (*x509.Certificate, error) {
+	if err := checkRequest(csr); err != nil {
+		return nil, err
+	}
+	fill := provisioner.CertificateModifierFunc(func(c *x509.Certificate, _ provisioner.SignOptions) error {
+		now := a.o.Now().UTC().Truncate(time.Second)
+		c.Subject = pkix.Name{CommonName: s.name, OrganizationalUnit: []string{s.unit}, Organization: []string{a.o.Organisation}}
+		c.URIs = s.uris
+		c.NotBefore, c.NotAfter = now.Add(-backdate), a.until(now.Add(s.life))
+		c.KeyUsage = x509.KeyUsageDigitalSignature
+		if _, ok := csr.PublicKey.(*rsa.PublicKey); ok {
+			c.KeyUsage |= x509.KeyUsageKeyEncipherment
+		}
+		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		c.BasicConstraintsValid = true
+		c.CRLDistributionPoints = []string{a.crlURL}
+		return nil
+	})
+	chain, err := a.step.SignWithContext(ctx, csr, provisioner.SignOptions{}, emptyTemplate{}, fill)
+	if err != nil {
+		return nil, fmt.Errorf("sign certificate for %s: %w", s.name, err)
+	}
+	return chain[0], nil
+}
+
+// until caps the end of a certificate at the issuer's own.
+func (a *Authority) until(t time.Time) time.Time {
+	if t.After(a.issuer.NotAfter) {
+		return a.issuer.NotAfter
+	}
+	return t
+}
+
+// checkRequest returns an error of kind Invalid unless the request proves its key
+// and the key is one that Ward signs.
+func checkRequest(csr *x509.CertificateRequest) error {
+	if csr == nil {
+		return ward.Errorf(ward.Invalid, "The certificate request is missing.")
+	}
+	if err := checkKey(csr.PublicKey); err != nil { // first: verifying with a huge key is slow
+		return err
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return ward.Errorf(ward.Invalid, "The certificate request is not signed with the key it asks a certificate for.").Because(err)
+	}
+	return nil
+}
+
+func checkKey(key crypto.PublicKey) error {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		if n := k.N.BitLen(); n >= 2048 && n <= 4096 {
+			return nil
+		}
+	case *ecdsa.PublicKey:
+		if k.Curve == elliptic.P256() || k.Curve == elliptic.P384() {
+			return nil
+		}
+	}
+	return ward.Errorf(ward.Invalid, "The key must be RSA with 2048 to 4096 bits, or EC on the curve P-256 or P-384.")
+}

@@ -1,0 +1,244 @@
+package fleet
+
+import (
+	"context"
+	"time"
+
+	"github.com/wardmdm/ward"
+)
+
+// Arrival is what a device says of itself when it enrols.
+type Arrival struct {
+	Channel   string // UDID or EnrollmentID
+	Serial    string
+	Name      string
+	Model     string
+	OSVersion string
+	Platform  ward.Platform
+	Hash      string // SHA-256 of the certificate it proves itself by
+	Adopted   bool   // its certificate comes from another authority that may adopt
+}
+
+// Invitation is what the fleet needs to know of the invitation that a certificate
+// was issued for.
+type Invitation struct {
+	ID     string
+	Device ward.DeviceID // the device it was made for
+	Rights ward.AccessRights
+}
+
+// Invitations consumes an invitation: once, by one channel. A *ward.Error of kind
+// Forbidden says why it can't be used.
+type Invitations interface {
+	Use(ctx context.Context, id, channel string) (Invitation, error)
+}
+
+// Admission is the outcome of admitting an arrival.
+type Admission struct {
+	Device     ward.DeviceID
+	Invitation string
+	Rights     ward.AccessRights
+	Again      bool // the same device, proving itself by the same certificate
+}
+
+// Admitter decides who may enrol.
+type Admitter struct {
+	Store       Store
+	Invitations Invitations
+	Now         func() time.Time
+	NewDevice   func() ward.DeviceID
+}
+
+// QuarantineGroup is where adopted devices wait for a person to sort them.
+const QuarantineGroup = "quarantine"
+
+// Admit decides, within a unit of work, whether an arrival may begin an enrolment
+// and as which device, and binds its certificate to its channel. invitation is ""
+// for an adopted device. A refusal is a *ward.Error of kind Forbidden and changes
+// nothing.
+func (a *Admitter) Admit(ctx context.Context, ar Arrival, invitation string) (Admission, error) {
+	bound, live, err := a.Store.ChannelOf(ctx, ar.Hash)
+	if err != nil {
+		return Admission{}, err
+	}
+	if bound != "" && (bound != ar.Channel || !live) {
+		return Admission{}, ward.Errorf(ward.Forbidden, "This certificate belongs to another enrolment.")
+	}
+	if bound == ar.Channel && live {
+		return a.again(ctx, ar)
+	}
+	if err := a.checkTakeover(ctx, ar); err != nil {
+		return Admission{}, err
+	}
+	ad, err := a.place(ctx, ar, invitation)
+	if err != nil {
+		return Admission{}, err
+	}
+	return ad, a.Store.Bind(ctx, ar.Hash, ar.Channel)
+}
+
+// again admits a device that proves itself by the identity it already has.
+func (a *Admitter) again(ctx context.Context, ar Arrival) (Admission, error) {
+	e, err := a.Store.Latest(ctx, ar.Channel)
+	if err != nil {
+		return Admission{}, err
+	}
+	return Admission{Device: e.Device, Invitation: e.Invitation, Rights: e.Rights, Again: true}, a.describe(ctx, e.Device, ar)
+}
+
+// checkTakeover refuses an arrival under the channel or serial number of a device
+// whose enrolment lives: only its old identity or a person may replace that.
+func (a *Admitter) checkTakeover(ctx context.Context, ar Arrival) error {
+	living, err := a.Store.Latest(ctx, ar.Channel)
+	switch {
+	case ward.KindOf(err) == ward.NotFound:
+	case err != nil:
+		return err
+	case living.State != ward.EnrolmentEnded:
+		if err := a.released(ctx, living.Device); err != nil {
+			return err
+		}
+	}
+	if ar.Serial == "" {
+		return nil
+	}
+	known, err := a.Store.DevicesBySerial(ctx, ar.Serial)
+	if err != nil {
+		return err
+	}
+	for _, d := range known {
+		_, err := a.Store.Current(ctx, d.ID)
+		if ward.KindOf(err) == ward.NotFound {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := a.released(ctx, d.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Admitter) released(ctx context.Context, id ward.DeviceID) error {
+	if id != "" {
+		ok, err := a.Store.MayReenrol(ctx, id)
+		if err != nil || ok {
+			return err
+		}
+	}
+	return ward.Errorf(ward.Forbidden, "This device is enrolled already. Remove its management first, or have IT release it for a new enrolment.")
+}
+
+// place finds the device that the arrival becomes: one known by its serial number,
+// or the one the invitation was made for, or a new one in quarantine.
+func (a *Admitter) place(ctx context.Context, ar Arrival, invitation string) (Admission, error) {
+	ad := Admission{Invitation: invitation, Rights: ward.RightsAll}
+	var invited ward.DeviceID
+	if !ar.Adopted {
+		inv, err := a.Invitations.Use(ctx, invitation, ar.Channel)
+		if err != nil {
+			return ad, err
+		}
+		invited, ad.Rights = inv.Device, inv.Rights
+	}
+	known, err := a.known(ctx, ar)
+	if err != nil {
+		return ad, err
+	}
+	switch {
+	case known != "" && known != invited:
+		ad.Device = known
+		if err := a.merge(ctx, known, invited); err != nil {
+			return ad, err
+		}
+	case invited != "":
+		ad.Device = invited
+	default:
+		ad.Device = a.NewDevice()
+		if err := a.Store.InsertDevice(ctx, ward.Device{
+			ID: ad.Device, Name: ar.Name, Platform: ar.Platform, Ownership: ward.Corporate, Group: QuarantineGroup, State: ward.Invited, Created: a.Now(),
+		}); err != nil {
+			return ad, err
+		}
+	}
+	if err := a.Store.SetReenrol(ctx, ad.Device, false); err != nil {
+		return ad, err
+	}
+	return ad, a.describe(ctx, ad.Device, ar)
+}
+
+// known returns the device that the arrival's serial number or channel belongs to.
+func (a *Admitter) known(ctx context.Context, ar Arrival) (ward.DeviceID, error) {
+	if ar.Serial != "" {
+		ds, err := a.Store.DevicesBySerial(ctx, ar.Serial)
+		if err != nil {
+			return "", err
+		}
+		if len(ds) > 0 {
+			return ds[0].ID, nil
+		}
+	}
+	e, err := a.Store.Latest(ctx, ar.Channel)
+	if ward.KindOf(err) == ward.NotFound {
+		return "", nil
+	}
+	return e.Device, err
+}
+
+// merge gives a known device what the new invitation says of it, and drops the
+// placeholder that the invitation had made.
+func (a *Admitter) merge(ctx context.Context, known, invited ward.DeviceID) error {
+	if invited == "" {
+		return nil
+	}
+	d, err := a.Store.Device(ctx, known)
+	if err != nil {
+		return err
+	}
+	p, err := a.Store.Device(ctx, invited)
+	if err != nil {
+		return err
+	}
+	if p.Serial != "" && p.Serial != d.Serial {
+		return ward.Errorf(ward.Forbidden, "This invitation is for the device with the serial number %s.", p.Serial)
+	}
+	d.Name, d.Ownership, d.Group, d.Owner, d.Email = p.Name, p.Ownership, p.Group, p.Owner, p.Email
+	if err := a.Store.UpdateDevice(ctx, d); err != nil {
+		return err
+	}
+	if p.Serial == "" {
+		return a.Store.DeleteDevice(ctx, invited)
+	}
+	return nil
+}
+
+// describe keeps what the device says of itself.
+func (a *Admitter) describe(ctx context.Context, id ward.DeviceID, ar Arrival) error {
+	if id == "" {
+		return nil
+	}
+	d, err := a.Store.Device(ctx, id)
+	if err != nil {
+		return err
+	}
+	if d.Serial != "" && ar.Serial != "" && d.Serial != ar.Serial {
+		return ward.Errorf(ward.Forbidden, "This invitation is for the device with the serial number %s.", d.Serial)
+	}
+	d.Serial = first(ar.Serial, d.Serial)
+	d.Name = first(d.Name, ar.Name)
+	d.Model = first(ar.Model, d.Model)
+	d.OSVersion = first(ar.OSVersion, d.OSVersion)
+	if ar.Platform != "" {
+		d.Platform = ar.Platform
+	}
+	return a.Store.UpdateDevice(ctx, d)
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,269 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/fleet"
+)
+
+// Fleet keeps devices, enrolments and facts.
+type Fleet struct{ *DB }
+
+var _ fleet.Store = Fleet{}
+
+// Fleet returns the store of devices and enrolments.
+func (db *DB) Fleet() Fleet { return Fleet{db} }
+
+type scanner = interface{ Scan(...any) error }
+
+const deviceColumns = `id, serial, name, platform, model, os_version, ownership, grp, owner, email, state, created_at`
+
+func scanDevice(r scanner) (d ward.Device, err error) {
+	var created int64
+	err = r.Scan(&d.ID, &d.Serial, &d.Name, &d.Platform, &d.Model, &d.OSVersion, &d.Ownership, &d.Group, &d.Owner, &d.Email, &d.State, &created)
+	d.Created = fromMicros(created)
+	return d, err
+}
+
+// Device meets fleet.Store.
+func (f Fleet) Device(ctx context.Context, id ward.DeviceID) (ward.Device, error) {
+	d, err := scanDevice(f.row(ctx, `SELECT `+deviceColumns+` FROM device WHERE id = $1`, string(id)))
+	return d, missing(err, "There is no device %s.", id)
+}
+
+// DevicesBySerial meets fleet.Store.
+func (f Fleet) DevicesBySerial(ctx context.Context, serial string) ([]ward.Device, error) {
+	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE serial = $1 AND serial <> '' ORDER BY created_at, id`, serial)
+	return scanAll(rows, err, func(r scanner) (ward.Device, error) { return scanDevice(r) })
+}
+
+// Devices returns up to limit devices after the given id, in order of their ids.
+func (f Fleet) Devices(ctx context.Context, after ward.DeviceID, limit int) ([]ward.Device, error) {
+	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE id > $1 ORDER BY id LIMIT $2`, string(after), limit)
+	return scanAll(rows, err, func(r scanner) (ward.Device, error) { return scanDevice(r) })
+}
+
+// InsertDevice meets fleet.Store.
+func (f Fleet) InsertDevice(ctx context.Context, d ward.Device) error {
+	_, err := f.exec(ctx, `INSERT INTO device (`+deviceColumns+`, reenrol, generation, check_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, FALSE, 0, 0)`,
+		string(d.ID), d.Serial, d.Name, string(d.Platform), d.Model, d.OSVersion, string(d.Ownership), d.Group, d.Owner, d.Email, string(d.State), micros(d.Created))
+	if duplicate(err) {
+		return ward.Errorf(ward.Conflict, "There is already a device %s.", d.ID)
+	}
+	return err
+}
+
+// UpdateDevice meets fleet.Store; it leaves the state as it is.
+func (f Fleet) UpdateDevice(ctx context.Context, d ward.Device) error {
+	n, err := f.exec(ctx, `UPDATE device SET serial = $2, name = $3, platform = $4, model = $5, os_version = $6, ownership = $7, grp = $8, owner = $9, email = $10 WHERE id = $1`,
+		string(d.ID), d.Serial, d.Name, string(d.Platform), d.Model, d.OSVersion, string(d.Ownership), d.Group, d.Owner, d.Email)
+	return one(n, err, "There is no device %s.", d.ID)
+}
+
+// DeleteDevice meets fleet.Store.
+func (f Fleet) DeleteDevice(ctx context.Context, id ward.DeviceID) error {
+	n, err := f.exec(ctx, `DELETE FROM device WHERE id = $1`, string(id))
+	return one(n, err, "There is no device %s.", id)
+}
+
+// SetDeviceState meets fleet.Store.
+func (f Fleet) SetDeviceState(ctx context.Context, id ward.DeviceID, s ward.DeviceState) error {
+	n, err := f.exec(ctx, `UPDATE device SET state = $2 WHERE id = $1`, string(id), string(s))
+	return one(n, err, "There is no device %s.", id)
+}
+
+// MayReenrol meets fleet.Store.
+func (f Fleet) MayReenrol(ctx context.Context, id ward.DeviceID) (ok bool, err error) {
+	err = f.row(ctx, `SELECT reenrol FROM device WHERE id = $1`, string(id)).Scan(&ok)
+	return ok, missing(err, "There is no device %s.", id)
+}
+
+// SetReenrol meets fleet.Store.
+func (f Fleet) SetReenrol(ctx context.Context, id ward.DeviceID, allowed bool) error {
+	n, err := f.exec(ctx, `UPDATE device SET reenrol = $2 WHERE id = $1`, string(id), allowed)
+	return one(n, err, "There is no device %s.", id)
+}
+
+// CheckSoon meets fleet.Store; an earlier time that is already set stays.
+func (f Fleet) CheckSoon(ctx context.Context, id ward.DeviceID, t time.Time) error {
+	_, err := f.exec(ctx, `UPDATE device SET check_at = $2 WHERE id = $1 AND (check_at = 0 OR check_at > $2)`, string(id), micros(t))
+	return err
+}
+
+// Planned notes that a device was planned for a policy generation, and when it is
+// due again; the zero time means when something happens.
+func (f Fleet) Planned(ctx context.Context, id ward.DeviceID, generation int64, next time.Time) error {
+	_, err := f.exec(ctx, `UPDATE device SET generation = $2, check_at = $3 WHERE id = $1`, string(id), generation, micros(next))
+	return err
+}
+
+// DuePlans returns up to limit devices that are due at t or that were planned for an
+// older policy than generation, the longest due first.
+func (f Fleet) DuePlans(ctx context.Context, t time.Time, generation int64, limit int) ([]ward.DeviceID, error) {
+	rows, err := f.query(ctx, `SELECT id FROM device WHERE (check_at > 0 AND check_at <= $1) OR (generation < $2 AND state IN ('managed', 'lost')) ORDER BY check_at, id LIMIT $3`, micros(t), generation, limit)
+	return scanAll(rows, err, func(r scanner) (id ward.DeviceID, err error) { return id, r.Scan(&id) })
+}
+
+// one turns "no row was changed" into NotFound.
+func one(n int64, err error, format string, args ...any) error {
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return ward.Errorf(ward.NotFound, format, args...)
+	}
+	return nil
+}
+
+const enrolmentColumns = `e.id, e.device_id, e.channel, e.kind, e.epoch, e.state, e.supervised, e.rights, e.invitation, e.topic, e.enrolled_at, e.ended_at, e.end_reason, COALESCE((SELECT s.at FROM seen s WHERE s.enrolment_id = e.id), 0)`
+
+func scanEnrolment(r scanner, more ...any) (e ward.Enrolment, err error) {
+	var enrolled, ended, seen int64
+	dest := []any{&e.ID, &e.Device, &e.Channel, &e.Kind, &e.Epoch, &e.State, &e.Supervised, &e.Rights, &e.Invitation, &e.Topic, &enrolled, &ended, &e.EndReason, &seen}
+	err = r.Scan(append(dest, more...)...)
+	e.Enrolled, e.Ended, e.LastSeen = fromMicros(enrolled), fromMicros(ended), fromMicros(seen)
+	return e, err
+}
+
+// Enrolment meets fleet.Store.
+func (f Fleet) Enrolment(ctx context.Context, id ward.EnrolmentID) (ward.Enrolment, error) {
+	e, err := scanEnrolment(f.row(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e WHERE e.id = $1`, string(id)))
+	return f.fresh(e), missing(err, "There is no enrolment %s.", id)
+}
+
+// Latest meets fleet.Store.
+func (f Fleet) Latest(ctx context.Context, channel string) (ward.Enrolment, error) {
+	e, err := scanEnrolment(f.row(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e WHERE e.channel = $1 AND e.latest`, channel))
+	return f.fresh(e), missing(err, "No device is enrolled as %s.", channel)
+}
+
+// Current meets fleet.Store.
+func (f Fleet) Current(ctx context.Context, id ward.DeviceID) (ward.Enrolment, error) {
+	e, err := scanEnrolment(f.row(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e
+		WHERE e.device_id = $1 AND e.latest AND e.state <> 'ended' AND e.parent = '' ORDER BY e.created_at DESC, e.id DESC LIMIT 1`, string(id)))
+	return f.fresh(e), missing(err, "The device %s is not enrolled.", id)
+}
+
+// Enrolments meets fleet.Store, the newest first.
+func (f Fleet) Enrolments(ctx context.Context, id ward.DeviceID) ([]ward.Enrolment, error) {
+	rows, err := f.query(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e WHERE e.device_id = $1 ORDER BY e.created_at DESC, e.id DESC`, string(id))
+	return scanAll(rows, err, func(r scanner) (ward.Enrolment, error) {
+		e, err := scanEnrolment(r)
+		return f.fresh(e), err
+	})
+}
+
+// fresh adds a heartbeat that is still in memory.
+func (f Fleet) fresh(e ward.Enrolment) ward.Enrolment {
+	f.last.mu.Lock()
+	at, ok := f.last.at[e.ID]
+	f.last.mu.Unlock()
+	if t := fromMicros(at); ok && t.After(e.LastSeen) {
+		e.LastSeen = t
+	}
+	return e
+}
+
+// EndEnrolment meets fleet.Store: its certificate proves nothing from now on, its
+// open commands are cancelled, and its user channels end with it.
+func (f Fleet) EndEnrolment(ctx context.Context, id ward.EnrolmentID, reason string) error {
+	return f.Do(ctx, func(ctx context.Context) error {
+		e, err := f.Enrolment(ctx, id)
+		if err != nil {
+			return err
+		}
+		if _, err := f.exec(ctx, `UPDATE identity SET live = FALSE WHERE channel = $1 AND live`, e.Channel); err != nil {
+			return err
+		}
+		return f.endRow(ctx, e.ID, e.Channel, reason)
+	})
+}
+
+// endRow ends one enrolment and the user channels below its channel.
+func (f Fleet) endRow(ctx context.Context, id ward.EnrolmentID, channel, reason string) error {
+	rows, err := f.query(ctx, `UPDATE enrolment SET state = 'ended', ended_at = $3, end_reason = $4
+		WHERE (id = $1 OR (parent = $2 AND latest)) AND state <> 'ended' RETURNING id`, string(id), channel, micros(f.now()), reason)
+	ended, err := scanAll(rows, err, func(r scanner) (id ward.EnrolmentID, err error) { return id, r.Scan(&id) })
+	if err != nil {
+		return fmt.Errorf("end enrolment %s: %w", id, err)
+	}
+	for _, id := range ended {
+		if _, err := f.Commands().CancelOpen(ctx, id, reason, nil); err != nil {
+			return err
+		}
+		if _, err := f.exec(ctx, `DELETE FROM push WHERE enrolment_id = $1`, string(id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ChannelOf meets fleet.Store.
+func (f Fleet) ChannelOf(ctx context.Context, hash string) (channel string, live bool, err error) {
+	err = f.row(ctx, `SELECT channel, live FROM identity WHERE hash = $1`, hash).Scan(&channel, &live)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	return channel, live, err
+}
+
+// Bind meets fleet.Store.
+func (f Fleet) Bind(ctx context.Context, hash, channel string) error {
+	return f.Do(ctx, func(ctx context.Context) error {
+		if _, err := f.exec(ctx, `UPDATE identity SET live = FALSE WHERE channel = $1 AND live AND hash <> $2`, channel, hash); err != nil {
+			return err
+		}
+		n, err := f.exec(ctx, `INSERT INTO identity (hash, channel, live, bound_at) VALUES ($1, $2, TRUE, $3)
+			ON CONFLICT (hash) DO UPDATE SET live = TRUE WHERE identity.channel = excluded.channel`, hash, channel, micros(f.now()))
+		if err == nil && n == 0 {
+			return ward.Errorf(ward.Forbidden, "This certificate belongs to another enrolment.")
+		}
+		return err
+	})
+}
+
+// Contact returns the enrolment that a certificate proves, with what a request
+// needs to know of it, in one read. NotFound means that it proves none.
+func (f Fleet) Contact(ctx context.Context, hash string) (fleet.Contact, error) {
+	var c fleet.Contact
+	var check int64
+	var err error
+	c.Enrolment, err = scanEnrolment(f.row(ctx, `SELECT `+enrolmentColumns+`, COALESCE(d.generation, 0), COALESCE(d.check_at, 0),
+		EXISTS (SELECT 1 FROM command c WHERE c.enrolment_id = e.id AND c.pending)
+		FROM identity i JOIN enrolment e ON e.channel = i.channel AND e.latest LEFT JOIN device d ON d.id = e.device_id
+		WHERE i.hash = $1 AND i.live`, hash), &c.Generation, &check, &c.Pending)
+	c.CheckAt = fromMicros(check)
+	return c, missing(err, "This certificate proves no enrolment.")
+}
+
+// SetFact meets fleet.Store.
+func (f Fleet) SetFact(ctx context.Context, id ward.EnrolmentID, fact fleet.Fact) error {
+	_, err := f.exec(ctx, `INSERT INTO fact (enrolment_id, kind, value, observed_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (enrolment_id, kind) DO UPDATE SET value = excluded.value, observed_at = excluded.observed_at`,
+		string(id), string(fact.Kind), string(fact.Value), micros(fact.Observed))
+	return err
+}
+
+// Facts meets fleet.Store.
+func (f Fleet) Facts(ctx context.Context, id ward.EnrolmentID) ([]fleet.Fact, error) {
+	rows, err := f.query(ctx, `SELECT kind, value, observed_at FROM fact WHERE enrolment_id = $1 ORDER BY kind`, string(id))
+	return scanAll(rows, err, func(r scanner) (fact fleet.Fact, err error) {
+		var v string
+		var at int64
+		err = r.Scan(&fact.Kind, &v, &at)
+		fact.Value, fact.Observed = []byte(v), fromMicros(at)
+		return fact, err
+	})
+}
+
+// SetSupervised meets fleet.Store.
+func (f Fleet) SetSupervised(ctx context.Context, id ward.EnrolmentID, s ward.Supervision) error {
+	_, err := f.exec(ctx, `UPDATE enrolment SET supervised = $2 WHERE id = $1 AND supervised <> $2`, string(id), string(s))
+	return err
+}
