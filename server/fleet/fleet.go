@@ -17,6 +17,7 @@ type Contact struct {
 	ward.Enrolment
 	Pending    bool  // commands wait
 	Generation int64 // policy generation that the device was last planned for
+	Published  int64 // the newest policy generation
 	CheckAt    time.Time
 }
 
@@ -97,6 +98,12 @@ type Profile struct {
 	UUID       string `json:"uuid,omitempty"`
 	Name       string `json:"name,omitempty"`
 	Managed    bool   `json:"managed,omitempty"`
+}
+
+// Certificate is one installed certificate, as the fact Certificates lists them.
+type Certificate struct {
+	CommonName string `json:"common_name"`
+	Identity   bool   `json:"identity,omitempty"`
 }
 
 type contactKey struct{}

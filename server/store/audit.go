@@ -17,12 +17,17 @@ import (
 const auditLock = 0x77617265
 
 // Audit keeps the audit log.
-type Audit struct{ *DB }
+type Audit struct{ db *DB }
 
 // Audit returns the store of the audit log.
 func (db *DB) Audit() *Audit { return &Audit{db} }
 
 var _ audit.Store = (*Audit)(nil)
+
+// Do runs fn as one unit of work; see DB.Do.
+func (a *Audit) Do(ctx context.Context, fn func(ctx context.Context) error) error {
+	return a.db.Do(ctx, fn)
+}
 
 const auditColumns = `id, at, action, leaf, who_key, who_lookup, who, what_key, what_lookup, what, tree_index`
 
@@ -35,8 +40,8 @@ func scanAudit(row interface{ Scan(...any) error }) (r audit.Row, _ error) {
 
 // AddEntry meets audit.Entries.
 func (a *Audit) AddEntry(ctx context.Context, r audit.Row) (id int64, err error) {
-	err = a.Do(ctx, func(ctx context.Context) error {
-		return a.row(ctx, `INSERT INTO audit_entry (at, action, leaf, who_key, who_lookup, who, what_key, what_lookup, what, tree_index)
+	err = a.db.Do(ctx, func(ctx context.Context) error {
+		return a.db.row(ctx, `INSERT INTO audit_entry (at, action, leaf, who_key, who_lookup, who, what_key, what_lookup, what, tree_index)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, -1) RETURNING id`,
 			micros(r.At), r.Action, r.Leaf, r.Who.Key, r.Who.Lookup, r.Who.Sealed, r.What.Key, r.What.Lookup, r.What.Sealed).Scan(&id)
 	})
@@ -48,7 +53,7 @@ func (a *Audit) AddEntry(ctx context.Context, r audit.Row) (id int64, err error)
 
 // Entry meets audit.Entries.
 func (a *Audit) Entry(ctx context.Context, id int64) (audit.Row, error) {
-	r, err := scanAudit(a.row(ctx, `SELECT `+auditColumns+` FROM audit_entry WHERE id = $1`, id))
+	r, err := scanAudit(a.db.row(ctx, `SELECT `+auditColumns+` FROM audit_entry WHERE id = $1`, id))
 	return r, missing(err, "The audit log has no entry %d.", id)
 }
 
@@ -80,20 +85,20 @@ func (a *Audit) Entries(ctx context.Context, q audit.Query) ([]audit.Row, error)
 		add("id > $%d", 0)
 	}
 	args = append(args, q.Limit)
-	rows, err := a.query(ctx, fmt.Sprintf(`SELECT `+auditColumns+` FROM audit_entry WHERE %s ORDER BY id %s LIMIT $%d`,
+	rows, err := a.db.query(ctx, fmt.Sprintf(`SELECT `+auditColumns+` FROM audit_entry WHERE %s ORDER BY id %s LIMIT $%d`,
 		strings.Join(where, " AND "), order, len(args)), args...)
 	return scanAll(rows, err, scanAudit)
 }
 
 // Unsequenced meets audit.Entries.
 func (a *Audit) Unsequenced(ctx context.Context, limit int) ([]audit.Row, error) {
-	rows, err := a.query(ctx, `SELECT `+auditColumns+` FROM audit_entry WHERE tree_index < 0 ORDER BY id LIMIT $1`, limit)
+	rows, err := a.db.query(ctx, `SELECT `+auditColumns+` FROM audit_entry WHERE tree_index < 0 ORDER BY id LIMIT $1`, limit)
 	return scanAll(rows, err, scanAudit)
 }
 
 // Sequenced meets audit.Entries.
 func (a *Audit) Sequenced(ctx context.Context, from, end int64, limit int) ([]audit.Row, error) {
-	rows, err := a.query(ctx, `SELECT `+auditColumns+` FROM audit_entry
+	rows, err := a.db.query(ctx, `SELECT `+auditColumns+` FROM audit_entry
 		WHERE tree_index >= 0 AND tree_index >= $1 AND tree_index < $2 ORDER BY tree_index LIMIT $3`, from, end, limit)
 	return scanAll(rows, err, scanAudit)
 }
@@ -101,36 +106,36 @@ func (a *Audit) Sequenced(ctx context.Context, from, end int64, limit int) ([]au
 // PersonKey meets audit.Keys.
 func (a *Audit) PersonKey(ctx context.Context, person ward.PersonID) (k audit.PersonKey, _ error) {
 	q := `SELECT id, sealed FROM audit_key WHERE person_id = $1`
-	if a.dialect.name == "postgres" {
+	if a.db.dialect.name == "postgres" {
 		q += ` FOR KEY SHARE` // holds off the deletion until the part is written
 	}
-	err := a.row(ctx, q, string(person)).Scan(&k.ID, &k.Sealed)
+	err := a.db.row(ctx, q, string(person)).Scan(&k.ID, &k.Sealed)
 	return k, missing(err, "The audit log holds nothing of this person.")
 }
 
 // AddPersonKey meets audit.Keys.
 func (a *Audit) AddPersonKey(ctx context.Context, person ward.PersonID, k audit.PersonKey) error {
-	_, err := a.exec(ctx, `INSERT INTO audit_key (person_id, id, sealed) VALUES ($1, $2, $3) ON CONFLICT (person_id) DO NOTHING`, string(person), k.ID, k.Sealed)
+	_, err := a.db.exec(ctx, `INSERT INTO audit_key (person_id, id, sealed) VALUES ($1, $2, $3) ON CONFLICT (person_id) DO NOTHING`, string(person), k.ID, k.Sealed)
 	return err
 }
 
 // KeyByID meets audit.Keys.
 func (a *Audit) KeyByID(ctx context.Context, id string) (k audit.PersonKey, _ error) {
-	err := a.row(ctx, `SELECT id, sealed FROM audit_key WHERE id = $1`, id).Scan(&k.ID, &k.Sealed)
+	err := a.db.row(ctx, `SELECT id, sealed FROM audit_key WHERE id = $1`, id).Scan(&k.ID, &k.Sealed)
 	return k, missing(err, "The key %s is deleted.", id)
 }
 
 // DeletePersonKey meets audit.Keys.
 func (a *Audit) DeletePersonKey(ctx context.Context, person ward.PersonID) (id string, parts int64, err error) {
-	err = a.Do(ctx, func(ctx context.Context) error {
-		if err := a.row(ctx, `DELETE FROM audit_key WHERE person_id = $1 RETURNING id`, string(person)).Scan(&id); err != nil {
+	err = a.db.Do(ctx, func(ctx context.Context) error {
+		if err := a.db.row(ctx, `DELETE FROM audit_key WHERE person_id = $1 RETURNING id`, string(person)).Scan(&id); err != nil {
 			return missing(err, "The audit log holds nothing of this person.")
 		}
-		who, err := a.exec(ctx, `UPDATE audit_entry SET who_lookup = '' WHERE who_key = $1 AND who_key <> ''`, id)
+		who, err := a.db.exec(ctx, `UPDATE audit_entry SET who_lookup = '' WHERE who_key = $1 AND who_key <> ''`, id)
 		if err != nil {
 			return err
 		}
-		what, err := a.exec(ctx, `UPDATE audit_entry SET what_lookup = '' WHERE what_key = $1 AND what_key <> ''`, id)
+		what, err := a.db.exec(ctx, `UPDATE audit_entry SET what_lookup = '' WHERE what_key = $1 AND what_key <> ''`, id)
 		parts = who + what
 		return err
 	})
@@ -139,17 +144,17 @@ func (a *Audit) DeletePersonKey(ctx context.Context, person ward.PersonID) (id s
 
 // LockTree meets audit.Tree. SQLite has one writer and needs no lock.
 func (a *Audit) LockTree(ctx context.Context) error {
-	if a.dialect.name != "postgres" {
+	if a.db.dialect.name != "postgres" {
 		return nil
 	}
-	_, err := a.exec(ctx, `SELECT pg_advisory_xact_lock($1)`, auditLock)
+	_, err := a.db.exec(ctx, `SELECT pg_advisory_xact_lock($1)`, auditLock)
 	return err
 }
 
 // Append meets audit.Tree.
 func (a *Audit) Append(ctx context.Context, id, index, first int64, hashes [][sha256.Size]byte) error {
-	return a.Do(ctx, func(ctx context.Context) error {
-		n, err := a.exec(ctx, `UPDATE audit_entry SET tree_index = $1 WHERE id = $2 AND tree_index < 0`, index, id)
+	return a.db.Do(ctx, func(ctx context.Context) error {
+		n, err := a.db.exec(ctx, `UPDATE audit_entry SET tree_index = $1 WHERE id = $2 AND tree_index < 0`, index, id)
 		if err != nil {
 			return err
 		}
@@ -157,7 +162,7 @@ func (a *Audit) Append(ctx context.Context, id, index, first int64, hashes [][sh
 			return errors.New("the entry is in the tree already")
 		}
 		for i := range hashes {
-			if _, err := a.exec(ctx, `INSERT INTO audit_hash (position, hash) VALUES ($1, $2)`, first+int64(i), hashes[i][:]); err != nil {
+			if _, err := a.db.exec(ctx, `INSERT INTO audit_hash (position, hash) VALUES ($1, $2)`, first+int64(i), hashes[i][:]); err != nil {
 				return err
 			}
 		}
@@ -179,9 +184,10 @@ func (a *Audit) Hashes(ctx context.Context, positions []int64) ([][sha256.Size]b
 		position int64
 		hash     []byte
 	}
-	rows, err := a.query(ctx, `SELECT position, hash FROM audit_hash WHERE position IN (`+strings.Join(marks, ",")+`)`, args...)
+	rows, err := a.db.query(ctx, `SELECT position, hash FROM audit_hash WHERE position IN (`+strings.Join(marks, ",")+`)`, args...)
 	all, err := scanAll(rows, err, func(row interface{ Scan(...any) error }) (s stored, _ error) {
-		return s, row.Scan(&s.position, &s.hash)
+		err := row.Scan(&s.position, &s.hash)
+		return s, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read audit tree: %w", err)
@@ -202,7 +208,7 @@ func (a *Audit) Hashes(ctx context.Context, positions []int64) ([][sha256.Size]b
 
 // AddCheckpoint meets audit.Tree.
 func (a *Audit) AddCheckpoint(ctx context.Context, c audit.SignedCheckpoint) error {
-	_, err := a.exec(ctx, `INSERT INTO audit_checkpoint (size, note, at) VALUES ($1, $2, $3)`, c.Size, string(c.Note), micros(c.At))
+	_, err := a.db.exec(ctx, `INSERT INTO audit_checkpoint (size, note, at) VALUES ($1, $2, $3)`, c.Size, string(c.Note), micros(c.At))
 	return err
 }
 
@@ -210,7 +216,7 @@ func (a *Audit) AddCheckpoint(ctx context.Context, c audit.SignedCheckpoint) err
 func (a *Audit) LatestCheckpoint(ctx context.Context) (c audit.SignedCheckpoint, _ error) {
 	var text string
 	var at int64
-	err := a.row(ctx, `SELECT size, note, at FROM audit_checkpoint ORDER BY size DESC LIMIT 1`).Scan(&c.Size, &text, &at)
+	err := a.db.row(ctx, `SELECT size, note, at FROM audit_checkpoint ORDER BY size DESC LIMIT 1`).Scan(&c.Size, &text, &at)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, ward.Errorf(ward.NotFound, "The audit log has no checkpoint yet.")
 	}

@@ -18,7 +18,7 @@ func (db *DB) Certificates() *Certificates { return &Certificates{db} }
 
 const certificateColumns = `serial, hash, kind, invitation, device_id, enrolment_id, app, subject, not_before, not_after, der, renewed_from, revoked_at, reason, revoked_by`
 
-func scanCertificate(r interface{ Scan(...any) error }) (c ca.Certificate, err error) {
+func scanCertificate(r scanner) (c ca.Certificate, err error) {
 	var before, after, revoked int64
 	err = r.Scan(&c.Serial, &c.Hash, &c.Kind, &c.Invitation, &c.Device, &c.Enrolment, &c.App, &c.Subject,
 		&before, &after, &c.DER, &c.RenewedFrom, &revoked, &c.Reason, &c.RevokedBy)
@@ -92,7 +92,7 @@ func (s *Certificates) RevokeApps(ctx context.Context, device ward.DeviceID, r c
 		rows, err := s.db.query(ctx, `UPDATE certificate SET revoked_at = $1, reason = $2, revoked_by = $3
 			WHERE device_id = $4 AND device_id <> '' AND kind = $5 AND revoked_at = 0 AND not_after > $6 RETURNING serial`,
 			micros(r.At), int(r.Reason), r.By, string(device), string(ca.KindApp), micros(r.At))
-		serials, err = scanAll(rows, err, func(r interface{ Scan(...any) error }) (s string, err error) {
+		serials, err = scanAll(rows, err, func(r scanner) (s string, err error) {
 			return s, r.Scan(&s)
 		})
 		return err
@@ -106,7 +106,7 @@ func (s *Certificates) RevokeApps(ctx context.Context, device ward.DeviceID, r c
 // RevokedAfter meets ca.Revocations.
 func (s *Certificates) RevokedAfter(ctx context.Context, t time.Time) ([]ca.Revoked, error) {
 	rows, err := s.db.query(ctx, `SELECT serial, revoked_at, reason FROM certificate WHERE revoked_at > 0 AND not_after > $1 ORDER BY seq`, micros(t))
-	return scanAll(rows, err, func(r interface{ Scan(...any) error }) (v ca.Revoked, err error) {
+	return scanAll(rows, err, func(r scanner) (v ca.Revoked, err error) {
 		var at int64
 		err = r.Scan(&v.Serial, &at, &v.Reason)
 		v.At = fromMicros(at)

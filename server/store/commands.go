@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/reconcile"
 )
 
 // Commands is the command queue. What waits stands in a small index of its own, so
@@ -80,22 +80,12 @@ func (c Commands) settle(ctx context.Context, id ward.EnrolmentID, stepKey, uuid
 	return err
 }
 
-// Attempt is the newest attempt of a step.
-type Attempt struct {
-	StepKey  string
-	State    command.State
-	Tries    int // since the step last succeeded
-	Queued   time.Time
-	Answered time.Time
-	Error    string
-}
-
 // Attempts returns the newest attempt of each step for an enrolment.
-func (c Commands) Attempts(ctx context.Context, id ward.EnrolmentID) ([]Attempt, error) {
+func (c Commands) Attempts(ctx context.Context, id ward.EnrolmentID) ([]reconcile.Attempt, error) {
 	rows, err := c.query(ctx, `SELECT step_key, state, tries, queued_at, answered_at, error FROM attempt WHERE enrolment_id = $1 ORDER BY step_key`, string(id))
-	return scanAll(rows, err, func(r scanner) (a Attempt, err error) {
+	return scanAll(rows, err, func(r scanner) (a reconcile.Attempt, err error) {
 		var queued, answered int64
-		err = r.Scan(&a.StepKey, &a.State, &a.Tries, &queued, &answered, &a.Error)
+		err = r.Scan(&a.Key, &a.State, &a.Tries, &queued, &answered, &a.Error)
 		a.Queued, a.Answered = fromMicros(queued), fromMicros(answered)
 		return a, err
 	})

@@ -9,12 +9,16 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/reconcile"
 )
 
 // Fleet keeps devices, enrolments and facts.
 type Fleet struct{ *DB }
 
-var _ fleet.Store = Fleet{}
+var (
+	_ fleet.Store     = Fleet{}
+	_ reconcile.Fleet = Fleet{}
+)
 
 // Fleet returns the store of devices and enrolments.
 func (db *DB) Fleet() Fleet { return Fleet{db} }
@@ -46,6 +50,19 @@ func (f Fleet) DevicesBySerial(ctx context.Context, serial string) ([]ward.Devic
 func (f Fleet) Devices(ctx context.Context, after ward.DeviceID, limit int) ([]ward.Device, error) {
 	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE id > $1 ORDER BY id LIMIT $2`, string(after), limit)
 	return scanAll(rows, err, func(r scanner) (ward.Device, error) { return scanDevice(r) })
+}
+
+// FindDevice returns the devices with this id, serial number, UDID or exact name.
+func (f Fleet) FindDevice(ctx context.Context, word string) ([]ward.Device, error) {
+	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE id = $1 OR serial = $1 OR LOWER(name) = LOWER($1)
+		OR id IN (SELECT device_id FROM enrolment WHERE channel = $1) ORDER BY created_at, id`, word)
+	found, err := scanAll(rows, err, scanDevice)
+	for _, d := range found { // an id or a serial number is meant before a name that reads the same
+		if string(d.ID) == word || (d.Serial == word && word != "") {
+			return []ward.Device{d}, err
+		}
+	}
+	return found, err
 }
 
 // InsertDevice meets fleet.Store.
@@ -235,9 +252,9 @@ func (f Fleet) Contact(ctx context.Context, hash string) (fleet.Contact, error) 
 	var check int64
 	var err error
 	c.Enrolment, err = scanEnrolment(f.row(ctx, `SELECT `+enrolmentColumns+`, COALESCE(d.generation, 0), COALESCE(d.check_at, 0),
-		EXISTS (SELECT 1 FROM command c WHERE c.enrolment_id = e.id AND c.pending)
+		EXISTS (SELECT 1 FROM command c WHERE c.enrolment_id = e.id AND c.pending), COALESCE((SELECT MAX(p.generation) FROM policy p), 0)
 		FROM identity i JOIN enrolment e ON e.channel = i.channel AND e.latest LEFT JOIN device d ON d.id = e.device_id
-		WHERE i.hash = $1 AND i.live`, hash), &c.Generation, &check, &c.Pending)
+		WHERE i.hash = $1 AND i.live`, hash), &c.Generation, &check, &c.Pending, &c.Published)
 	c.CheckAt = fromMicros(check)
 	return c, missing(err, "This certificate proves no enrolment.")
 }
@@ -266,4 +283,16 @@ func (f Fleet) Facts(ctx context.Context, id ward.EnrolmentID) ([]fleet.Fact, er
 func (f Fleet) SetSupervised(ctx context.Context, id ward.EnrolmentID, s ward.Supervision) error {
 	_, err := f.exec(ctx, `UPDATE enrolment SET supervised = $2 WHERE id = $1 AND supervised <> $2`, string(id), string(s))
 	return err
+}
+
+// Attempts meets reconcile.Fleet.
+func (f Fleet) Attempts(ctx context.Context, id ward.EnrolmentID) ([]reconcile.Attempt, error) {
+	return f.Commands().Attempts(ctx, id)
+}
+
+// EraseAccepted meets reconcile.Fleet.
+func (f Fleet) EraseAccepted(ctx context.Context, id ward.EnrolmentID) (time.Time, error) {
+	var at int64
+	err := f.row(ctx, `SELECT COALESCE(MAX(answered_at), 0) FROM command WHERE enrolment_id = $1 AND request_type = 'EraseDevice' AND state = 'accepted'`, string(id)).Scan(&at)
+	return fromMicros(at), err
 }

@@ -24,6 +24,9 @@ type MDM struct {
 	// OnForged is told of queue rows that failed their seal, within the unit of work
 	// that withheld them; nil tells nobody.
 	OnForged func(ctx context.Context, rows []command.Record)
+	// OnReport is told of every stored report but Idle, within its unit of work. known
+	// is false for an answer to a command that was not open. nil tells nobody.
+	OnReport func(ctx context.Context, e ward.Enrolment, r command.Record, known bool) error
 }
 
 var _ storage.AllStorage = MDM{}

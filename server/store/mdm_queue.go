@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -37,9 +38,6 @@ func (m MDM) EnqueueCommand(ctx context.Context, ids []string, cmd *mdm.Command)
 	return failed, nil
 }
 
-// secretAnswers are the commands whose answers are sealed at rest.
-var secretAnswers = map[string]bool{"DeviceLocation": true, "ActivationLockBypassCode": true, "RequestUnlockToken": true}
-
 // StoreCommandReport keeps what a device reports. Idle begins a new connection, in
 // which commands once answered NotNow are offered again. An answer to a command that
 // is not open changes nothing and is no error: the device could only repeat it.
@@ -60,8 +58,14 @@ func (m MDM) StoreCommandReport(r *mdm.Request, report *mdm.CommandResults) erro
 	default: // Error, CommandFormatError and what Apple may yet invent
 		a.State, a.Reason = command.Refused, refusal(report)
 	}
-	_, _, err = m.Commands().Report(ctx, e.ID, a)
-	return err
+	a.Secret = bytes.Contains(report.Raw, []byte("<key>Latitude</key>")) || bytes.Contains(report.Raw, []byte("<key>UnlockToken</key>"))
+	return m.Do(ctx, func(ctx context.Context) error {
+		rec, known, err := m.Commands().Report(ctx, e.ID, a)
+		if err != nil || m.OnReport == nil {
+			return err
+		}
+		return m.OnReport(ctx, e, rec, known)
+	})
 }
 
 // refusal puts an error chain into one line.

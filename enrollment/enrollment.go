@@ -1,0 +1,128 @@
+// Package enrollment decides who may join and how: invitations, the one-time
+// challenges that stand in their enrolment profiles, and the profiles themselves. It
+// speaks no HTTP, keeps nothing itself, and issues no certificate.
+package enrollment
+
+import (
+	"context"
+	"time"
+
+	"github.com/wardmdm/ward"
+)
+
+// Limits of invitations.
+const (
+	// DefaultLife is how long a link works unless the request says otherwise.
+	DefaultLife = 7 * 24 * time.Hour
+	// MaxLife is the longest that a link may work.
+	MaxLife = 30 * 24 * time.Hour
+	// ChallengeLife is how long a downloaded profile can be installed.
+	ChallengeLife = time.Hour
+	// MaxCertificates is how many certificates an invitation grants until a device has
+	// enrolled with one: an installation that breaks off may be begun again, but a link
+	// is no machine for certificates. Once a device has enrolled there are no more.
+	MaxCertificates = 3
+)
+
+// Invitation lets one device enrol once, for one person.
+type Invitation struct {
+	ID         string
+	Name       string // of the person it is for
+	Email      string // empty if unknown
+	DeviceName string
+	Platform   ward.Platform
+	Ownership  ward.Ownership
+	Group      string // empty for none
+	Supervised bool   // the device is expected to be supervised
+	Device     ward.DeviceID
+	Created    time.Time
+	CreatedBy  string // name of who made it
+	Expires    time.Time
+	Used       time.Time // zero until a device enrolled by it
+	UsedBy     string    // that device's channel, a UDID or EnrollmentID
+	Revoked    time.Time // zero unless it was taken back
+
+	Certificates int // how many certificates were issued for it
+}
+
+// Rights are the access rights that a device enrolled by the invitation grants.
+func (i Invitation) Rights() ward.AccessRights { return ward.RightsFor(i.Ownership) }
+
+// State says what can still be done with an invitation.
+type State string
+
+// The states of an invitation.
+const (
+	Open    State = "open"
+	Used    State = "used"
+	Expired State = "expired"
+	Revoked State = "revoked"
+)
+
+// State returns the state at now. What happened counts before what ran out.
+func (i Invitation) State(now time.Time) State {
+	switch {
+	case !i.Used.IsZero():
+		return Used
+	case !i.Revoked.IsZero():
+		return Revoked
+	case !now.Before(i.Expires):
+		return Expired
+	}
+	return Open
+}
+
+// Challenge is a one-time password for SCEP that stands in one downloaded profile.
+type Challenge struct {
+	Hash       string // SHA-256 in hexadecimal; the challenge itself is not kept
+	Invitation string
+	Created    time.Time
+	Expires    time.Time
+	Redeemed   time.Time // zero until a certificate was issued for it
+}
+
+// Store keeps invitations and challenges. Its methods join the unit of work in ctx; a
+// missing row is a *ward.Error of kind NotFound.
+type Store interface {
+	// InsertInvitation keeps a new invitation with the hash of its link's token.
+	InsertInvitation(ctx context.Context, i Invitation, tokenHash string) error
+	Invitation(ctx context.Context, id string) (Invitation, error)
+	InvitationByToken(ctx context.Context, tokenHash string) (Invitation, error)
+	// Invitations returns up to limit invitations, newest first, that come after the one
+	// with the id before; all if it is empty.
+	Invitations(ctx context.Context, before string, limit int) ([]Invitation, error)
+	// RevokeInvitation and UseInvitation change an invitation that is neither used nor
+	// revoked, and report whether it was: of several calls at once one succeeds.
+	RevokeInvitation(ctx context.Context, id string, at time.Time) (bool, error)
+	UseInvitation(ctx context.Context, id, channel string, at time.Time) (bool, error)
+	ChallengeStore
+}
+
+// ChallengeStore keeps challenges.
+type ChallengeStore interface {
+	// PutChallenge keeps a challenge in place of the one of its invitation that is not
+	// redeemed.
+	PutChallenge(ctx context.Context, c Challenge) error
+	Challenge(ctx context.Context, hash string) (Challenge, error)
+	// SpendChallenge marks a challenge as redeemed and counts a certificate for its
+	// invitation. It reports false, and the unit of work must then be given up, if the
+	// challenge is redeemed already or the invitation is used, revoked or has limit
+	// certificates: of several calls at once one succeeds.
+	SpendChallenge(ctx context.Context, hash string, at time.Time, limit int) (bool, error)
+}
+
+// Unit runs a function as one unit of work; a nested call joins.
+type Unit interface {
+	Do(ctx context.Context, fn func(ctx context.Context) error) error
+}
+
+// Devices takes the device that a new invitation is for.
+type Devices interface {
+	InsertDevice(ctx context.Context, d ward.Device) error
+	Device(ctx context.Context, id ward.DeviceID) (ward.Device, error)
+}
+
+// Builder makes the enrolment profile of an invitation, not signed.
+type Builder interface {
+	Profile(ctx context.Context, i Invitation, challenge string) ([]byte, error)
+}

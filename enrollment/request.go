@@ -1,0 +1,95 @@
+package enrollment
+
+import (
+	"fmt"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/wardmdm/ward"
+)
+
+// Request asks for an invitation. Name and Ownership are required.
+type Request struct {
+	Name       string // of the person
+	Email      string
+	DeviceName string // empty: made from the person's name
+	Platform   ward.Platform
+	Ownership  ward.Ownership
+	Group      string
+	Supervised bool
+	Life       time.Duration // 0 means DefaultLife
+	// Device is an existing device to enrol anew; empty makes a new device.
+	Device ward.DeviceID
+}
+
+// normalise trims what people typed and fills in what they left out.
+func (r Request) normalise() Request {
+	r.Name, r.Email = strings.TrimSpace(r.Name), strings.TrimSpace(r.Email)
+	r.DeviceName, r.Group = strings.TrimSpace(r.DeviceName), strings.TrimSpace(r.Group)
+	if r.Platform == "" {
+		r.Platform = ward.IOS
+	}
+	if r.DeviceName == "" && r.Name != "" {
+		kind := "iPhone"
+		if r.Platform == ward.MacOS {
+			kind = "Mac"
+		}
+		r.DeviceName = r.Name + "'s " + kind
+	}
+	if r.Life == 0 {
+		r.Life = DefaultLife
+	}
+	return r
+}
+
+// mistakes returns every mistake of a normalised request, in words for its author.
+func (r Request) mistakes() []string {
+	var out []string
+	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if r.Name == "" {
+		add("A name is needed: whom is the invitation for?")
+	}
+	for _, f := range []struct{ what, v string }{{"name", r.Name}, {"device name", r.DeviceName}, {"group", r.Group}} {
+		switch {
+		case utf8.RuneCountInString(f.v) > 120:
+			add("The %s is longer than 120 characters.", f.what)
+		case !printable(f.v):
+			add("The %s holds characters that cannot be printed.", f.what)
+		}
+	}
+	if r.Email != "" {
+		if a, err := mail.ParseAddress(r.Email); err != nil || a.Address != r.Email || len(r.Email) > 254 || !printable(r.Email) {
+			add("%q is not an e-mail address.", short(r.Email))
+		}
+	}
+	switch {
+	case r.Ownership == "":
+		add("The ownership is needed: %s or %s.", ward.Corporate, ward.Personal)
+	case !r.Ownership.Valid():
+		add("The ownership %q is not known: use %s or %s.", short(string(r.Ownership)), ward.Corporate, ward.Personal)
+	case r.Ownership == ward.Personal && r.Supervised:
+		add("A personal device is never supervised.")
+	}
+	if r.Platform != ward.IOS && r.Platform != ward.MacOS {
+		add("A device of the platform %q does not enrol by a link: use %s or %s.", short(string(r.Platform)), ward.IOS, ward.MacOS)
+	}
+	if r.Life < time.Minute || r.Life > MaxLife {
+		add("A link may work for one minute at least and %d days at most.", MaxLife/(24*time.Hour))
+	}
+	return out
+}
+
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// short cuts what is repeated to its author.
+func short(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		return string(r[:40]) + "…"
+	}
+	return s
+}

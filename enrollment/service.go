@@ -1,0 +1,213 @@
+package enrollment
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/wardmdm/ward"
+)
+
+// Options are what a Service works with. All but Rand are required.
+type Options struct {
+	Store    Store
+	Unit     Unit
+	Devices  Devices
+	Profiles Builder
+	// NewDevice makes the id of a new device.
+	NewDevice func() ward.DeviceID
+	// Now is the clock.
+	Now func() time.Time
+	// Rand is where secrets come from; nil means crypto/rand. Only tests set it.
+	Rand io.Reader
+}
+
+// Service makes invitations and sees them through to an enrolled device. It is safe
+// for concurrent use, also by several processes on one database.
+type Service struct{ o Options }
+
+// New returns a Service.
+func New(o Options) (*Service, error) {
+	if o.Store == nil || o.Unit == nil || o.Devices == nil || o.Profiles == nil || o.NewDevice == nil || o.Now == nil {
+		return nil, errors.New("enrollment: store, unit, devices, profiles, ids and clock are all needed")
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	return &Service{o}, nil
+}
+
+// Invited is a new invitation with the token of its link. The token is shown once:
+// only its hash is kept.
+type Invited struct {
+	Invitation
+	Token string
+}
+
+// Create makes an invitation and, unless one is named, the device it is for. All
+// mistakes are reported at once. It joins the unit of work in ctx.
+func (s *Service) Create(ctx context.Context, r Request) (Invited, error) {
+	r = r.normalise()
+	if m := r.mistakes(); len(m) > 0 {
+		return Invited{}, &ward.Error{Kind: ward.Invalid, Message: "The invitation cannot be made.", Details: m}
+	}
+	var out Invited
+	err := s.o.Unit.Do(ctx, func(ctx context.Context) (err error) {
+		out, err = s.create(ctx, r)
+		return err
+	})
+	return out, err
+}
+
+// CreateMany makes an invitation for each request, or none if any has a mistake; all
+// mistakes are reported at once, with the position of their request from 1.
+func (s *Service) CreateMany(ctx context.Context, rs []Request) ([]Invited, error) {
+	if len(rs) == 0 || len(rs) > maxStaff {
+		return nil, ward.Errorf(ward.Invalid, "Between 1 and %d invitations can be made at a time, not %d.", maxStaff, len(rs))
+	}
+	var wrong []string
+	for i, r := range rs {
+		for _, m := range r.normalise().mistakes() {
+			wrong = append(wrong, fmt.Sprintf("Invitation %d: %s", i+1, m))
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, &ward.Error{Kind: ward.Invalid, Message: "No invitation was made, because of mistakes.", Details: wrong}
+	}
+	var out []Invited
+	err := s.o.Unit.Do(ctx, func(ctx context.Context) error {
+		out = make([]Invited, 0, len(rs)) // fn may run again
+		for _, r := range rs {
+			in, err := s.create(ctx, r.normalise())
+			if err != nil {
+				return err
+			}
+			out = append(out, in)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// create writes one invitation and its device within the unit of work in ctx.
+func (s *Service) create(ctx context.Context, r Request) (Invited, error) {
+	now := s.o.Now().UTC()
+	id, err := s.newID(now)
+	if err != nil {
+		return Invited{}, err
+	}
+	secret, err := s.random(32)
+	if err != nil {
+		return Invited{}, err
+	}
+	in := Invited{Token: base64.RawURLEncoding.EncodeToString(secret), Invitation: Invitation{
+		ID: id, Name: r.Name, Email: r.Email, DeviceName: r.DeviceName, Platform: r.Platform, Ownership: r.Ownership,
+		Group: r.Group, Supervised: r.Supervised, Device: r.Device,
+		Created: now, CreatedBy: ward.ActorFrom(ctx).Name, Expires: now.Add(r.Life),
+	}}
+	if r.Device == "" {
+		in.Device = s.o.NewDevice()
+		err = s.o.Devices.InsertDevice(ctx, ward.Device{
+			ID: in.Device, Name: r.DeviceName, Platform: r.Platform, Ownership: r.Ownership, Group: r.Group,
+			Owner: r.Name, Email: r.Email, State: ward.Invited, Created: now,
+		})
+	} else {
+		err = s.checkDevice(ctx, r)
+	}
+	if err != nil {
+		return Invited{}, fmt.Errorf("device of invitation: %w", err)
+	}
+	if err := s.o.Store.InsertInvitation(ctx, in.Invitation, hash(in.Token)); err != nil {
+		return Invited{}, fmt.Errorf("keep invitation: %w", err)
+	}
+	return in, nil
+}
+
+// checkDevice refuses an invitation that would change what a known device is: a
+// personal device must not become one that can be erased.
+func (s *Service) checkDevice(ctx context.Context, r Request) error {
+	d, err := s.o.Devices.Device(ctx, r.Device)
+	if err != nil {
+		return err
+	}
+	if d.Ownership != r.Ownership || d.Platform != r.Platform {
+		return ward.Errorf(ward.Conflict, "The device %s is a %s %s device; the invitation is for a %s %s one.", d.ID, d.Ownership, d.Platform, r.Ownership, r.Platform)
+	}
+	return nil
+}
+
+// Invitation returns an invitation.
+func (s *Service) Invitation(ctx context.Context, id string) (Invitation, error) {
+	return s.o.Store.Invitation(ctx, id)
+}
+
+// List returns up to limit invitations, newest first: those after the one with the id
+// before, or from the newest if it is empty. limit is bounded to 1…200.
+func (s *Service) List(ctx context.Context, before string, limit int) ([]Invitation, error) {
+	return s.o.Store.Invitations(ctx, before, min(max(limit, 1), 200))
+}
+
+// Revoke takes an invitation back. Taking it back again does nothing; one that a device
+// has enrolled by is a conflict.
+func (s *Service) Revoke(ctx context.Context, id string) (Invitation, error) {
+	var inv Invitation
+	err := s.o.Unit.Do(ctx, func(ctx context.Context) error {
+		if _, err := s.o.Store.RevokeInvitation(ctx, id, s.o.Now().UTC()); err != nil {
+			return fmt.Errorf("revoke invitation %s: %w", id, err)
+		}
+		var err error
+		if inv, err = s.o.Store.Invitation(ctx, id); err != nil {
+			return err
+		}
+		if !inv.Used.IsZero() {
+			return ward.Errorf(ward.Conflict, "A device has already enrolled by this invitation. End that device's management instead.")
+		}
+		return nil
+	})
+	return inv, err
+}
+
+// newID returns an id that sorts by time: 48 bits of milliseconds, 80 random ones.
+func (s *Service) newID(now time.Time) (string, error) {
+	b, err := s.random(16)
+	if err != nil {
+		return "", err
+	}
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(now.UnixMilli()))
+	copy(b, ms[2:])
+	return idEncoding.EncodeToString(b), nil
+}
+
+func (s *Service) random(n int) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(s.o.Rand, b); err != nil {
+		return nil, fmt.Errorf("random bytes: %w", err)
+	}
+	return b, nil
+}
+
+var (
+	// idEncoding keeps the order of the bytes.
+	idEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
+	// challengeEncoding uses only characters of ASN.1's PrintableString, in which some
+	// SCEP clients send the challenge.
+	challengeEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+)
+
+// hash is how a secret of 256 random bits is kept: it needs no salt and no slowness.
+func hash(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}

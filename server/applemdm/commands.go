@@ -1,0 +1,224 @@
+package applemdm
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jessepeterson/mdmcommands"
+	"github.com/micromdm/plist"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/reconcile"
+)
+
+// Compiler makes Apple's commands of the loop's steps, and those of orders and cases.
+type Compiler struct {
+	// ServerURL is the public address of this server.
+	ServerURL string
+	// ManagementProfile is the identifier of the enrolment profile.
+	ManagementProfile string
+	// Token issues the one-time token that an app exchanges for its certificate, in the
+	// unit of work of ctx.
+	Token func(ctx context.Context, d ward.DeviceID, e ward.EnrolmentID, bundle string) (string, error)
+}
+
+var _ reconcile.Compiler = (*Compiler)(nil)
+
+// NewUUID meets reconcile.Compiler.
+func (c *Compiler) NewUUID() string { return strings.ToUpper(uuid.NewString()) }
+
+// Compile meets reconcile.Compiler.
+func (c *Compiler) Compile(ctx context.Context, s reconcile.Step, d ward.Device, e ward.Enrolment, uuid string) (string, []byte, error) {
+	cmd, err := c.command(ctx, s, d, e, uuid)
+	if err != nil {
+		return "", nil, err
+	}
+	body, err := plist.Marshal(cmd)
+	if err != nil {
+		return "", nil, fmt.Errorf("compile %s: %w", s.Deed, err)
+	}
+	return requestTypes[s.Deed], body, nil
+}
+
+// requestTypes names the command of each deed.
+var requestTypes = map[reconcile.Deed]string{
+	reconcile.AskInformation:   mdmcommands.DeviceInformationRequestType,
+	reconcile.AskSecurity:      mdmcommands.SecurityInfoRequestType,
+	reconcile.AskApps:          mdmcommands.InstalledApplicationListRequestType,
+	reconcile.AskManagedApps:   managedApplicationList,
+	reconcile.AskProfiles:      mdmcommands.ProfileListRequestType,
+	reconcile.InstallProfile:   mdmcommands.InstallProfileRequestType,
+	reconcile.RemoveProfile:    mdmcommands.RemoveProfileRequestType,
+	reconcile.InstallApp:       mdmcommands.InstallApplicationRequestType,
+	reconcile.ConfigureApp:     settings,
+	reconcile.RemoveApp:        mdmcommands.RemoveApplicationRequestType,
+	reconcile.EnableLostMode:   mdmcommands.EnableLostModeRequestType,
+	reconcile.DisableLostMode:  mdmcommands.DisableLostModeRequestType,
+	reconcile.Locate:           mdmcommands.DeviceLocationRequestType,
+	reconcile.Lock:             mdmcommands.DeviceLockRequestType,
+	reconcile.RemoveManagement: mdmcommands.RemoveProfileRequestType,
+}
+
+// queries are what is asked of a device about itself.
+var queries = []string{"DeviceName", "OSVersion", "BuildVersion", "ProductName", "SerialNumber", "IsSupervised", "IsMDMLostModeEnabled", "BatteryLevel"}
+
+func (c *Compiler) command(ctx context.Context, s reconcile.Step, d ward.Device, e ward.Enrolment, uuid string) (any, error) {
+	switch s.Deed {
+	case reconcile.AskInformation:
+		cmd := mdmcommands.NewDeviceInformationCommand(uuid)
+		cmd.Command.Queries = queries
+		return cmd, nil
+	case reconcile.AskSecurity:
+		return mdmcommands.NewSecurityInfoCommand(uuid), nil
+	case reconcile.AskApps:
+		cmd := mdmcommands.NewInstalledApplicationListCommand(uuid)
+		cmd.Command.Identifiers = &s.Watch
+		cmd.Command.Items = &[]string{"Identifier", "Name", "ShortVersion"}
+		return cmd, nil
+	case reconcile.AskManagedApps:
+		return newManagedApplicationList(uuid), nil
+	case reconcile.AskProfiles:
+		return mdmcommands.NewProfileListCommand(uuid), nil
+	case reconcile.InstallProfile:
+		cmd := mdmcommands.NewInstallProfileCommand(uuid)
+		cmd.Command.Payload = s.Profile.Payload
+		return cmd, nil
+	case reconcile.RemoveProfile:
+		return removeProfile(uuid, s.Target), nil
+	case reconcile.RemoveManagement:
+		return removeProfile(uuid, c.ManagementProfile), nil
+	case reconcile.InstallApp:
+		return c.installApp(ctx, s.App, d, e, uuid)
+	case reconcile.ConfigureApp:
+		return c.configureApp(ctx, s.App, d, e, uuid)
+	case reconcile.RemoveApp:
+		cmd := mdmcommands.NewRemoveApplicationCommand(uuid)
+		cmd.Command.Identifier = s.App.BundleID
+		return cmd, nil
+	case reconcile.EnableLostMode:
+		cmd := mdmcommands.NewEnableLostModeCommand(uuid)
+		cmd.Command.Message, cmd.Command.PhoneNumber, cmd.Command.Footnote = optional(s.LostMode.Message), optional(s.LostMode.Phone), optional(s.LostMode.Footnote)
+		return cmd, nil
+	case reconcile.DisableLostMode:
+		return mdmcommands.NewDisableLostModeCommand(uuid), nil
+	case reconcile.Locate:
+		return mdmcommands.NewDeviceLocationCommand(uuid), nil
+	case reconcile.Lock:
+		return lock(uuid, s.Lock.Message, s.Lock.Phone), nil
+	default:
+		return nil, fmt.Errorf("no command carries out %q", s.Deed)
+	}
+}
+
+func removeProfile(uuid, identifier string) any {
+	cmd := mdmcommands.NewRemoveProfileCommand(uuid)
+	cmd.Command.Identifier = identifier
+	return cmd
+}
+
+func lock(uuid, message, phone string) any {
+	cmd := mdmcommands.NewDeviceLockCommand(uuid)
+	cmd.Command.Message, cmd.Command.PhoneNumber = optional(message), optional(phone)
+	return cmd
+}
+
+// optional leaves an empty text out.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// installApp installs a managed app with its configuration.
+// Source: https://developer.apple.com/documentation/devicemanagement/installapplicationcommand
+func (c *Compiler) installApp(ctx context.Context, a *profiles.App, d ward.Device, e ward.Enrolment, uuid string) (any, error) {
+	config, values, err := c.configuration(ctx, a, d, e)
+	if err != nil {
+		return nil, err
+	}
+	cmd := mdmcommands.NewInstallApplicationCommand(uuid)
+	p := &cmd.Command
+	if a.StoreID != 0 {
+		id := int(a.StoreID)
+		p.ITunesStoreID = &id
+	} else {
+		manifest := profiles.RenderText(a.ManifestURL, values)
+		p.ManifestURL = &manifest
+	}
+	flags := removeWithManagement
+	if a.NoBackup {
+		flags |= noBackup
+	}
+	p.ManagementFlags = &flags
+	if len(config) > 0 {
+		p.Configuration = config
+	}
+	if a.Required {
+		removable := false
+		p.Attributes = &mdmcommands.Attributes{Removable: &removable}
+	}
+	takeOver := "Managed"
+	p.ChangeManagementState = &takeOver
+	return cmd, nil
+}
+
+// Apple's ManagementFlags of InstallApplication.
+const (
+	removeWithManagement = 1
+	noBackup             = 4
+)
+
+func (c *Compiler) configureApp(ctx context.Context, a *profiles.App, d ward.Device, e ward.Enrolment, uuid string) (any, error) {
+	config, _, err := c.configuration(ctx, a, d, e)
+	if err != nil {
+		return nil, err
+	}
+	return newApplicationConfiguration(uuid, a.BundleID, config), nil
+}
+
+// configuration binds the device's own values to the app's configuration, a fresh
+// token among them if the app needs a certificate.
+func (c *Compiler) configuration(ctx context.Context, a *profiles.App, d ward.Device, e ward.Enrolment) (map[string]any, profiles.Values, error) {
+	v := profiles.Values{DeviceID: string(d.ID), DeviceName: d.Name, UserEmail: d.Email, ServerURL: c.ServerURL}
+	if a.NeedsCertificate {
+		token, err := c.Token(ctx, d.ID, e.ID, a.BundleID)
+		if err != nil {
+			return nil, v, err
+		}
+		v.EnrolmentToken = token
+	}
+	return profiles.Render(a.Config, v), v, nil
+}
+
+// Ask makes the command that asks a device about itself.
+func (c *Compiler) Ask(uuid string) (requestType string, body []byte, err error) {
+	cmd := mdmcommands.NewDeviceInformationCommand(uuid)
+	cmd.Command.Queries = queries
+	body, err = plist.Marshal(cmd)
+	return mdmcommands.DeviceInformationRequestType, body, err
+}
+
+// Erase makes the command that erases a device. keepDataPlan keeps an eSIM.
+func (c *Compiler) Erase(uuid string, keepDataPlan bool) (requestType string, body []byte, err error) {
+	cmd := mdmcommands.NewEraseDeviceCommand(uuid)
+	cmd.Command.PreserveDataPlan = &keepDataPlan
+	body, err = plist.Marshal(cmd)
+	return mdmcommands.EraseDeviceRequestType, body, err
+}
+
+// Lock makes the command that locks a device and shows a message.
+func (c *Compiler) Lock(uuid, message, phone string) (requestType string, body []byte, err error) {
+	body, err = plist.Marshal(lock(uuid, message, phone))
+	return mdmcommands.DeviceLockRequestType, body, err
+}
+
+// ClearPasscode makes the command that removes a device's passcode.
+func (c *Compiler) ClearPasscode(uuid string, unlockToken []byte) (requestType string, body []byte, err error) {
+	cmd := mdmcommands.NewClearPasscodeCommand(uuid)
+	cmd.Command.UnlockToken = unlockToken
+	body, err = plist.Marshal(cmd)
+	return mdmcommands.ClearPasscodeRequestType, body, err
+}

@@ -1,0 +1,242 @@
+// Package applemdm speaks Apple's device management protocol: it proves who a device
+// is, turns check-ins into enrolments and answers into facts, and hands out commands.
+// What a device should have is decided elsewhere.
+package applemdm
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/micromdm/nanomdm/mdm"
+	"github.com/micromdm/nanomdm/service"
+	"github.com/micromdm/nanomdm/service/nanomdm"
+	"github.com/micromdm/nanomdm/storage"
+	"github.com/micromdm/plist"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/reconcile"
+)
+
+// Store is what the protocol needs of the record besides nanomdm's own storage.
+type Store interface {
+	Do(ctx context.Context, fn func(ctx context.Context) error) error
+	// Contact returns the enrolment that a certificate's hash proves; NotFound for none.
+	Contact(ctx context.Context, hash string) (fleet.Contact, error)
+	Latest(ctx context.Context, channel string) (ward.Enrolment, error)
+	// Seen notes a heartbeat.
+	Seen(id ward.EnrolmentID, t time.Time)
+}
+
+// Certificates tells for which invitation a certificate was issued, and binds it to
+// what it became.
+type Certificates interface {
+	// Invitation returns the invitation of a device certificate that Ward issued and
+	// has not revoked. A *ward.Error of kind NotFound means that Ward did not issue it.
+	Invitation(ctx context.Context, hash string) (string, error)
+	Bind(ctx context.Context, hash string, d ward.DeviceID, e ward.EnrolmentID) error
+}
+
+// Events is told what devices do, within the unit of work that records it.
+type Events interface {
+	Enrolled(ctx context.Context, e ward.Enrolment) error
+	CheckedOut(ctx context.Context, e ward.Enrolment) error
+	Answered(ctx context.Context, e ward.Enrolment, r command.Record, known bool, t reconcile.Told) error
+}
+
+// Service is the check-in and command service. It binds certificates to enrolments and
+// runs each request as one unit of work.
+type Service struct {
+	next         service.CheckinAndCommandService
+	store        Store
+	admitter     *fleet.Admitter
+	certificates Certificates
+	events       Events
+	replan       func(ctx context.Context, id ward.DeviceID) error
+	adopted      func(c *x509.Certificate) bool
+	now          func() time.Time
+}
+
+// Options are the parts of a Service.
+type Options struct {
+	Store        Store
+	Storage      storage.ServiceStore // of nanomdm, on the same database
+	Admitter     *fleet.Admitter
+	Certificates Certificates
+	Events       Events
+	Replan       func(ctx context.Context, id ward.DeviceID) error // plan a device, in the unit of ctx
+	Adopted      func(c *x509.Certificate) bool                    // whether another authority's device may check in; nil for none
+	Now          func() time.Time
+}
+
+// New returns a service.
+func New(o Options) *Service {
+	core := nanomdm.New(o.Storage,
+		nanomdm.WithUserAuthenticate(nanomdm.NewUAService(o.Storage, false)),
+		nanomdm.WithGetToken(nanomdm.NewTokenMux()))
+	if o.Adopted == nil {
+		o.Adopted = func(*x509.Certificate) bool { return false }
+	}
+	return &Service{
+		next: core, store: o.Store, admitter: o.Admitter, certificates: o.Certificates, events: o.Events,
+		replan: o.Replan, adopted: o.Adopted, now: o.Now,
+	}
+}
+
+// Hash names a certificate.
+func Hash(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.Raw)
+	return hex.EncodeToString(sum[:])
+}
+
+// refuse answers a device with a status that is never 401, which could make it leave
+// management, and with a reason for the log.
+func refuse(status int, err error) error { return service.NewHTTPStatusError(status, err) }
+
+// deny turns an error for people into a status; others stay internal.
+func deny(err error) error {
+	var already *service.HTTPStatusError
+	if err == nil || errors.As(err, &already) {
+		return err
+	}
+	switch ward.KindOf(err) {
+	case ward.Forbidden, ward.NotFound, ward.Conflict:
+		return refuse(http.StatusForbidden, err)
+	case ward.Invalid:
+		return refuse(http.StatusBadRequest, err)
+	}
+	return err
+}
+
+var errNoCertificate = errors.New("no certificate proves who the device is")
+
+// contact proves a request: its certificate must be the live identity of the channel
+// that it speaks for.
+func (s *Service) contact(r *mdm.Request, e *mdm.Enrollment) (fleet.Contact, *mdm.ResolvedEnrollment, error) {
+	if r.Certificate == nil {
+		return fleet.Contact{}, nil, refuse(http.StatusForbidden, errNoCertificate)
+	}
+	resolved := e.Resolved()
+	if err := resolved.Validate(); err != nil {
+		return fleet.Contact{}, nil, refuse(http.StatusBadRequest, err)
+	}
+	c, err := s.store.Contact(r.Context(), Hash(r.Certificate))
+	if err != nil {
+		return c, nil, deny(err)
+	}
+	if c.Channel != resolved.DeviceChannelID {
+		return c, nil, refuse(http.StatusForbidden, errors.New("the certificate is another device's"))
+	}
+	s.store.Seen(c.ID, s.now())
+	return c, resolved, nil
+}
+
+// within runs fn as the unit of work of a request of contact c.
+func (s *Service) within(r *mdm.Request, c fleet.Contact, fn func(r *mdm.Request) error) error {
+	ctx := ward.WithActor(r.Context(), ward.Actor{Name: string(c.Device), Via: ward.ViaDevice, Device: c.Device})
+	return deny(s.store.Do(ctx, func(ctx context.Context) error {
+		return fn(r.WithContext(fleet.WithContact(ctx, c)))
+	}))
+}
+
+// description is what an Authenticate message tells beyond nanomdm's fields.
+// Source: https://developer.apple.com/documentation/devicemanagement/authenticaterequest
+type description struct {
+	DeviceName  string
+	ProductName string
+	Model       string
+	OSVersion   string
+}
+
+// platform tells by the product's name what it runs.
+func platform(product string) ward.Platform {
+	if len(product) >= 3 && product[:3] == "Mac" || len(product) >= 4 && product[:4] == "iMac" {
+		return ward.MacOS
+	}
+	return ward.IOS
+}
+
+// Authenticate admits a device and begins an epoch, or refuses and changes nothing.
+func (s *Service) Authenticate(r *mdm.Request, m *mdm.Authenticate) error {
+	if r.Certificate == nil {
+		return refuse(http.StatusForbidden, errNoCertificate)
+	}
+	resolved := m.Enrollment.Resolved()
+	if err := resolved.Validate(); err != nil {
+		return refuse(http.StatusBadRequest, err)
+	}
+	var d description
+	if err := plist.Unmarshal(m.Raw, &d); err != nil {
+		return refuse(http.StatusBadRequest, err)
+	}
+	if d.ProductName == "" {
+		d.ProductName = d.Model
+	}
+	hash := Hash(r.Certificate)
+	arrival := fleet.Arrival{
+		Channel: resolved.DeviceChannelID, Serial: m.SerialNumber, Name: d.DeviceName, Model: d.ProductName, OSVersion: d.OSVersion,
+		Platform: platform(d.ProductName), Hash: hash, Adopted: s.adopted(r.Certificate),
+	}
+	ctx := ward.WithActor(r.Context(), ward.Actor{Name: m.SerialNumber, Via: ward.ViaDevice})
+	return deny(s.store.Do(ctx, func(ctx context.Context) error {
+		invitation := ""
+		var err error
+		if !arrival.Adopted {
+			if invitation, err = s.certificates.Invitation(ctx, hash); err != nil {
+				return err
+			}
+		}
+		ad, err := s.admitter.Admit(ctx, arrival, invitation)
+		if err != nil {
+			return err
+		}
+		if err := s.next.Authenticate(r.WithContext(fleet.WithAdmission(ctx, ad)), m); err != nil {
+			return err
+		}
+		if arrival.Adopted {
+			return nil
+		}
+		e, err := s.store.Latest(ctx, arrival.Channel)
+		if err != nil {
+			return err
+		}
+		return s.certificates.Bind(ctx, hash, ad.Device, e.ID)
+	}))
+}
+
+// TokenUpdate completes an enrolment and plans what the device should get.
+func (s *Service) TokenUpdate(r *mdm.Request, m *mdm.TokenUpdate) error {
+	c, _, err := s.contact(r, &m.Enrollment)
+	if err != nil {
+		return err
+	}
+	return s.within(r, c, func(r *mdm.Request) error {
+		if err := s.next.TokenUpdate(r, m); err != nil {
+			return err
+		}
+		e, err := s.store.Latest(r.Context(), c.Channel)
+		if err != nil || c.State == ward.EnrolmentActive || e.State != ward.EnrolmentActive {
+			return err
+		}
+		return s.events.Enrolled(r.Context(), e)
+	})
+}
+
+// CheckOut ends an enrolment.
+func (s *Service) CheckOut(r *mdm.Request, m *mdm.CheckOut) error {
+	c, resolved, err := s.contact(r, &m.Enrollment)
+	if err != nil {
+		return err
+	}
+	return s.within(r, c, func(r *mdm.Request) error {
+		if err := s.next.CheckOut(r, m); err != nil || resolved.IsUserChannel {
+			return err
+		}
+		return s.events.CheckedOut(r.Context(), c.Enrolment)
+	})
+}

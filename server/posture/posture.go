@@ -1,0 +1,180 @@
+// Package posture reads what is known of devices for people: the list with each
+// device's state and reason, and the one screen that tells what a device is, what is
+// wrong, what is enforced and what was done. It changes nothing but what a person asks
+// for there: a refresh, or a release for a new enrolment.
+package posture
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/compliance"
+	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/reconcile"
+)
+
+// Store is what reading needs of the record.
+type Store interface {
+	fleet.Store
+	Devices(ctx context.Context, after ward.DeviceID, limit int) ([]ward.Device, error)
+	// FindDevice returns the device with this id, serial number, UDID or exact name.
+	FindDevice(ctx context.Context, word string) ([]ward.Device, error)
+}
+
+// Commands lists what was sent.
+type Commands interface {
+	List(ctx context.Context, id ward.EnrolmentID, before int64, limit int) ([]command.Record, error)
+}
+
+// Recorder writes the audit log in the unit of work in ctx.
+type Recorder interface {
+	Record(ctx context.Context, action, subject string, detail map[string]string) error
+}
+
+// Reader reads devices for people.
+type Reader struct {
+	Store    Store
+	Loop     *reconcile.Loop
+	Policies reconcile.Policies
+	Commands Commands
+	Queue    command.Queue
+	Ask      Asker
+	Audit    Recorder
+	Now      func() time.Time
+}
+
+// Asker makes the command that asks a device about itself.
+type Asker interface {
+	NewUUID() string
+	Ask(uuid string) (requestType string, body []byte, err error)
+}
+
+// Row is one device in a list.
+type Row struct {
+	Device     ward.Device
+	Enrolment  ward.Enrolment // the newest; zero if it never enrolled
+	Supervised ward.Supervision
+	Assessment compliance.Assessment
+}
+
+// Detail is all that one device's page tells.
+type Detail struct {
+	Row
+	View       reconcile.View
+	Limits     []profiles.Limit // what is enforced here, and what can't be and why
+	Enrolments []ward.Enrolment
+	Commands   []command.Record // of every epoch, the newest first
+}
+
+// List returns up to limit devices after the given id, in order of their ids.
+func (r *Reader) List(ctx context.Context, after ward.DeviceID, limit int) ([]Row, error) {
+	ds, err := r.Store.Devices(ctx, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	policy, _, err := r.Policies.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]Row, len(ds))
+	for i, d := range ds {
+		row, _, _, err := r.row(ctx, d, policy)
+		if err != nil {
+			return nil, err
+		}
+		rows[i] = row
+	}
+	return rows, nil
+}
+
+func (r *Reader) row(ctx context.Context, d ward.Device, policy *profiles.Policy) (row Row, v reconcile.View, all []ward.Enrolment, err error) {
+	if all, err = r.Store.Enrolments(ctx, d.ID); err != nil {
+		return row, v, nil, err
+	}
+	var e ward.Enrolment
+	if len(all) > 0 {
+		e = all[0]
+	}
+	if v, err = r.Loop.View(ctx, d, e); err != nil {
+		return row, v, nil, err
+	}
+	return Row{Device: d, Enrolment: e, Supervised: v.Got.Supervised(), Assessment: compliance.Assess(v, policy, r.Now())}, v, all, nil
+}
+
+// Find returns the one device that word names by id, serial number, UDID or name.
+func (r *Reader) Find(ctx context.Context, word string) (ward.Device, error) {
+	word = strings.TrimSpace(word)
+	ds, err := r.Store.FindDevice(ctx, word)
+	if err != nil {
+		return ward.Device{}, err
+	}
+	switch len(ds) {
+	case 0:
+		return ward.Device{}, ward.Errorf(ward.NotFound, "No device has the id, serial number, UDID or name %q.", word)
+	case 1:
+		return ds[0], nil
+	}
+	return ward.Device{}, ward.Errorf(ward.Conflict, "%d devices are called %q: name one by its id or serial number.", len(ds), word)
+}
+
+// Show returns everything about the device that word names.
+func (r *Reader) Show(ctx context.Context, word string) (Detail, error) {
+	d, err := r.Find(ctx, word)
+	if err != nil {
+		return Detail{}, err
+	}
+	policy, _, err := r.Policies.Current(ctx)
+	if err != nil {
+		return Detail{}, err
+	}
+	var out Detail
+	if out.Row, out.View, out.Enrolments, err = r.row(ctx, d, policy); err != nil {
+		return out, err
+	}
+	out.Limits = out.View.Want.Limits
+	for _, e := range out.Enrolments {
+		cs, err := r.Commands.List(ctx, e.ID, 0, 50)
+		if err != nil {
+			return out, err
+		}
+		out.Commands = append(out.Commands, cs...)
+	}
+	return out, nil
+}
+
+// Refresh asks a device for its information now, and plans it afresh.
+func (r *Reader) Refresh(ctx context.Context, id ward.DeviceID) error {
+	return r.Store.Do(ctx, func(ctx context.Context) error {
+		e, err := r.Store.Current(ctx, id)
+		if err != nil {
+			return err
+		}
+		uuid := r.Ask.NewUUID()
+		requestType, body, err := r.Ask.Ask(uuid)
+		if err != nil {
+			return err
+		}
+		if _, err := r.Queue.Enqueue(ctx, command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, By: ward.ActorFrom(ctx).Person}); err != nil {
+			return err
+		}
+		if err := r.Audit.Record(ctx, "device.refreshed", string(id), nil); err != nil {
+			return err
+		}
+		return r.Loop.Replan(ctx, id)
+	})
+}
+
+// Release lets a device enrol anew although an enrolment of it lives, for instance
+// because its owner removed the management while it was offline.
+func (r *Reader) Release(ctx context.Context, id ward.DeviceID) error {
+	return r.Store.Do(ctx, func(ctx context.Context) error {
+		if err := r.Store.SetReenrol(ctx, id, true); err != nil {
+			return err
+		}
+		return r.Audit.Record(ctx, "device.released", string(id), nil)
+	})
+}

@@ -1,0 +1,208 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/fleet"
+)
+
+// Loop carries out what Plan says: it queues steps, and plans again when an answer or
+// a policy changes what is known or wanted.
+type Loop struct {
+	Fleet       Fleet
+	Policies    Policies
+	Cases       Cases
+	Credentials Credentials
+	Queue       command.Queue
+	Compiler    Compiler
+	Now         func() time.Time
+}
+
+// Fleet is what the loop needs of the store of devices.
+type Fleet interface {
+	fleet.Store
+	Attempts(ctx context.Context, id ward.EnrolmentID) ([]Attempt, error)
+	// EraseAccepted returns when the enrolment accepted an erase, zero if it never did.
+	EraseAccepted(ctx context.Context, id ward.EnrolmentID) (time.Time, error)
+	Planned(ctx context.Context, id ward.DeviceID, generation int64, next time.Time) error
+	DuePlans(ctx context.Context, t time.Time, generation int64, limit int) ([]ward.DeviceID, error)
+}
+
+// Policies tells the published policy, nil before the first, and its generation.
+type Policies interface {
+	Current(ctx context.Context) (*profiles.Policy, int64, error)
+}
+
+// Cases tells the open lost case of a device, nil when there is none.
+type Cases interface {
+	OpenCase(ctx context.Context, id ward.DeviceID) (*profiles.Case, error)
+}
+
+// Credentials tells what the record knows of the certificates of an enrolment's apps.
+type Credentials interface {
+	Credentials(ctx context.Context, id ward.EnrolmentID) (map[string]Credential, error)
+}
+
+// Compiler makes a device's command of a step, binding the device's own values.
+type Compiler interface {
+	Compile(ctx context.Context, s Step, d ward.Device, e ward.Enrolment, uuid string) (requestType string, body []byte, err error)
+	NewUUID() string
+}
+
+// Replan compares, in one unit of work, what should be true on a device with what is
+// known, and queues the steps. A device that is not enrolled has none.
+func (l *Loop) Replan(ctx context.Context, id ward.DeviceID) error {
+	return l.Fleet.Do(ctx, func(ctx context.Context) error {
+		policy, generation, err := l.Policies.Current(ctx)
+		if err != nil {
+			return err
+		}
+		d, err := l.Fleet.Device(ctx, id)
+		if err != nil {
+			return err
+		}
+		e, err := l.Fleet.Current(ctx, id)
+		if ward.KindOf(err) == ward.NotFound || (err == nil && (e.State != ward.EnrolmentActive || d.State == ward.Erased)) {
+			return l.Fleet.Planned(ctx, id, generation, time.Time{})
+		}
+		if err != nil {
+			return err
+		}
+		next, err := l.issue(ctx, d, e, policy)
+		if err != nil {
+			return fmt.Errorf("plan device %s: %w", id, err)
+		}
+		return l.Fleet.Planned(ctx, id, generation, next)
+	})
+}
+
+// issue queues what is left to do and returns when to look again.
+func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment, policy *profiles.Policy) (time.Time, error) {
+	v, err := l.view(ctx, d, e, policy)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var c Case
+	if v.Case != nil {
+		c.ID = v.Case.ID
+	}
+	if err := l.makeWay(ctx, e.ID, c.ID); err != nil {
+		return time.Time{}, err
+	}
+	if v.Attempts, err = l.Fleet.Attempts(ctx, e.ID); err != nil {
+		return time.Time{}, err
+	}
+	steps, next := Plan(v.Want, v.Got, v.Attempts, c, l.Now())
+	for _, s := range steps {
+		uuid := l.Compiler.NewUUID()
+		requestType, body, err := l.Compiler.Compile(ctx, s, d, e, uuid)
+		if err != nil {
+			return next, fmt.Errorf("%s: %w", s.Deed, err)
+		}
+		n := command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, Urgent: s.Urgent, StepKey: s.Key, Case: c.ID, By: ward.ActorFrom(ctx).Person}
+		if _, err := l.Queue.Enqueue(ctx, n); err != nil {
+			return next, fmt.Errorf("%s: %w", s.Deed, err)
+		}
+	}
+	return next, nil
+}
+
+// makeWay takes back steps that an opened or closed case has overtaken: a lost phone
+// gets no new app, and a found one that was never reached stays out of lost mode.
+func (l *Loop) makeWay(ctx context.Context, id ward.EnrolmentID, open ward.CaseID) error {
+	_, err := l.Queue.CancelOpen(ctx, id, "overtaken by the lost case", func(r command.Record) bool {
+		switch {
+		case r.StepKey == "" || r.Case == open:
+			return false
+		case open != "":
+			return true
+		default:
+			return r.Deliveries == 0
+		}
+	})
+	return err
+}
+
+// View is all that is wanted and known of one device: what the device's page shows and
+// what planning works from.
+type View struct {
+	Device    ward.Device
+	Enrolment ward.Enrolment
+	Case      *profiles.Case
+	Want      profiles.State
+	Got       Observed
+	Attempts  []Attempt
+	// EraseAccepted is when the device accepted an erase in this epoch; zero if never.
+	EraseAccepted time.Time
+}
+
+// View gathers what is wanted and known of an enrolled device.
+func (l *Loop) View(ctx context.Context, d ward.Device, e ward.Enrolment) (View, error) {
+	policy, _, err := l.Policies.Current(ctx)
+	if err != nil {
+		return View{}, err
+	}
+	v, err := l.view(ctx, d, e, policy)
+	if err != nil {
+		return v, err
+	}
+	if v.Attempts, err = l.Fleet.Attempts(ctx, e.ID); err != nil {
+		return v, err
+	}
+	v.EraseAccepted, err = l.Fleet.EraseAccepted(ctx, e.ID)
+	return v, err
+}
+
+func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment, policy *profiles.Policy) (v View, err error) {
+	v.Device, v.Enrolment = d, e
+	if v.Case, err = l.Cases.OpenCase(ctx, d.ID); err != nil {
+		return v, err
+	}
+	facts, err := l.Fleet.Facts(ctx, e.ID)
+	if err != nil {
+		return v, err
+	}
+	if v.Got, err = Observe(facts); err != nil {
+		return v, err
+	}
+	if v.Got.Credentials, err = l.Credentials.Credentials(ctx, e.ID); err != nil {
+		return v, err
+	}
+	v.Want = profiles.Desired(profiles.Subject{
+		Device: d, Supervised: v.Got.Supervised(), Rights: e.Rights, Kind: e.Kind, OSVersion: d.OSVersion, Case: v.Case,
+	}, policy, l.Now())
+	return v, nil
+}
+
+// Due plans up to limit devices that are due or were planned for an older policy, each
+// in a unit of work of its own, and returns how many it planned. One that fails does
+// not keep the others waiting: it is due again later, and its error is returned with
+// the rest.
+func (l *Loop) Due(ctx context.Context, limit int) (int, []error) {
+	_, generation, err := l.Policies.Current(ctx)
+	if err != nil {
+		return 0, []error{err}
+	}
+	ids, err := l.Fleet.DuePlans(ctx, l.Now(), generation, limit)
+	if err != nil {
+		return 0, []error{err}
+	}
+	var errs []error
+	for _, id := range ids {
+		if err := l.Replan(ctx, id); err != nil {
+			errs = append(errs, err)
+			if err := l.Fleet.Planned(ctx, id, generation, l.Now().Add(time.Minute)); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return len(ids), errs
+}

@@ -1,0 +1,255 @@
+package reconcile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/command"
+)
+
+// Deed is what a step does.
+type Deed string
+
+// The deeds of steps.
+const (
+	AskInformation   Deed = "ask for device information"
+	AskSecurity      Deed = "ask for security"
+	AskApps          Deed = "ask for apps"
+	AskManagedApps   Deed = "ask for managed apps"
+	AskProfiles      Deed = "ask for profiles"
+	InstallProfile   Deed = "install profile"
+	RemoveProfile    Deed = "remove profile"
+	InstallApp       Deed = "install app"
+	ConfigureApp     Deed = "configure app"
+	RemoveApp        Deed = "remove app"
+	EnableLostMode   Deed = "turn lost mode on"
+	DisableLostMode  Deed = "turn lost mode off"
+	Locate           Deed = "ask for the location"
+	Lock             Deed = "lock"
+	RemoveManagement Deed = "remove management"
+)
+
+// Step is one thing left to do. Key tells it from every other step of the device:
+// what was attempted under a key is not issued again while the attempt is open.
+type Step struct {
+	Key      string
+	Deed     Deed
+	Urgent   bool
+	Profile  *profiles.Profile  // InstallProfile
+	App      *profiles.App      // InstallApp, ConfigureApp, RemoveApp
+	Target   string             // RemoveProfile: the identifier
+	Watch    []string           // AskApps: bundle ids to ask about
+	LostMode *profiles.LostMode // EnableLostMode
+	Lock     *profiles.Lock     // Lock
+}
+
+// How often a fact is asked for again, and how a refused step is retried.
+const (
+	refreshApps     = 6 * time.Hour
+	refreshFacts    = 24 * time.Hour
+	retryFirst      = time.Minute
+	retryFactor     = 4
+	maxTries        = 6
+	tokenPatience   = time.Hour // an app that did not use its token gets another
+	longestInterval = 7 * 24 * time.Hour
+)
+
+// Case is what planning needs to know of the device's lost case.
+type Case struct {
+	ID ward.CaseID // the open case, or "" when there is none
+}
+
+// Plan returns what is left to do on a device, in order, and when to plan again if
+// nothing happens before. It is pure: the same values give the same steps.
+func Plan(want profiles.State, got Observed, attempts []Attempt, c Case, now time.Time) ([]Step, time.Time) {
+	p := planner{want: want, got: got, c: c, now: now, next: now.Add(longestInterval), tried: make(map[string]Attempt, len(attempts))}
+	for _, a := range attempts {
+		p.tried[a.Key] = a
+	}
+	if c.ID != "" {
+		p.lost()
+		return p.steps, p.next
+	}
+	p.found()
+	p.facts()
+	if got.Information == nil {
+		return p.steps, p.next // what a phone may be asked depends on its supervision
+	}
+	p.profiles()
+	p.apps()
+	return p.steps, p.next
+}
+
+type planner struct {
+	want  profiles.State
+	got   Observed
+	c     Case
+	now   time.Time
+	next  time.Time
+	tried map[string]Attempt
+	steps []Step
+}
+
+// at notes a time at which to plan again.
+func (p *planner) at(t time.Time) {
+	if t.After(p.now) && t.Before(p.next) {
+		p.next = t
+	}
+}
+
+// issue adds a step unless its attempt is open, or was refused too lately or too often.
+func (p *planner) issue(s Step) {
+	a, ok := p.tried[s.Key]
+	if ok && a.State.Open() {
+		return
+	}
+	if ok && (a.State == command.Refused || a.State == command.Withheld) {
+		if a.Tries >= maxTries {
+			return
+		}
+		wait := retryFirst
+		for range min(a.Tries, maxTries) - 1 {
+			wait *= retryFactor
+		}
+		if due := a.Answered.Add(wait); due.After(p.now) {
+			p.at(due)
+			return
+		}
+	}
+	p.steps = append(p.steps, s)
+}
+
+// done reports whether the step was accepted.
+func (p *planner) done(key string) bool { return p.tried[key].State == command.Accepted }
+
+// settled reports whether the step has had its answer, whatever it was, or was
+// refused for good.
+func (p *planner) settled(key string) bool {
+	a, ok := p.tried[key]
+	return ok && !a.State.Open()
+}
+
+// once issues a step until it has been accepted.
+func (p *planner) once(s Step) {
+	if !p.done(s.Key) {
+		p.issue(s)
+	}
+}
+
+// lost plans for a device with an open case: nothing but the case, for a phone in
+// lost mode takes little else, and nothing may stand before its lock.
+func (p *planner) lost() {
+	id := string(p.c.ID)
+	if p.want.LostMode != nil {
+		on := "lost-mode:" + id
+		p.once(Step{Key: on, Deed: EnableLostMode, Urgent: true, LostMode: p.want.LostMode})
+		if p.want.Locate && p.done(on) {
+			p.once(Step{Key: "locate:" + id, Deed: Locate, Urgent: true})
+		}
+	}
+	if p.want.Lock != nil {
+		lock := "lock:" + id
+		p.once(Step{Key: lock, Deed: Lock, Urgent: true, Lock: p.want.Lock})
+		for i, a := range p.want.Apps {
+			if a.Remove && p.settled(lock) {
+				p.once(Step{Key: "remove-app:" + a.BundleID + ":" + id, Deed: RemoveApp, Urgent: true, App: &p.want.Apps[i]})
+			}
+		}
+		if p.want.RemoveManagement && p.settled(lock) {
+			p.once(Step{Key: "remove-management:" + id, Deed: RemoveManagement, Urgent: true})
+		}
+	}
+}
+
+// found turns lost mode off when it is on and no case is open.
+func (p *planner) found() {
+	on, okOn := p.newest("lost-mode:")
+	off, okOff := p.newest("lost-mode-off:")
+	if !okOn || (okOff && off.Queued.After(on.Queued) && (off.State == command.Accepted || off.State.Open())) {
+		return
+	}
+	if i := p.got.Information; i != nil && i.Value.LostMode != nil && !*i.Value.LostMode && i.At.After(on.Answered) && !on.State.Open() {
+		return // the phone says that it is off
+	}
+	if on.State == command.Refused || on.State == command.Cancelled {
+		return
+	}
+	p.issue(Step{Key: "lost-mode-off:" + strings.TrimPrefix(on.Key, "lost-mode:"), Deed: DisableLostMode, Urgent: true})
+}
+
+// newest returns the attempt queued last among those whose key has the prefix.
+func (p *planner) newest(prefix string) (best Attempt, ok bool) {
+	for key, a := range p.tried {
+		if strings.HasPrefix(key, prefix) && (!ok || a.Queued.After(best.Queued) || (a.Queued.Equal(best.Queued) && key > best.Key)) {
+			best, ok = a, true
+		}
+	}
+	return best, ok
+}
+
+// facts asks for what was never told or is too old.
+func (p *planner) facts() {
+	ask := func(key string, d Deed, told time.Time, every time.Duration, watch []string) {
+		if a := p.tried[key]; a.State == command.Accepted && a.Answered.After(told) {
+			told = a.Answered // it was asked and had nothing to tell
+		}
+		if due := told.Add(every); !told.IsZero() && due.After(p.now) {
+			p.at(due)
+			return
+		}
+		p.issue(Step{Key: key, Deed: d, Watch: watch})
+	}
+	ask("information", AskInformation, toldAt(p.got.Information), refreshFacts, nil)
+	ask("security", AskSecurity, toldAt(p.got.Security), refreshFacts, nil)
+	if len(p.want.WatchApps) > 0 {
+		key := "apps:" + digest(p.want.WatchApps)
+		told := toldAt(p.got.Apps)
+		if _, asked := p.tried[key]; !asked {
+			told = time.Time{} // another list of apps: what was told does not answer it
+		}
+		ask(key, AskApps, told, refreshApps, p.want.WatchApps)
+	}
+	profiles := toldAt(p.got.Profiles)
+	if p.changedSince("profile:", profiles) || p.changedSince("remove-profile:", profiles) {
+		profiles = time.Time{}
+	}
+	if p.got.Information != nil {
+		ask("profiles", AskProfiles, profiles, refreshFacts, nil)
+	}
+	if len(p.want.Apps) > 0 && p.got.Information != nil {
+		managed := toldAt(p.got.Managed)
+		if p.changedSince("app:", managed) || p.changedSince("remove-app:", managed) {
+			managed = time.Time{}
+		}
+		ask("managed-apps", AskManagedApps, managed, refreshFacts, nil)
+	}
+}
+
+// changedSince reports whether a step with the prefix was accepted after t and after
+// the list was last asked for.
+func (p *planner) changedSince(prefix string, t time.Time) bool {
+	for key, a := range p.tried {
+		if strings.HasPrefix(key, prefix) && a.State == command.Accepted && a.Answered.After(t) {
+			return true
+		}
+	}
+	return false
+}
+
+func toldAt[T any](k *Known[T]) time.Time {
+	if k == nil {
+		return time.Time{}
+	}
+	return k.At
+}
+
+// digest names a list in a key.
+func digest(list []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(slices.Sorted(slices.Values(list)), "\n")))
+	return hex.EncodeToString(sum[:6])
+}
