@@ -6,6 +6,10 @@ import (
 	"fmt"
 )
 
+// ErrNotCommand says that what the server sent is no command. Asking again will not
+// help.
+var ErrNotCommand = errors.New("not a command")
+
 // Command is one command from the server.
 type Command struct {
 	UUID        string
@@ -70,15 +74,15 @@ func (f HandlerFunc) Handle(ctx context.Context, c Command) Response { return f(
 func ParseCommand(data []byte) (Command, error) {
 	var top map[string]any
 	if err := DecodePlist(data, MaxCommandBytes, &top); err != nil {
-		return Command{}, fmt.Errorf("parse command: %w", err)
+		return Command{}, fmt.Errorf("%w: %w", ErrNotCommand, err)
 	}
 	c := Command{UUID: text(top, "CommandUUID"), Raw: data}
 	if c.UUID == "" {
-		return Command{}, errors.New("parse command: it has no CommandUUID")
+		return Command{}, fmt.Errorf("%w: it has no CommandUUID", ErrNotCommand)
 	}
 	c.Payload, _ = top["Command"].(map[string]any)
 	if c.RequestType = text(c.Payload, "RequestType"); c.RequestType == "" {
-		return c, fmt.Errorf("parse command %s: it has no RequestType", c.UUID)
+		return c, fmt.Errorf("%w: %s has no RequestType", ErrNotCommand, c.UUID)
 	}
 	return c, nil
 }

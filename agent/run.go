@@ -75,7 +75,7 @@ func retriable(err error) error {
 	if err == nil {
 		return nil
 	}
-	if errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrNotPlist) || !transient(err) {
+	if errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrNotCommand) || !transient(err) {
 		return backoff.Permanent(err)
 	}
 	if se, ok := errors.AsType[*StatusError](err); ok && se.RetryAfter > 0 {

@@ -119,3 +119,11 @@ func exchangeTyped(ctx context.Context, rt http.RoundTripper, method, address st
 	}
 	return b, res.Header.Get("Content-Type"), nil
 }
+
+// Get returns the body of an https address, at most limit bytes of it or an error.
+func (t *Transport) Get(ctx context.Context, address string, header http.Header, limit int64) ([]byte, error) {
+	if !isHTTPS(address) {
+		return nil, fmt.Errorf("get %s: not an https address", address)
+	}
+	return exchange(ctx, t.shared, http.MethodGet, address, header, nil, limit)
+}

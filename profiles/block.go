@@ -19,7 +19,8 @@ func (r *reader) block(n *yaml.Node) {
 	b := &r.policy.Block
 	mode := "deny-list"
 	excepted := map[string]*yaml.Node{}
-	r.mapping(n, "block",
+	before := len(r.mistakes)
+	named := r.mapping(n, "block",
 		field{"mode", r.text("mode", &mode)},
 		field{"categories", r.texts("categories", &b.Categories, r.category)},
 		field{"apps", r.slugs("apps", &b.Apps, map[string]*yaml.Node{})},
@@ -32,7 +33,7 @@ func (r *reader) block(n *yaml.Node) {
 	if mode != "deny-list" {
 		r.wrong(n, "block has no mode %q: only deny-list is offered", mode)
 	}
-	if len(b.Categories)+len(b.Apps) == 0 {
+	if !named["categories"] && !named["apps"] {
 		r.wrong(n, "block names no categories and no apps")
 	}
 	except := map[string]bool{}
@@ -49,26 +50,31 @@ func (r *reader) block(n *yaml.Node) {
 			r.policy.blocked = append(r.policy.blocked, a)
 		}
 	}
+	if len(r.mistakes) > before {
+		return // a misspelt category would make every exception look idle
+	}
 	for _, slug := range b.Except {
-		if !covered[slug] {
+		switch twin := r.twin(slug); {
+		case twin != "":
+			r.wrong(excepted[slug], "except names %q, but %q has the same bundle id and stays blocked: except it as well", slug, twin)
+		case !covered[slug]:
 			r.wrong(excepted[slug], "except names %q, which is not blocked anyway", slug)
 		}
 	}
-	r.sharedID(n, except)
 }
 
-// sharedID reports an exception that would come to nothing, because a row that stays
-// blocked has the same bundle id.
-func (r *reader) sharedID(n *yaml.Node, except map[string]bool) {
-	for _, a := range r.policy.blocked {
-		for _, id := range a.BundleIDs() {
-			for _, owner := range r.catalogue.ByBundleID(id) {
-				if except[owner.Slug] {
-					r.wrong(n, "except names %q, but %q stays blocked and has the same bundle id %s", owner.Slug, a.Slug, id)
-				}
+// twin returns a row that stays blocked though it has a bundle id of the excepted one,
+// "" if there is none.
+func (r *reader) twin(slug string) string {
+	app, _ := r.catalogue.Lookup(slug)
+	for _, id := range app.BundleIDs() {
+		for _, owner := range r.catalogue.ByBundleID(id) {
+			if slices.ContainsFunc(r.policy.blocked, func(b catalogue.App) bool { return b.Slug == owner.Slug }) {
+				return owner.Slug
 			}
 		}
 	}
+	return ""
 }
 
 func (r *reader) category(n *yaml.Node, name string) {

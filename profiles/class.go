@@ -106,11 +106,12 @@ func classes() []Class {
 
 // compile fills in all that follows from the policy's words.
 func (p *Policy) compile() error {
-	p.watch = p.watched()
+	p.settleBlock()
 	if err := p.compileApps(); err != nil {
 		return err
 	}
 	p.compiled = make(map[Class]compiled)
+	apps := p.blockable()
 	built := map[apple.Target]*Profile{}
 	for _, c := range classes() {
 		payloads, outcomes := apple.Restrict(c.target(), p.wanted())
@@ -122,7 +123,7 @@ func (p *Policy) compile() error {
 			}
 			built[c.target()] = profile
 		}
-		result := compiled{limits: p.limits(c, outcomes)}
+		result := compiled{limits: p.limits(c, outcomes, apps)}
 		if profile != nil {
 			result.profiles = []Profile{*profile}
 		}
@@ -147,39 +148,37 @@ func (p *Policy) messaging(payloads []apple.Payload) (*Profile, error) {
 }
 
 func (p *Policy) wanted() apple.Wanted {
-	w := apple.Wanted{BlockedApps: p.blockedIDs(), On: p.Containment.wishes()}
+	w := apple.Wanted{BlockedApps: p.block, On: p.Containment.wishes()}
 	for _, a := range p.Approved {
 		w.Previews = append(w.Previews, a.IOS.BundleID)
 	}
 	return w
 }
 
-// blockedIDs returns the bundle ids to block, sorted. An approved app's id is never one
-// of them, even where a blocked row of the catalogue has the same id.
-func (p *Policy) blockedIDs() []string {
+// settleBlock works out which bundle ids are blocked and which are watched. An approved
+// app's id is never blocked, even where a blocked row of the catalogue has the same id.
+func (p *Policy) settleBlock() {
 	approved := map[string]bool{}
 	for _, a := range p.Approved {
 		approved[a.IOS.BundleID] = true
+		p.watch = append(p.watch, a.IOS.BundleID)
 	}
-	var ids []string
-	for _, a := range p.Blocked() {
+	p.blockSet = map[string]bool{}
+	for _, a := range p.blocked {
+		if a.NeverBlock {
+			continue
+		}
+		p.kept = append(p.kept, a)
 		for _, id := range a.IOS {
-			if !approved[id.ID] {
-				ids = append(ids, id.ID)
+			if !approved[id.ID] && !p.blockSet[id.ID] {
+				p.blockSet[id.ID] = true
+				p.block = append(p.block, id.ID)
 			}
 		}
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
-}
-
-func (p *Policy) watched() []string {
-	ids := p.blockedIDs()
-	for _, a := range p.Approved {
-		ids = append(ids, a.IOS.BundleID)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
+	p.watch = append(p.watch, p.block...)
+	slices.Sort(p.block)
+	slices.Sort(p.watch)
 }
 
 func (p *Policy) compileApps() error {

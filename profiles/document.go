@@ -121,12 +121,27 @@ func (d *document) text(what string, into *string) func(*yaml.Node) {
 
 func (d *document) boolean(what string, into *bool) func(*yaml.Node) {
 	return func(n *yaml.Node) {
-		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
+		value, ok := truth(n)
+		if !ok {
 			d.wrong(n, "%s must be true or false", what)
 			return
 		}
-		*into = strings.EqualFold(n.Value, "true")
+		*into = value
 	}
+}
+
+// truth reads true and false only: YAML's older yes, no, on and off mean too many things.
+func truth(n *yaml.Node) (value, ok bool) {
+	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
+		return false, false
+	}
+	switch strings.ToLower(n.Value) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	return false, false
 }
 
 func (d *document) date(what string, into *time.Time) func(*yaml.Node) {
@@ -162,10 +177,10 @@ func (d *document) texts(what string, into *[]string, check func(*yaml.Node, str
 	}
 }
 
-var wholeNumber = regexp.MustCompile(`^[0-9]+$`)
+var wholeNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)$`)
 
 // value reads a typed property-list value: text, whole number, decimal number, true or
-// false, date, data, list or dictionary.
+// false, date, list or dictionary.
 func (d *document) value(n *yaml.Node, what string, depth int) any {
 	if depth > 16 {
 		d.wrong(n, "%s is nested too deeply", what)
@@ -214,10 +229,14 @@ func (d *document) scalar(n *yaml.Node, what string) any {
 		}
 		return n.Value
 	case "!!bool":
-		return strings.EqualFold(n.Value, "true")
+		value, ok := truth(n)
+		if !ok {
+			d.wrong(n, "%s must be true or false", what)
+		}
+		return value
 	case "!!int":
 		i, err := strconv.ParseInt(n.Value, 10, 64)
-		if err != nil || !wholeNumber.MatchString(strings.TrimPrefix(n.Value, "-")) {
+		if err != nil || !wholeNumber.MatchString(n.Value) {
 			d.wrong(n, "%s must be a decimal whole number that fits 64 bits; put quotes around it if it is text", what)
 		}
 		return i

@@ -2,6 +2,7 @@ package profiles
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wardmdm/ward"
@@ -31,17 +32,23 @@ type Limit struct {
 	Cure    string
 }
 
-const (
-	superviseCure = "Supervise the phone with Apple Configurator or automated enrolment."
-	askedCure     = "Ward asks the phone for its version; nothing is to be done."
-)
+const askedCure = "Ward asks the phone for its version; nothing is to be done."
+
+// superviseCure says what helps where supervision is missing. Supervising is no cure
+// for a personal phone: it would erase it first and hand it to the employer.
+func superviseCure(c Class) string {
+	if c.Ownership == ward.Personal {
+		return "Give the person a supervised work phone."
+	}
+	return "Supervise the phone with Apple Configurator or automated enrolment."
+}
 
 // limits tells the fate of every intent for a class, the block first.
-func (p *Policy) limits(c Class, outcomes []apple.Outcome) []Limit {
+func (p *Policy) limits(c Class, outcomes []apple.Outcome, apps []catalogue.App) []Limit {
 	var all []Limit
 	for _, o := range outcomes {
 		if o.Wish == apple.BlockApps {
-			all = append(all, p.blockLimits(c, o)...)
+			all = append(all, p.blockLimits(c, o, apps)...)
 		}
 	}
 	all = append(all, p.neverBlocked()...)
@@ -50,7 +57,7 @@ func (p *Policy) limits(c Class, outcomes []apple.Outcome) []Limit {
 	}
 	for _, o := range outcomes {
 		if o.Wish != apple.BlockApps {
-			all = append(all, wishLimit(o))
+			all = append(all, wishLimit(c, o))
 		}
 	}
 	return append(all, lostLimit(c))
@@ -58,15 +65,11 @@ func (p *Policy) limits(c Class, outcomes []apple.Outcome) []Limit {
 
 // blockable are the blocked apps with at least one iOS bundle id that is to be blocked.
 func (p *Policy) blockable() []catalogue.App {
-	ids := map[string]bool{}
-	for _, id := range p.blockedIDs() {
-		ids[id] = true
-	}
 	var apps []catalogue.App
-	for _, a := range p.Blocked() {
+	for _, a := range p.kept {
 		var kept []catalogue.Identifier
 		for _, id := range a.IOS {
-			if ids[id.ID] {
+			if p.blockSet[id.ID] {
 				kept = append(kept, id)
 			}
 		}
@@ -77,15 +80,14 @@ func (p *Policy) blockable() []catalogue.App {
 	return apps
 }
 
-func (p *Policy) blockLimits(c Class, o apple.Outcome) []Limit {
-	apps := p.blockable()
+func (p *Policy) blockLimits(c Class, o apple.Outcome, apps []catalogue.App) []Limit {
 	all := []Limit{blockLimit(apps, c, o)}
 	if len(o.Set) > 0 {
 		if l, ok := unconfirmedLimit(apps); ok {
 			all = append(all, l)
 		}
 	}
-	if l, ok := unknownLimit(p.Blocked()); ok {
+	if l, ok := unknownLimit(p.kept); ok {
 		all = append(all, l)
 	}
 	if l, ok := webLimit(apps); ok {
@@ -114,12 +116,12 @@ func blockLimit(apps []catalogue.App, c Class, o apple.Outcome) Limit {
 		l.Cure = "Give the person a work phone, or enrol this one as a device."
 	case apple.NeedsSupervision:
 		l.Why = names + " can't be blocked on this phone: Apple lets only supervised iPhones block apps." + asks
-		l.Cure = "Supervise the phone with Apple Configurator or automated enrolment to block them."
+		l.Cure = superviseCure(c)
 	case apple.NeedsNewerOS:
 		l.Why = fmt.Sprintf("%s can't be blocked on this phone: that needs iOS %s.%s", names, o.Left[0].Since, asks)
 		l.Cure = fmt.Sprintf("Update the phone to iOS %s or later.", o.Left[0].Since)
 		if !c.Supervised {
-			l.Cure += " It must be supervised as well."
+			l.Cure += " That alone is not enough: only supervised iPhones block apps."
 		}
 	case apple.UnknownOS:
 		l.Why = names + " can't be blocked on this phone yet: its iOS version is not known." + asks
@@ -142,7 +144,7 @@ func unconfirmedLimit(apps []catalogue.App) (Limit, bool) {
 	}
 	return Limit{
 		Intent: "Block apps whose bundle id is unconfirmed", Verdict: Partly,
-		Why:  "The block was sent, but these bundle ids stand in unconfirmed lists only: " + strings.Join(names, ", ") + ".",
+		Why:  "These bundle ids stand in unconfirmed lists only, so the block may miss its app: " + strings.Join(names, ", ") + ".",
 		Cure: "Try them on one supervised phone.",
 	}, true
 }
@@ -185,13 +187,20 @@ func webLimit(apps []catalogue.App) (Limit, bool) {
 	}, true
 }
 
+// appleMessages is the catalogue's slug of the app that also carries SMS.
+const appleMessages = "apple-messages"
+
 func (p *Policy) neverBlocked() []Limit {
 	var all []Limit
 	for _, a := range p.blocked {
-		if !a.NeverBlock || a.Slug == "apple-messages" && p.Containment.NoIMessage && p.Containment.NoRCS {
+		if !a.NeverBlock || a.Slug == appleMessages && p.Containment.NoIMessage && p.Containment.NoRCS {
 			continue
 		}
-		all = append(all, Limit{Intent: "Block " + a.Name, Verdict: NotEnforced, Why: a.Caution})
+		l := Limit{Intent: "Block " + a.Name, Verdict: NotEnforced, Why: a.Caution}
+		if a.Slug == appleMessages {
+			l.Cure = "Set no_imessage and no_rcs under containment."
+		}
+		all = append(all, l)
 	}
 	return all
 }
@@ -220,11 +229,11 @@ func lostLimit(c Class) Limit {
 		l.Why = "A lost personal phone is locked and its management removed, with the work apps and their data. It is never located and never erased."
 	case c.Supervised:
 		l.Verdict = Enforced
-		l.Why = "A lost phone is put into lost mode and tells where it is once."
+		l.Why = "A lost phone is put into lost mode and asked once where it is."
 	default:
 		l.Verdict = Partly
 		l.Why = "A lost phone is locked, which holds only if it has a passcode. Apple lets only supervised iPhones be put into lost mode and located."
-		l.Cure = superviseCure
+		l.Cure = superviseCure(c)
 	}
 	return l
 }
@@ -259,8 +268,21 @@ func withinRights(st *State, s Subject, c Class) {
 	}
 	if len(st.WatchApps) > 0 && !s.Rights.Has(ward.RightInspectApps) {
 		st.WatchApps = nil
+		st.Limits = undetected(st.Limits)
 		lacking("See whether blocked apps are installed", "ask for installed apps")
 	}
+}
+
+// undetected turns "detected only" into "impossible here", in a copy.
+func undetected(limits []Limit) []Limit {
+	limits = slices.Clone(limits)
+	for i, l := range limits {
+		if l.Verdict == DetectOnly {
+			limits[i].Verdict = Impossible
+			limits[i].Why = "This phone does not block apps, and it can't be asked which it has."
+		}
+	}
+	return limits
 }
 
 func appNames(apps []catalogue.App) []string {

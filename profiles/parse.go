@@ -77,23 +77,11 @@ func (r *reader) file(n *yaml.Node) {
 	}
 	for _, needed := range []string{"approved", "block", "containment"} {
 		if present[needed] {
-			r.uniqueApproved(n)
 			r.alternative(block)
 			return
 		}
 	}
 	r.wrong(n, "the policy approves, blocks and contains nothing")
-}
-
-func (r *reader) uniqueApproved(n *yaml.Node) {
-	seen := map[string]bool{}
-	for _, a := range r.policy.Approved {
-		if id := a.IOS.BundleID; id != "" && seen[id] {
-			r.wrong(n, "two approved apps have the bundle id %s", id)
-		} else {
-			seen[id] = true
-		}
-	}
 }
 
 // alternative asks for a reason where staff are left without a tool: bans without an
@@ -136,9 +124,10 @@ func (r *reader) approved(n *yaml.Node) {
 	if who == "" {
 		who = "an approved app"
 	}
-	for _, needed := range []string{"name", "ios", "purpose", "owner", "dpia", "retention", "review_by"} {
-		if !present[needed] {
-			r.wrong(n, "%s has no %s: an app is approved only with its full record", who, needed)
+	r.record(n, who, a, present)
+	for _, other := range r.policy.Approved {
+		if a.IOS.BundleID != "" && other.IOS.BundleID == a.IOS.BundleID {
+			r.wrong(n, "%s has the bundle id of %s: %s", who, other.Name, a.IOS.BundleID)
 		}
 	}
 	token := uses(a.Config, TokenVariable)
@@ -151,6 +140,22 @@ func (r *reader) approved(n *yaml.Node) {
 	r.policy.Approved = append(r.policy.Approved, a)
 }
 
+// record asks for what information governance wants to know before an app is approved.
+// A field that is there but wrong was reported already and is not missed twice.
+func (r *reader) record(n *yaml.Node, who string, a Approved, present map[string]bool) {
+	for _, needed := range []struct {
+		name   string
+		filled bool
+	}{
+		{"name", a.Name != ""}, {"ios", present["ios"]}, {"purpose", a.Purpose != ""}, {"owner", a.Owner != ""},
+		{"dpia", a.DPIA != ""}, {"retention", a.Retention != ""}, {"review_by", present["review_by"]},
+	} {
+		if !needed.filled {
+			r.wrong(n, "%s has no %s: an app is approved only with its full record", who, needed.name)
+		}
+	}
+}
+
 var bundleID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]{0,154}$`)
 
 func (r *reader) ios(n *yaml.Node, into *IOSApp) {
@@ -158,7 +163,9 @@ func (r *reader) ios(n *yaml.Node, into *IOSApp) {
 	present := r.mapping(n, "ios",
 		field{"bundle_id", r.text("bundle_id", &into.BundleID)},
 		field{"app_store_id", func(n *yaml.Node) {
-			r.text("app_store_id", &store)(n)
+			if n.Kind == yaml.ScalarNode {
+				store = n.Value
+			}
 			id, err := strconv.ParseInt(store, 10, 64)
 			if err != nil || id <= 0 {
 				r.wrong(n, "app_store_id must be the number of the app in the App Store")

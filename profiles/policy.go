@@ -25,8 +25,11 @@ type Policy struct {
 	Lost        LostWords
 
 	blocked  []catalogue.App // what Block comes to, in the catalogue's order
+	kept     []catalogue.App // blocked without those that may never be
+	block    []string        // bundle ids to block, sorted
+	blockSet map[string]bool
 	apps     []App
-	watch    []string
+	watch    []string // block and the approved apps, sorted
 	compiled map[Class]compiled
 }
 
@@ -99,18 +102,13 @@ type LostWords struct {
 }
 
 // Blocked returns the apps that the policy keeps off, in the catalogue's order. Apps
-// that may never be blocked as such are left out.
+// that may never be blocked as such are left out. Callers must not change the slice; a
+// nil policy blocks nothing.
 func (p *Policy) Blocked() []catalogue.App {
 	if p == nil {
 		return nil
 	}
-	var apps []catalogue.App
-	for _, a := range p.blocked {
-		if !a.NeverBlock {
-			apps = append(apps, a)
-		}
-	}
-	return apps
+	return p.kept
 }
 
 // Present returns the blocked apps that are among the installed bundle ids, compared in
@@ -119,16 +117,12 @@ func Present(installed []string, p *Policy) []catalogue.App {
 	if p == nil {
 		return nil
 	}
-	blocked := map[string]bool{}
-	for _, id := range p.blockedIDs() {
-		blocked[id] = true
-	}
 	have := make(map[string]bool, len(installed))
 	for _, id := range installed {
-		have[id] = blocked[id]
+		have[id] = p.blockSet[id]
 	}
 	var found []catalogue.App
-	for _, a := range p.Blocked() {
+	for _, a := range p.kept {
 		if slices.ContainsFunc(a.IOS, func(id catalogue.Identifier) bool { return have[id.ID] }) {
 			found = append(found, a)
 		}

@@ -15,6 +15,9 @@ type Values struct {
 	EnrolmentToken string // one-time; a secret
 }
 
+// String names the device only, so that the token can't slip into a log.
+func (v Values) String() string { return "values of device " + v.DeviceID }
+
 // TokenVariable is the variable that stands for the one-time token.
 const TokenVariable = "enrolment_token"
 

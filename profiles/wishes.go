@@ -49,12 +49,12 @@ func textOf(w apple.Wish) wishText {
 }
 
 // wishLimit puts an outcome of the compiler into words.
-func wishLimit(o apple.Outcome) Limit {
+func wishLimit(c Class, o apple.Outcome) Limit {
 	t := textOf(o.Wish)
 	l := Limit{Intent: t.intent, Verdict: Enforced}
 	if len(o.Set) == 0 {
 		l.Verdict = Impossible
-		l.Why, l.Cure = refusal(o.Left[0])
+		l.Why, l.Cure = refusal(c, o.Left[0])
 		return l
 	}
 	for _, left := range o.Left {
@@ -63,7 +63,7 @@ func wishLimit(o apple.Outcome) Limit {
 			continue
 		}
 		l.Verdict = Partly
-		l.Why, l.Cure = refusal(left)
+		l.Why, l.Cure = refusal(c, left)
 		if t.essential == left.Key {
 			l.Why = t.partial
 		}
@@ -75,10 +75,10 @@ func wishLimit(o apple.Outcome) Limit {
 	return l
 }
 
-func refusal(left apple.LeftOut) (why, cure string) {
+func refusal(c Class, left apple.LeftOut) (why, cure string) {
 	switch left.Reason {
 	case apple.NeedsSupervision:
-		return "Apple lets only supervised iPhones do this.", superviseCure
+		return "Apple lets only supervised iPhones do this.", superviseCure(c)
 	case apple.NeedsNewerOS:
 		return fmt.Sprintf("This needs iOS %s.", left.Since), fmt.Sprintf("Update the phone to iOS %s or later.", left.Since)
 	case apple.UnknownOS:

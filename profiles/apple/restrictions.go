@@ -164,7 +164,7 @@ func Restrict(t Target, w Wanted) ([]Payload, []Outcome) {
 				continue
 			}
 			if reason, out := s.leftOut(t); out {
-				if !(s.closesNewGap && reason == NeedsNewerOS) {
+				if !s.closesNewGap || !t.OS.Known() || t.OS.AtLeast(s.since) {
 					o.Left = append(o.Left, LeftOut{Key: s.key, Reason: reason, Since: s.since})
 				}
 				continue
