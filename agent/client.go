@@ -42,6 +42,9 @@ type Config struct {
 	// PushURL is the base address of the push service; empty means that only Wake
 	// and CheckIn make the device ask for commands.
 	PushURL string
+	// PushTransport reaches the push service, which may have an authority of its own;
+	// nil means Transport.
+	PushTransport *Transport
 	// UnlockToken is escrowed with the server if the rights allow the removal of the
 	// passcode; empty escrows nothing.
 	UnlockToken []byte
@@ -92,6 +95,9 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	}
 	if cfg.ProfileRoots == nil {
 		cfg.ProfileRoots = cfg.Transport.roots
+	}
+	if cfg.PushTransport == nil {
+		cfg.PushTransport = cfg.Transport
 	}
 	if cfg.Keys == nil {
 		cfg.Keys = NewKey
@@ -187,7 +193,7 @@ func (c *Client) release(ctx context.Context, e *Enrolment, why Cause) {
 		log.Error("enrolment not dropped", zap.Error(err))
 	}
 	if c.cfg.PushURL != "" {
-		if err := closePush(ctx, c.cfg.Transport.shared, pushAddress(c.cfg.PushURL, e.MDM.Topic, e.Token)); err != nil {
+		if err := closePush(ctx, c.cfg.PushTransport.shared, pushAddress(c.cfg.PushURL, e.MDM.Topic, e.Token)); err != nil {
 			log.Warn("push token not unregistered", zap.Error(err))
 		}
 	}

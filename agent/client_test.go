@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -95,96 +94,6 @@ func TestEnrolAndObey(t *testing.T) {
 				if got := s.Do(t, udid, "ProfileList", nil)["Status"]; got != "Acknowledged" {
 					t.Errorf("status = %v, want Acknowledged", got)
 				}
-			}
-		})
-	}
-}
-
-func TestEnrolRefused(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		name  string
-		setUp func(t *testing.T, s *trialserver.Server)
-		link  string
-		kind  ward.Kind // empty for an error that is not for people
-		want  string
-	}{
-		{"not https", nil, "http://127.0.0.1/enrol", ward.Invalid, "https://"},
-		{"no such invitation", nil, "/missing", ward.NotFound, "Not Found"},
-		{"used invitation", func(_ *testing.T, s *trialserver.Server) {
-			s.Handle("GET /used", func(w http.ResponseWriter, _ *http.Request) {
-				w.WriteHeader(http.StatusGone)
-				_, _ = w.Write([]byte(`{"title":"Gone","detail":"This invitation was used."}`)) // the status is enough
-			})
-		}, "/used", ward.Conflict, "This invitation was used."},
-		{"a page", func(_ *testing.T, s *trialserver.Server) {
-			s.Handle("GET /page", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "text/html") })
-		}, "/page", ward.Invalid, "text/html"},
-		{"unsigned", func(_ *testing.T, s *trialserver.Server) {
-			s.Handle("GET /unsigned", func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", "application/x-apple-aspen-config")
-				b, err := agent.EncodePlist(s.Profile())
-				if err == nil {
-					_, err = w.Write(b)
-				}
-				if err != nil {
-					panic(err)
-				}
-			})
-		}, "/unsigned", "", "not signed"},
-		{"signed by a stranger", func(t *testing.T, s *trialserver.Server) {
-			other := trialserver.New(t)
-			s.Handle("GET /stranger", func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", "application/x-apple-aspen-config")
-				b, err := other.SignedProfile()
-				if err == nil {
-					_, err = w.Write(b)
-				}
-				if err != nil {
-					panic(err)
-				}
-			})
-		}, "/stranger", "", "verify signer"},
-		{"wrong challenge", func(_ *testing.T, s *trialserver.Server) {
-			s.Edit = func(p map[string]any) {
-				p["PayloadContent"].([]any)[1].(map[string]any)["PayloadContent"].(map[string]any)["Challenge"] = "guess"
-			}
-		}, "/enrol", "", "the authority refuses"},
-		{"wrong fingerprint", func(_ *testing.T, s *trialserver.Server) {
-			s.Edit = func(p map[string]any) {
-				p["PayloadContent"].([]any)[1].(map[string]any)["PayloadContent"].(map[string]any)["CAFingerprint"] = []byte("x")
-			}
-		}, "/enrol", "", "fingerprint"},
-		{"no rights", func(_ *testing.T, s *trialserver.Server) { s.Rights = 0 }, "/enrol", "", "AccessRights"},
-		{"server refuses Authenticate", func(_ *testing.T, s *trialserver.Server) {
-			s.Intercept = func(w http.ResponseWriter, r *http.Request) bool {
-				if r.URL.Path == "/checkin" {
-					w.WriteHeader(http.StatusForbidden)
-				}
-				return r.URL.Path == "/checkin"
-			}
-		}, "/enrol", ward.Forbidden, "Forbidden"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			s := trialserver.New(t)
-			if tc.setUp != nil {
-				tc.setUp(t, s)
-			}
-			c := newClient(t, s, nil)
-			link := tc.link
-			if strings.HasPrefix(link, "/") {
-				link = s.URL + link
-			}
-			err := c.Enrol(t.Context(), link)
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Fatalf("Enrol() = %v, want an error with %q", err, tc.want)
-			}
-			if e, ok := errors.AsType[*ward.Error](err); ok != (tc.kind != "") || ok && e.Kind != tc.kind {
-				t.Errorf("kind of %v, want %q", err, tc.kind)
-			}
-			if _, err := c.Enrolment(); !errors.Is(err, agent.ErrNotEnrolled) {
-				t.Errorf("Enrolment() error = %v, want ErrNotEnrolled", err)
 			}
 		})
 	}

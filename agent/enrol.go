@@ -84,7 +84,7 @@ func (c *Client) announce(ctx context.Context, e *Enrolment) (err error) {
 	}
 	var stream *pushStream
 	if c.cfg.PushURL != "" {
-		if stream, err = openPush(ctx, c.cfg.Transport.shared, pushAddress(c.cfg.PushURL, e.MDM.Topic, e.Token)); err != nil {
+		if stream, err = openPush(ctx, c.cfg.PushTransport.shared, pushAddress(c.cfg.PushURL, e.MDM.Topic, e.Token)); err != nil {
 			return err
 		}
 	}

@@ -102,7 +102,7 @@ func (c *Client) listen(ctx context.Context, e *Enrolment, stream *pushStream) {
 		opened := c.cfg.Now()
 		var err error
 		if stream == nil {
-			if stream, err = openPush(ctx, c.cfg.Transport.shared, address); err == nil {
+			if stream, err = openPush(ctx, c.cfg.PushTransport.shared, address); err == nil {
 				c.Wake()
 			}
 		}

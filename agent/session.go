@@ -137,7 +137,7 @@ func (c *Client) session(ctx context.Context, e *Enrolment) error {
 	if err != nil {
 		return err
 	}
-	later := map[string]bool{} // answered with NotNow in this session
+	later := map[string]bool{} // answered with NotNow since anything else was done
 	for {
 		answer, err := c.put(ctx, c.transport(), e, e.MDM.ServerURL, commandMIME, body)
 		if err != nil {
@@ -158,7 +158,11 @@ func (c *Client) session(ctx context.Context, e *Enrolment) error {
 		if perr == nil {
 			r = c.cfg.Handler.Handle(ctx, cmd)
 		}
-		later[cmd.UUID] = r.Status == NotNow
+		if r.Status == NotNow {
+			later[cmd.UUID] = true
+		} else {
+			clear(later)
+		}
 		if body, err = report(e.UDID, cmd.UUID, r); err != nil {
 			return fmt.Errorf("report on %s: %w", cmd.RequestType, err)
 		}

@@ -81,7 +81,7 @@ func (p *Phone) installApplication(ctx context.Context, c agent.Command) agent.R
 		return done(answer)
 	}
 	answer["State"] = state
-	if p.opt.DeclinePrompts {
+	if p.opt.HoldPrompts {
 		p.prompts[w.BundleID] = &prompt{next, state}
 		return done(answer)
 	}

@@ -41,7 +41,7 @@ func TestInstallApplication(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			s := trialserver.New(t)
-			p := enrolled(t, s, func(o *virtual.Options) { o.Supervised, o.DeclinePrompts = tc.supervised, tc.decline })
+			p := enrolled(t, s, func(o *virtual.Options) { o.Supervised, o.HoldPrompts = tc.supervised, tc.decline })
 			if got := s.Do(t, udid, "InstallApplication", tc.fields)["State"]; got != tc.state {
 				t.Errorf("State = %v, want %v", got, tc.state)
 			}
@@ -66,7 +66,7 @@ func status(t *testing.T, s *trialserver.Server, bundle string) any {
 func TestUserRejectsAnApp(t *testing.T) {
 	t.Parallel()
 	s := trialserver.New(t)
-	p := enrolled(t, s, func(o *virtual.Options) { o.Supervised, o.DeclinePrompts = false, true })
+	p := enrolled(t, s, func(o *virtual.Options) { o.Supervised, o.HoldPrompts = false, true })
 	s.Do(t, udid, "InstallApplication", map[string]any{"iTunesStoreID": 42})
 	if !p.Answer(approved, false) || p.Answer(approved, false) {
 		t.Error("Answer() did not find exactly one question")

@@ -188,6 +188,25 @@ func (a *App) Me(ctx context.Context) (Me, error) {
 	return me, nil
 }
 
+// InBackground is Me without a look at the screen: an app that lost mode or a lock keeps
+// from being opened still has its certificate, and may call in the background.
+func (a *App) InBackground(ctx context.Context) (Me, error) {
+	a.phone.mu.Lock()
+	in := a.phone.apps[a.bundle]
+	if in == nil || in.data == nil {
+		a.phone.mu.Unlock()
+		return Me{}, fmt.Errorf("ask server: %w", ErrNotInstalled)
+	}
+	data := in.data
+	server, _ := in.config[ConfigServerURL].(string)
+	a.phone.mu.Unlock()
+	var me Me
+	if err := a.call(ctx, &data.cert, http.MethodGet, server, "/app/v1/me", nil, &me); err != nil {
+		return Me{}, fmt.Errorf("ask server: %w", err)
+	}
+	return me, nil
+}
+
 func (a *App) call(ctx context.Context, cert *tls.Certificate, method, server, path string, body []byte, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()

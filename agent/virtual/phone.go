@@ -38,9 +38,9 @@ type Options struct {
 	Apps               []Installed // that the user has installed
 	Store              []StoreApp  // that InstallApplication finds by store id or bundle id
 	PasscodeSet        bool
-	// DeclinePrompts leaves every question that iOS asks of the user unanswered until
+	// HoldPrompts leaves every question that iOS asks of the user unanswered until
 	// Answer; otherwise the user says yes at once.
-	DeclinePrompts bool
+	HoldPrompts bool
 	// WithholdUnlockToken keeps the token that removes the passcode on the phone.
 	WithholdUnlockToken bool
 	Latitude, Longitude float64
@@ -49,10 +49,10 @@ type Options struct {
 
 	Clock     func() time.Time
 	Transport *agent.Transport
-	// ProfileRoots, PushURL, Keys, Keeper, ClientCertificate, RetryMin and RetryMax are
-	// those of the engine.
+	// The following are those of the engine, down to RetryMax.
 	ProfileRoots       *x509.CertPool
 	PushURL            string
+	PushTransport      *agent.Transport
 	Keys               func(ctx context.Context) (*rsa.PrivateKey, error)
 	Keeper             agent.Keeper
 	ClientCertificate  bool
@@ -125,7 +125,7 @@ func New(ctx context.Context, o Options) (*Phone, error) {
 		},
 		Handler: agent.HandlerFunc(p.handle), OnRelease: p.released,
 		Transport: o.Transport, Keeper: o.Keeper, ProfileRoots: o.ProfileRoots, UserAgent: o.UserAgent, Keys: o.Keys,
-		ClientCertificate: o.ClientCertificate, PushURL: o.PushURL, RetryMin: o.RetryMin, RetryMax: o.RetryMax, Now: o.Clock, Log: o.Log,
+		ClientCertificate: o.ClientCertificate, PushURL: o.PushURL, PushTransport: o.PushTransport, RetryMin: o.RetryMin, RetryMax: o.RetryMax, Now: o.Clock, Log: o.Log,
 	}
 	if !o.WithholdUnlockToken {
 		cfg.UnlockToken = p.unlockToken

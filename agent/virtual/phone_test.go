@@ -224,7 +224,7 @@ func TestEraseAndReset(t *testing.T) {
 	if err := p.Await(t.Context(), (*virtual.Phone).Erased); err != nil {
 		t.Fatal(err)
 	}
-	s.Await(t, func() bool { return true })
+
 	if p.Enrolled() || len(p.Profiles()) != 0 || !errors.Is(p.CanLaunch(whatsApp), virtual.ErrErased) || !s.TokenDead(udid) {
 		t.Errorf("after the erase: enrolled %v, profiles %v, WhatsApp %v, token dead %v", p.Enrolled(), p.Profiles(), p.CanLaunch(whatsApp), s.TokenDead(udid))
 	}

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"github.com/micromdm/nanolib/log"
+	"github.com/micromdm/nanolib/log/ctxlog"
 	"github.com/micromdm/nanomdm/cryptoutil"
 	httpmdm "github.com/micromdm/nanomdm/http/mdm"
+	"github.com/wardmdm/ward"
 )
 
 // HandlerOptions say how devices may prove themselves.
@@ -51,7 +53,15 @@ func (s *Service) Handler(o HandlerOptions) http.Handler {
 			direct.ServeHTTP(w, r)
 		})
 	}
-	return limit(h, o.Log)
+	return withRequestID(limit(h, o.Log))
+}
+
+// withRequestID has nanomdm's log lines carry the request's id.
+func withRequestID(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := ctxlog.AddFunc(r.Context(), func(ctx context.Context) []any { return []any{"request_id", ward.RequestID(ctx)} })
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // limit lets a body through only if the decoder may see it.
@@ -71,7 +81,7 @@ func limit(next http.Handler, l log.Logger) http.Handler {
 			if big := new(http.MaxBytesError); errors.As(err, &big) {
 				status = http.StatusRequestEntityTooLarge
 			}
-			l.Info("msg", "device sent what can't be read", "err", err, "http_status", status)
+			ctxlog.Logger(r.Context(), l).Info("msg", "device sent what can't be read", "err", err, "http_status", status)
 			http.Error(w, http.StatusText(status), status)
 			return
 		}

@@ -1,5 +1,7 @@
 package applemdm
 
+import "github.com/micromdm/plist"
+
 // The commands that the generated library lacks, in its form.
 
 const (
@@ -45,4 +47,35 @@ func newApplicationConfiguration(uuid, bundle string, config map[string]any) *se
 	cmd.Command.RequestType = settings
 	cmd.Command.Settings = []applicationConfiguration{{Item: "ApplicationConfiguration", Identifier: bundle, Configuration: config}}
 	return cmd
+}
+
+// manifest is the description that InstallApplication fetches from a ManifestURL.
+// Source: https://developer.apple.com/documentation/devicemanagement/manifesturl
+type manifest struct {
+	Items []manifestItem `plist:"items"`
+}
+
+type manifestItem struct {
+	Assets   []manifestAsset  `plist:"assets"`
+	Metadata manifestMetadata `plist:"metadata"`
+}
+
+type manifestAsset struct {
+	Kind string `plist:"kind"`
+	URL  string `plist:"url"`
+}
+
+type manifestMetadata struct {
+	BundleIdentifier string `plist:"bundle-identifier"`
+	BundleVersion    string `plist:"bundle-version"`
+	Kind             string `plist:"kind"`
+	Title            string `plist:"title"`
+}
+
+// Manifest describes an app whose package is at url.
+func Manifest(bundle, url string) ([]byte, error) {
+	return plist.MarshalIndent(manifest{[]manifestItem{{
+		Assets:   []manifestAsset{{"software-package", url}},
+		Metadata: manifestMetadata{bundle, "1.0", "software", bundle},
+	}}}, "\t")
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -34,8 +35,9 @@ var bundleID = regexp.MustCompile(`^[A-Za-z0-9.-]{1,155}$`)
 // returns the certificate and its issuer. Of the request it takes the public key
 // alone. inUnit, which may be nil, runs in the unit of work that records the
 // certificate: what it writes is committed with the record, and its error, returned
-// as it is, undoes both and keeps the certificate from ever being valid. A request
-// that Ward does not sign is an error of kind Invalid.
+// as it is, undoes both and keeps the certificate from ever being valid. Call it
+// outside every unit of work, for it signs. A request that Ward does not sign is an
+// error of kind Invalid.
 func (a *Authority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, g AppGrant, inUnit func(ctx context.Context, c Certificate) error) ([]*x509.Certificate, error) {
 	if g.Device == "" || g.Enrolment == "" || !bundleID.MatchString(g.App) {
 		return nil, ward.Errorf(ward.Invalid, "An app certificate needs a device, its enrolment and the app's bundle id.")
@@ -73,7 +75,7 @@ func (a *Authority) issueDevice(ctx context.Context, csr *x509.CertificateReques
 		return nil, err
 	}
 	if g.Invitation == "" || g.CommonName == "" {
-		return nil, fmt.Errorf("issue device certificate: the grant lacks its invitation or its name")
+		return nil, errors.New("issue device certificate: the grant lacks its invitation or its name")
 	}
 	cert, err := a.sign(ctx, csr, subject{
 		name: g.CommonName, unit: "device", life: a.o.DeviceLife,

@@ -114,39 +114,60 @@ func (s *Service) all(ctx context.Context, f Filter) (out []Order, err error) {
 	}
 }
 
-// takeBack cancels an order and those of its commands that no device holds.
+// takeBack cancels an order and those of its commands that no device holds. With
+// Conflict nothing was changed.
 func (s *Service) takeBack(ctx context.Context, o Order, c Closing) error {
-	ok, err := s.Store.Close(ctx, o.ID, o.State, Cancelled, c)
-	if err != nil {
-		return fmt.Errorf("cancel order %s: %w", o.ID, err)
+	if o.State == Requested {
+		ok, err := s.Store.Close(ctx, o.ID, Requested, Cancelled, c)
+		if err != nil {
+			return fmt.Errorf("cancel order %s: %w", o.ID, err)
+		}
+		if ok {
+			return s.recordCancelled(ctx, o.ID, c.Reason, 0)
+		}
+		if o, err = s.Store.Order(ctx, o.ID); err != nil { // it was decided in this moment
+			return err
+		}
 	}
-	if !ok || (o.State != Requested && o.State != Issued) {
+	if o.State != Issued {
 		return ward.Errorf(ward.Conflict, "This order is %s already, so it can't be cancelled.", o.State)
 	}
 	taken := 0
 	for _, t := range o.Targets {
-		if t.Outcome.Final() || t.Command == "" {
-			continue
-		}
-		n, err := s.Queue.CancelOpen(ctx, t.Enrolment, "the order was cancelled: "+c.Reason, func(r command.Record) bool {
-			return r.UUID == t.Command && (r.State == command.Waiting || r.State == command.Deferred)
-		})
+		n, err := s.takeCommand(ctx, o.ID, t, c)
 		if err != nil {
 			return fmt.Errorf("cancel order %s for %s: %w", o.ID, t.Device, err)
 		}
-		if n == 0 {
-			continue
-		}
 		taken += n
-		t.Outcome, t.Answered, t.Error = TakenBack, c.At, c.Reason
-		if _, err := s.Store.SetTarget(ctx, o.ID, t); err != nil {
-			return fmt.Errorf("cancel order %s: %w", o.ID, err)
-		}
 	}
-	if o.State == Issued && taken == 0 {
+	if taken == 0 {
 		return ward.Errorf(ward.Conflict, "It is too late to cancel this order: no command of it is left in the queue.")
 	}
-	return s.Audit.Record(ctx, ActionCancelled, string(o.ID), map[string]string{"reason": c.Reason, "commands_taken_back": strconv.Itoa(taken)})
+	if _, err := s.Store.Close(ctx, o.ID, Issued, Cancelled, c); err != nil {
+		return fmt.Errorf("cancel order %s: %w", o.ID, err)
+	}
+	return s.recordCancelled(ctx, o.ID, c.Reason, taken)
+}
+
+// takeCommand takes the command for one target off the queue unless the device holds
+// it, and returns how many it took.
+func (s *Service) takeCommand(ctx context.Context, id ward.OrderID, t Target, c Closing) (int, error) {
+	if t.Outcome.Final() || t.Command == "" {
+		return 0, nil
+	}
+	n, err := s.Queue.CancelOpen(ctx, t.Enrolment, "the order was cancelled: "+c.Reason, func(r command.Record) bool {
+		return r.UUID == t.Command && (r.State == command.Waiting || r.State == command.Deferred)
+	})
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	t.Outcome, t.Answered, t.Error = TakenBack, c.At, c.Reason
+	_, err = s.Store.SetTarget(ctx, id, t)
+	return n, err
+}
+
+func (s *Service) recordCancelled(ctx context.Context, id ward.OrderID, reason string, taken int) error {
+	return s.Audit.Record(ctx, ActionCancelled, string(id), map[string]string{"reason": reason, "commands_taken_back": strconv.Itoa(taken)})
 }
 
 // Expire closes the orders that nobody approved in time and returns how many.

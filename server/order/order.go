@@ -151,6 +151,10 @@ func (o Order) Digest() (string, error) {
 		Enrolment ward.EnrolmentID `json:"enrolment"`
 		Name      string           `json:"name"`
 	}
+	type options struct {
+		PreserveDataPlan       bool `json:"preserve_data_plan"`
+		DisallowProximitySetup bool `json:"disallow_proximity_setup"`
+	}
 	targets := make([]target, len(o.Targets))
 	for i, t := range o.Targets {
 		targets[i] = target{t.Device, t.Enrolment, t.Name}
@@ -159,17 +163,14 @@ func (o Order) Digest() (string, error) {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(struct {
-		ID      ward.OrderID `json:"id"`
-		Kind    Kind         `json:"kind"`
-		Targets []target     `json:"targets"`
-		Options struct {
-			PreserveDataPlan       bool `json:"preserve_data_plan"`
-			DisallowProximitySetup bool `json:"disallow_proximity_setup"`
-		} `json:"options"`
+		ID          ward.OrderID  `json:"id"`
+		Kind        Kind          `json:"kind"`
+		Targets     []target      `json:"targets"`
+		Options     options       `json:"options"`
 		Reason      string        `json:"reason"`
 		Case        ward.CaseID   `json:"case"`
 		RequestedBy ward.PersonID `json:"requested_by"`
-	}{o.ID, o.Kind, targets, o.Options, o.Reason, o.Case, o.RequestedBy})
+	}{o.ID, o.Kind, targets, options(o.Options), o.Reason, o.Case, o.RequestedBy})
 	if err != nil {
 		return "", fmt.Errorf("digest of order %s: %w", o.ID, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/wardmdm/ward"
 )
@@ -39,7 +40,7 @@ func (s *Service) Request(ctx context.Context, r Request) (Order, error) {
 	if n := len(r.Devices); n > s.MaxDevices {
 		return Order{}, s.deny(ctx, "", ward.Errorf(ward.Conflict, "The brake holds this order: it names %d devices, and one order may name %d at most.", n, s.MaxDevices))
 	}
-	now := s.Now()
+	now := s.Now().Truncate(time.Microsecond) // as fine as it is kept
 	o := Order{
 		ID: s.NewID(), Kind: r.Kind, Options: r.Options, Reason: r.Reason, Case: r.Case,
 		RequestedBy: who.Person, RequestedName: who.Name, State: Requested, Created: now, Expires: now.Add(s.Lifetime),

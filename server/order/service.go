@@ -150,5 +150,8 @@ func (s *Service) deny(ctx context.Context, subject string, why error) error {
 	err := s.Store.Do(ctx, func(ctx context.Context) error {
 		return s.Audit.Record(ctx, ActionDenied, subject, map[string]string{"why": why.Error()})
 	})
-	return errors.Join(why, err)
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	return why
 }

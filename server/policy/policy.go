@@ -43,15 +43,20 @@ type Service struct {
 	store Store
 	audit Recorder
 	now   func() time.Time
+	after func() // once a policy is published
 
 	mu     sync.Mutex
 	parsed *profiles.Policy // of generation, for every planning parses none
 	of     int64
 }
 
-// New returns a service.
-func New(s Store, a Recorder, now func() time.Time) *Service {
-	return &Service{store: s, audit: a, now: now}
+// New returns a service. published, which may be nil, is called once a policy is
+// published; it must not block.
+func New(s Store, a Recorder, now func() time.Time, published func()) *Service {
+	if published == nil {
+		published = func() {}
+	}
+	return &Service{store: s, audit: a, now: now, after: published}
 }
 
 // Current returns the published policy and its generation: nil and 0 before the first.
@@ -106,6 +111,7 @@ func (s *Service) Publish(ctx context.Context, text []byte) (Version, error) {
 		if err := s.store.Insert(ctx, v); err != nil {
 			return err
 		}
+		unit.AfterCommit(ctx, s.after)
 		return s.audit.Record(ctx, "policy.published", fmt.Sprint(v.Generation), map[string]string{"name": p.Name})
 	})
 	return v, err

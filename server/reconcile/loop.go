@@ -11,6 +11,9 @@ import (
 	"github.com/wardmdm/ward/server/fleet"
 )
 
+// deviceEnrolment is Apple's kind of an enrolment that lists apps a person installed.
+const deviceEnrolment = "Device"
+
 // Loop carries out what Plan says: it queues steps, and plans again when an answer or
 // a policy changes what is known or wanted.
 type Loop struct {
@@ -20,7 +23,10 @@ type Loop struct {
 	Credentials Credentials
 	Queue       command.Queue
 	Compiler    Compiler
-	Now         func() time.Time
+	// Watch are the apps that phones are asked about by name before any policy is
+	// published, so that whoever writes the first one sees what it will meet.
+	Watch []string
+	Now   func() time.Time
 }
 
 // Fleet is what the loop needs of the store of devices.
@@ -176,6 +182,9 @@ func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment, policy
 	v.Want = profiles.Desired(profiles.Subject{
 		Device: d, Supervised: v.Got.Supervised(), Rights: e.Rights, Kind: e.Kind, OSVersion: d.OSVersion, Case: v.Case,
 	}, policy, l.Now())
+	if policy == nil && d.Platform == ward.IOS && e.Kind == deviceEnrolment && e.Rights.Has(ward.RightInspectApps) {
+		v.Want.WatchApps = l.Watch
+	}
 	return v, nil
 }
 

@@ -133,7 +133,20 @@ func (db *DB) Do(ctx context.Context, fn func(ctx context.Context) error) error 
 	return db.doPostgres(ctx, fn)
 }
 
+// maxTries bounds how often a unit of work is tried that PostgreSQL gave up for a
+// deadlock with another.
+const maxTries = 4
+
 func (db *DB) doPostgres(ctx context.Context, fn func(ctx context.Context) error) error {
+	for try := 1; ; try++ {
+		err := db.oncePostgres(ctx, fn)
+		if try == maxTries || !deadlock(err) {
+			return err
+		}
+	}
+}
+
+func (db *DB) oncePostgres(ctx context.Context, fn func(ctx context.Context) error) error {
 	tx, err := db.pool.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)

@@ -21,17 +21,32 @@ type dialect struct {
 	name  string
 	types *strings.Replacer // in migrations
 	lock  string            // suffix of a SELECT that claims rows
+
+	// What dumping and loading need to know of the schema.
+	snapshot   sql.IsolationLevel
+	tables     string // names of tables, those that others refer to first
+	blobs      string // table.column of every column that holds bytes
+	identities string // table and column of every identity; empty where nothing is to do
+	override   string // after the column list of an INSERT that sets an identity
 }
 
 var (
 	sqliteDialect = dialect{
-		name:  "sqlite",
-		types: strings.NewReplacer("{{blob}}", "BLOB", "{{identity}}", "INTEGER PRIMARY KEY AUTOINCREMENT"),
+		name:   "sqlite",
+		types:  strings.NewReplacer("{{blob}}", "BLOB", "{{identity}}", "INTEGER PRIMARY KEY AUTOINCREMENT"),
+		tables: `SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid`,
+		blobs:  `SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND c.type = 'BLOB'`,
 	}
 	postgresDialect = dialect{
 		name:  "postgres",
 		types: strings.NewReplacer("{{blob}}", "BYTEA", "{{identity}}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
 		lock:  " FOR UPDATE SKIP LOCKED",
+
+		snapshot:   sql.LevelRepeatableRead,
+		tables:     `SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY oid`,
+		blobs:      `SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = current_schema() AND data_type = 'bytea'`,
+		identities: `SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() AND is_identity = 'YES'`,
+		override:   " OVERRIDING SYSTEM VALUE",
 	}
 )
 
@@ -95,6 +110,13 @@ func duplicate(err error) bool {
 		return e.Code() == 2067 || e.Code() == 1555 // SQLITE_CONSTRAINT_UNIQUE, _PRIMARYKEY
 	}
 	return false
+}
+
+// deadlock reports whether PostgreSQL gave a unit of work up so that another could go
+// on; tried again it may succeed.
+func deadlock(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == "40P01" || e.Code == "40001")
 }
 
 // missing turns a missing row into a NotFound error with the message, and leaves

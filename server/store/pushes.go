@@ -30,18 +30,25 @@ func (db *DB) wakePusher() {
 // PushesOwed signals that a push may have become due in this process.
 func (db *DB) PushesOwed() <-chan struct{} { return db.pushes }
 
-// DuePush is a push that is owed, with where to send it.
-type DuePush struct {
+// Outbox keeps the pushes that are owed to devices. Nothing but rows with a due time
+// and a lease: another copy of the server takes a push over when its lease runs out.
+type Outbox struct{ *DB }
+
+// Outbox returns the pushes that are owed.
+func (db *DB) Outbox() Outbox { return Outbox{db} }
+
+// Owed is a push that is owed, with where to send it.
+type Owed struct {
 	Enrolment ward.EnrolmentID
+	Topic     string
 	Token     string // hexadecimal
 	Magic     string
-	Topic     string
 	Attempts  int
 }
 
-// LeasePushes claims up to limit pushes that are due at t for the length of a lease;
+// Lease claims up to limit pushes that are due at t for the length of a lease;
 // another copy of the server takes them over when it runs out.
-func (db *DB) LeasePushes(ctx context.Context, t time.Time, lease time.Duration, limit int) (out []DuePush, err error) {
+func (db Outbox) Lease(ctx context.Context, t time.Time, lease time.Duration, limit int) (out []Owed, err error) {
 	var idle bool
 	if err := db.row(ctx, `SELECT NOT EXISTS (SELECT 1 FROM push WHERE due_at <= $1 AND leased_until <= $1)`, micros(t)).Scan(&idle); err != nil || idle {
 		return nil, err
@@ -50,7 +57,7 @@ func (db *DB) LeasePushes(ctx context.Context, t time.Time, lease time.Duration,
 		rows, err := db.query(ctx, `UPDATE push SET leased_until = $2, attempts = attempts + 1
 			WHERE enrolment_id IN (SELECT enrolment_id FROM push WHERE due_at <= $1 AND leased_until <= $1 ORDER BY due_at LIMIT $3`+db.dialect.lock+`)
 			RETURNING enrolment_id, attempts`, micros(t), micros(t.Add(lease)), limit)
-		claimed, err := scanAll(rows, err, func(r scanner) (p DuePush, err error) { return p, r.Scan(&p.Enrolment, &p.Attempts) })
+		claimed, err := scanAll(rows, err, func(r scanner) (p Owed, err error) { return p, r.Scan(&p.Enrolment, &p.Attempts) })
 		if err != nil {
 			return err
 		}
@@ -75,9 +82,9 @@ func (db *DB) LeasePushes(ctx context.Context, t time.Time, lease time.Duration,
 	return out, err
 }
 
-// PushSent settles a push that APNs took. While commands still wait the device is
+// Sent settles a push that APNs took. While commands still wait the device is
 // pushed to again at again: a push is a hint that may be lost.
-func (db *DB) PushSent(ctx context.Context, id ward.EnrolmentID, again time.Time) error {
+func (db Outbox) Sent(ctx context.Context, id ward.EnrolmentID, again time.Time) error {
 	return db.Do(ctx, func(ctx context.Context) error {
 		if _, err := db.exec(ctx, `DELETE FROM push WHERE enrolment_id = $1 AND leased_until > 0
 			AND NOT EXISTS (SELECT 1 FROM command c WHERE c.enrolment_id = $1 AND c.pending)`, string(id)); err != nil {
@@ -88,15 +95,15 @@ func (db *DB) PushSent(ctx context.Context, id ward.EnrolmentID, again time.Time
 	})
 }
 
-// PushFailed makes a failed push due again at t.
-func (db *DB) PushFailed(ctx context.Context, id ward.EnrolmentID, t time.Time) error {
+// Failed makes a failed push due again at t.
+func (db Outbox) Failed(ctx context.Context, id ward.EnrolmentID, t time.Time) error {
 	_, err := db.exec(ctx, `UPDATE push SET due_at = $2, leased_until = 0 WHERE enrolment_id = $1 AND leased_until > 0`, string(id), micros(t))
 	return err
 }
 
-// PushDead notes that APNs will never take the enrolment's token again; a new token
+// Dead notes that APNs will never take the enrolment's token again; a new token
 // comes with the device's next TokenUpdate.
-func (db *DB) PushDead(ctx context.Context, id ward.EnrolmentID, t time.Time) error {
+func (db Outbox) Dead(ctx context.Context, id ward.EnrolmentID, t time.Time) error {
 	return db.Do(ctx, func(ctx context.Context) error {
 		if _, err := db.exec(ctx, `UPDATE enrolment SET push_dead_at = $2 WHERE id = $1`, string(id), micros(t)); err != nil {
 			return err

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/base64"
 	"errors"
 	"fmt"
 )
@@ -26,4 +27,26 @@ func (db *DB) SetSetting(ctx context.Context, key, value string) error {
 		return fmt.Errorf("setting %s: %w", key, err)
 	}
 	return nil
+}
+
+// SetSecret keeps a secret of the installation, sealed.
+func (db *DB) SetSecret(ctx context.Context, key string, value []byte) error {
+	return db.SetSetting(ctx, key, base64.StdEncoding.EncodeToString(db.secrets.Seal(value, "setting", key)))
+}
+
+// Secret returns a secret of the installation, nil if it is not set.
+func (db *DB) Secret(ctx context.Context, key string) ([]byte, error) {
+	v, err := db.Setting(ctx, key)
+	if err != nil || v == "" {
+		return nil, err
+	}
+	sealed, err := base64.StdEncoding.DecodeString(v)
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", key, err)
+	}
+	b, err := db.secrets.Open(sealed, "setting", key)
+	if err != nil {
+		return nil, fmt.Errorf("secret %s: %w", key, err)
+	}
+	return b, nil
 }

@@ -8,7 +8,8 @@ import "context"
 // Unit runs functions as units of work. store.DB meets it.
 type Unit interface {
 	// Do runs fn in a unit of work and returns once its commit is durable. Called
-	// within a unit, it joins that unit. fn must be quick: on SQLite it runs on the one
+	// within a unit, it joins that unit. fn may run more than once, when the database gave
+	// a first try up for another's sake; its last run counts. It must be quick: on SQLite it runs on the one
 	// writer, among the work of others, so it may do no network and no slow
 	// cryptography, wait for no goroutine, and use only the context it is given.
 	Do(ctx context.Context, fn func(ctx context.Context) error) error

@@ -94,6 +94,7 @@ CREATE TABLE command (
 CREATE UNIQUE INDEX command_uuid ON command (uuid, enrolment_id);
 CREATE INDEX command_pending ON command (enrolment_id, urgent, seq) WHERE pending;
 CREATE INDEX command_history ON command (enrolment_id, seq);
+CREATE INDEX command_answered ON command (answered_at) WHERE answered_at > 0;
 CREATE INDEX command_erase ON command (enrolment_id) WHERE request_type = 'EraseDevice';
 CREATE INDEX command_order ON command (order_id) WHERE order_id <> '';
 

@@ -1,0 +1,26 @@
+package virtual_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/wardmdm/ward/agent"
+	"github.com/wardmdm/ward/agent/virtual"
+)
+
+// A phone answers questions about what it holds, enrolled or not.
+func ExamplePhone() {
+	p, err := virtual.New(context.Background(), virtual.Options{
+		UDID: "00008120-000A1", Serial: "F2LXX", Supervised: true,
+		Apps:  []virtual.Installed{{BundleID: "net.whatsapp.WhatsApp", Name: "WhatsApp", Version: "25.1"}},
+		Clock: time.Now, Transport: agent.NewTransport(nil),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(p.Enrolled(), p.CanLaunch("net.whatsapp.WhatsApp"), p.CanLaunch("com.example.other"))
+	// Output:
+	// false <nil> com.example.other: the app is not installed
+}

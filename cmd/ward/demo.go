@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server"
+	"github.com/wardmdm/ward/server/access"
+	"golang.org/x/sync/errgroup"
+)
+
+func newDemoCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "demo",
+		Usage: "play the whole story with virtual iPhones on a real server of your own",
+		Description: "Starts a server on loopback with a temporary data folder, enrols virtual iPhones,\n" +
+			"keeps consumer messaging apps off them, gives them the approved app and its\n" +
+			"certificate, and locks and wipes a lost one. Each step is judged by what the\n" +
+			"phones hold. Then the server stays up to be looked at.",
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "devices", Value: 24, Usage: "how many iPhones, 6 to 1000"},
+			&cli.PathFlag{Name: "data", Usage: "keep the data in this `FOLDER`, which must be new"},
+			&cli.BoolFlag{Name: "exit", Usage: "end after the story"},
+			&cli.BoolFlag{Name: "json", Usage: "print each figure as JSON, and end after the story"},
+			&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "how long the story may take"},
+		},
+		Action: demo,
+	}
+}
+
+func demo(c *cli.Context) (err error) {
+	if _, err := arguments(c); err != nil {
+		return err
+	}
+	n := c.Int("devices")
+	if n < 6 || n > 1000 {
+		return usagef(c, "--devices is %d: the story needs 6 to 1000.", n)
+	}
+	dir := c.Path("data")
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "ward-demo-"); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	} else if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return ward.Errorf(ward.Conflict, "%s is not empty: the demonstration needs a new folder.", dir)
+	}
+	ctx, stop := context.WithCancel(c.Context)
+	defer stop()
+	srv, l, err := demoServer(ctx, dir, n)
+	if err != nil {
+		return err
+	}
+	link := srv.SetupLink()
+	g, running := errgroup.WithContext(ctx)
+	started := make(chan struct{})
+	g.Go(func() error { return srv.Run(ctx, l, func() { close(started) }) })
+	g.Go(func() error {
+		defer stop()
+		select {
+		case <-started:
+		case <-running.Done():
+			return nil
+		}
+		return play(running, c, srv, n, link)
+	})
+	err = g.Wait()
+	if c.Context.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil // the person has seen enough
+	}
+	return err
+}
+
+// demoServer opens a trial server on a free port of loopback. The brake is set for the
+// size of the fleet; the story itself stays far below it.
+func demoServer(ctx context.Context, dir string, n int) (*server.Server, net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := server.DefaultConfig()
+	cfg.Data, cfg.Listen, cfg.PublicURL, cfg.Trial = dir, l.Addr().String(), "https://"+l.Addr().String(), true
+	cfg.Organisation = "Demonstration Hospital"
+	cfg.Log = server.Log{Level: "error", Format: "text"}
+	srv, err := server.New(ctx, cfg)
+	if err != nil {
+		return nil, nil, errors.Join(err, l.Close())
+	}
+	return srv, l, nil
+}
+
+// play runs the story and then waits to be looked at.
+func play(ctx context.Context, c *cli.Context, srv *server.Server, n int, link string) error {
+	out := newTeller(c.App.Writer, c.Bool("json"))
+	out.line("Ward serves %s", srv.URL())
+	if link != "" {
+		out.line("Sign in once at %s", link)
+	}
+	story, err := newStory(ctx, srv, n, out)
+	if err != nil {
+		return err
+	}
+	defer story.close()
+	inTime, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
+	err = story.tell(inTime)
+	cancel()
+	if printErr := out.end(story, err); printErr != nil {
+		return errors.Join(err, printErr)
+	}
+	if err != nil || c.Bool("exit") || c.Bool("json") {
+		return err
+	}
+	out.line("The server stays up at %s. Press Ctrl-C to end it.", srv.URL())
+	<-ctx.Done()
+	return nil
+}
+
+// demoPeople makes the two persons of the story, each with a token, as the console.
+func demoPeople(ctx context.Context, srv *server.Server) (support, second, approver string, err error) {
+	ctx = ward.WithActor(ctx, ward.Actor{Name: "console", Via: ward.ViaConsole})
+	make := func(name string, roles ...ward.Role) (ward.PersonID, error) {
+		p, err := srv.Access.CreatePerson(ctx, access.NewPerson{Name: name, Roles: roles})
+		return p.ID, err
+	}
+	token := func(id ward.PersonID, name string) (secret string, err error) {
+		_, secret, err = srv.Access.CreateToken(ctx, access.NewToken{Person: id, Name: name})
+		return secret, err
+	}
+	alex, err := make("Alex Morgan", ward.RoleSupport, ward.RoleAdmin, ward.RoleGovern, ward.RoleApprover)
+	if err != nil {
+		return "", "", "", fmt.Errorf("make Alex: %w", err)
+	}
+	priya, err := make("Priya Shah", ward.RoleApprover)
+	if err != nil {
+		return "", "", "", fmt.Errorf("make Priya: %w", err)
+	}
+	if support, err = token(alex, "desk"); err != nil {
+		return "", "", "", err
+	}
+	if second, err = token(alex, "phone"); err != nil {
+		return "", "", "", err
+	}
+	approver, err = token(priya, "on call")
+	return support, second, approver, err
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/api"
+)
+
+func newDeviceCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "device",
+		Usage: "see devices, and lock, report or wipe one",
+		Subcommands: []*cli.Command{
+			{
+				Name: "list", Usage: "show every device with its state and the reason", Action: deviceList,
+				Flags: remoteFlags(
+					&cli.StringFlag{Name: "state", Usage: "only devices in this `STATE`, such as non-compliant"},
+					&cli.StringFlag{Name: "group", Usage: "only devices of this `GROUP`"},
+				),
+			},
+			{
+				Name: "show", Usage: "tell what a device is, what is wrong, what is enforced and what was done",
+				ArgsUsage: "DEVICE", Description: deviceWord, Action: deviceShow, Flags: remoteFlags(),
+			},
+			newLockCommand(), newLostCommand(), newFoundCommand(), newWipeCommand(),
+			{
+				Name: "refresh", Usage: "ask a device about itself now", ArgsUsage: "DEVICE", Description: deviceWord,
+				Action: deviceDeed("refresh", "%s is asked about itself; its answers come when it is awake."), Flags: remoteFlags(),
+			},
+			{
+				Name: "release", Usage: "let a device enrol anew although it is still enrolled", ArgsUsage: "DEVICE",
+				Description: deviceWord, Flags: remoteFlags(),
+				Action: deviceDeed("release", "%s may enrol once more with a new invitation."),
+			},
+		},
+	}
+}
+
+const deviceWord = "DEVICE is an id, a serial number, a UDID or the device's exact name."
+
+func deviceList(c *cli.Context) error {
+	cl, err := ready(c)
+	if err != nil {
+		return err
+	}
+	raw, err := cl.list(c.Context, "/devices", nil, 0)
+	if err != nil {
+		return err
+	}
+	state, group := c.String("state"), c.String("group")
+	if raw, err = only(raw, func(d api.Device) bool {
+		return (state == "" || string(d.State) == state) && (group == "" || d.Group == group)
+	}); err != nil {
+		return err
+	}
+	return answer(c, raw, func(p *printer, v api.List[api.Device]) {
+		if len(v.Items) == 0 {
+			p.line("No device. Invite one with: ward invite --name NAME --ownership corporate")
+			return
+		}
+		rows := make([][]string, len(v.Items))
+		for i, d := range v.Items {
+			rows[i] = []string{
+				string(d.ID), d.Name, d.Owner, d.Group, string(d.Ownership), system(d),
+				strings.ToUpper(string(d.State)), at(d.LastSeen, "never"), d.Reason,
+			}
+		}
+		p.table([]string{"ID", "NAME", "OWNER", "GROUP", "OWNERSHIP", "SYSTEM", "STATE", "LAST SEEN", "REASON"}, rows)
+	})
+}
+
+// only keeps the items of a list that keep accepts.
+func only[T any](raw []byte, keep func(T) bool) ([]byte, error) {
+	var p page
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return nil, fmt.Errorf("read the list: %w", err)
+	}
+	kept := []json.RawMessage{}
+	for _, item := range p.Items {
+		var v T
+		if err := json.Unmarshal(item, &v); err != nil {
+			return nil, fmt.Errorf("read the list: %w", err)
+		}
+		if keep(v) {
+			kept = append(kept, item)
+		}
+	}
+	return json.Marshal(page{Items: kept})
+}
+
+func system(d api.Device) string {
+	name := string(d.Platform)
+	switch d.Platform {
+	case ward.IOS:
+		name = "iOS"
+	case ward.MacOS:
+		name = "macOS"
+	}
+	return strings.TrimSpace(name + " " + d.OSVersion)
+}
+
+// devicePath is where a device's operations stand.
+func devicePath(word string, more ...string) string {
+	return "/devices/" + strings.Join(append([]string{url.PathEscape(word)}, more...), "/")
+}
+
+// deviceDeed is the action of a command about which nothing more is to be said.
+func deviceDeed(deed, done string) cli.ActionFunc {
+	return func(c *cli.Context) error { return act(c, deed, nil, done) }
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+
+	qrcode "github.com/skip2/go-qrcode"
+	"github.com/urfave/cli/v2"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/api"
+)
+
+func newInviteCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "invite",
+		Usage: "make a link by which one device enrols",
+		Description: "Prints the link and a QR code of it. The link works once and is bound to the person.\n" +
+			"With --csv, one link is made for each row of a file with the columns name and\n" +
+			"ownership and, where wanted, email, group, device_name, platform and supervised.",
+		Flags: remoteFlags(
+			&cli.StringFlag{Name: "name", Usage: "`NAME` of the person"},
+			&cli.StringFlag{Name: "ownership", Usage: "whose device it is: corporate or personal"},
+			&cli.StringFlag{Name: "email", Usage: "`ADDRESS` of the person"},
+			&cli.StringFlag{Name: "group", Usage: "`GROUP` of the device, such as a ward or clinic"},
+			&cli.StringFlag{Name: "device-name", Usage: "`NAME` of the device; made from the person's if left out"},
+			&cli.StringFlag{Name: "platform", Usage: "ios, macos, android, windows or linux"},
+			&cli.BoolFlag{Name: "supervised", Usage: "the device is expected to be supervised"},
+			&cli.StringFlag{Name: "device", Usage: "`DEVICE` to enrol anew, instead of a new one"},
+			&cli.IntFlag{Name: "hours", Usage: "how long the link works; a week if left out, at most 720"},
+			&cli.PathFlag{Name: "csv", Usage: "`FILE` of staff, instead of --name"},
+		),
+		Action: invite,
+		Subcommands: []*cli.Command{
+			{Name: "list", Usage: "show invitations, the newest first", Action: inviteList, Flags: remoteFlags()},
+			{Name: "revoke", Usage: "take an invitation back", ArgsUsage: "INVITATION", Action: inviteRevoke, Flags: remoteFlags()},
+		},
+	}
+}
+
+// invitationRequest asks for one, as the server takes it.
+type invitationRequest struct {
+	Name       string `json:"name"`
+	Email      string `json:"email,omitempty"`
+	Ownership  string `json:"ownership"`
+	Group      string `json:"group,omitempty"`
+	DeviceName string `json:"device_name,omitempty"`
+	Platform   string `json:"platform,omitempty"`
+	Supervised bool   `json:"supervised,omitempty"`
+	Device     string `json:"device,omitempty"`
+	Hours      int    `json:"hours,omitempty"`
+}
+
+func invite(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return usagef(c, "ward invite has no command %q; a name with a space has to stand in quotes.", c.Args().First())
+	}
+	if c.Path("csv") != "" {
+		return inviteStaff(c)
+	}
+	r := invitationRequest{
+		Name: c.String("name"), Email: c.String("email"), Ownership: c.String("ownership"), Group: c.String("group"),
+		DeviceName: c.String("device-name"), Platform: c.String("platform"), Supervised: c.Bool("supervised"), Device: c.String("device"), Hours: c.Int("hours"),
+	}
+	switch {
+	case r.Name == "":
+		return usagef(c, "--name is missing: an invitation is for one person.")
+	case !ward.Ownership(r.Ownership).Valid():
+		return usagef(c, "--ownership must be corporate or personal: a personal device is never erased.")
+	}
+	cl, err := connect(c)
+	if err != nil {
+		return err
+	}
+	raw, err := cl.send(c.Context, http.MethodPost, "/invitations", r)
+	if err != nil {
+		return err
+	}
+	return answer(c, raw, func(p *printer, v api.Invitation) {
+		p.line("Invitation for %s, a %s device. Open this on the device before %s:", v.Name, string(v.Ownership), stamp(v.Expires))
+		p.line("\n  %s\n", v.URL)
+		code, err := qrcode.New(v.URL, qrcode.Low)
+		if err != nil {
+			p.err = errors.Join(p.err, fmt.Errorf("draw the QR code: %w", err))
+			return
+		}
+		p.write(code.ToSmallString(false))
+	})
+}
+
+func inviteStaff(c *cli.Context) error {
+	if c.String("name") != "" || c.String("device") != "" {
+		return usagef(c, "--csv names the people itself: leave out --name and --device.")
+	}
+	f, err := os.Open(c.Path("csv"))
+	if err != nil {
+		return fmt.Errorf("the file of staff can't be read: %w", err)
+	}
+	defer f.Close()
+	cl, err := connect(c)
+	if err != nil {
+		return err
+	}
+	raw, err := cl.do(c.Context, request{method: http.MethodPost, path: "/invitations/csv", contentType: "text/csv", body: f})
+	if err != nil {
+		return err
+	}
+	return answer(c, raw, func(p *printer, v api.List[api.Invitation]) {
+		rows := make([][]string, len(v.Items))
+		for i, n := range v.Items {
+			rows[i] = []string{n.Name, n.Email, string(n.Ownership), n.Group, n.URL}
+		}
+		p.table([]string{"NAME", "EMAIL", "OWNERSHIP", "GROUP", "LINK"}, rows)
+	})
+}
+
+func inviteList(c *cli.Context) error {
+	cl, err := ready(c)
+	if err != nil {
+		return err
+	}
+	raw, err := cl.list(c.Context, "/invitations", nil, 0)
+	if err != nil {
+		return err
+	}
+	return answer(c, raw, func(p *printer, v api.List[api.Invitation]) {
+		rows := make([][]string, len(v.Items))
+		for i, n := range v.Items {
+			rows[i] = []string{n.ID, string(n.State), n.Name, n.DeviceName, string(n.Ownership), n.Group, stamp(n.Created), stamp(n.Expires)}
+		}
+		p.table([]string{"INVITATION", "STATE", "NAME", "DEVICE", "OWNERSHIP", "GROUP", "MADE", "EXPIRES"}, rows)
+	})
+}
+
+func inviteRevoke(c *cli.Context) error {
+	cl, args, err := readyFor(c, "INVITATION")
+	if err != nil {
+		return err
+	}
+	raw, err := cl.send(c.Context, http.MethodDelete, "/invitations/"+url.PathEscape(args[0]), nil)
+	if err != nil {
+		return err
+	}
+	return said(c, raw, "Invitation "+args[0]+" is taken back: its link no longer works.")
+}

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server"
+	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/api"
+)
+
+func newPersonCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "person",
+		Usage: "see and add the people who use Ward",
+		Subcommands: []*cli.Command{
+			{
+				Name: "add", Usage: "add a person", ArgsUsage: "NAME", Action: personAdd,
+				Description: "With --data DIR it works on the server's own data folder and needs no token.",
+				Flags: remoteFlags(append(consoleFlags(),
+					&cli.StringSliceFlag{Name: "role", Usage: "`ROLE` of the person, one of " + roleList(ward.Roles) + "; may be repeated"},
+					&cli.StringFlag{Name: "email", Usage: "`ADDRESS` of the person"},
+				)...),
+			},
+			{Name: "list", Usage: "show everybody", Action: personList, Flags: remoteFlags()},
+			{
+				Name: "link", Usage: "make a one-time link by which a person signs in", ArgsUsage: "NAME", Action: personLink,
+				Description: "With --data DIR it works on the server's own data folder and needs no token.",
+				Flags: remoteFlags(append(consoleFlags(),
+					&cli.BoolFlag{Name: "setup", Usage: "the person chooses a new passphrase by it"},
+					&cli.DurationFlag{Name: "life", Value: 24 * time.Hour, Usage: "how long the link works, in whole hours, at most 168h"},
+				)...),
+			},
+		},
+	}
+}
+
+// roleList writes roles as people read them.
+func roleList(roles []ward.Role) string {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return strings.Join(names, ", ")
+}
+
+func personAdd(c *cli.Context) error {
+	args, err := arguments(c, "NAME")
+	if err != nil {
+		return err
+	}
+	roles := c.StringSlice("role")
+	if len(roles) == 0 {
+		return usagef(c, "--role is missing: one of %s.", roleList(ward.Roles))
+	}
+	n := access.NewPerson{Name: args[0], Email: c.String("email")}
+	for _, r := range roles {
+		n.Roles = append(n.Roles, ward.Role(r))
+	}
+	if atConsole(c) {
+		return console(c, func(ctx context.Context, k *server.Console) error {
+			p, err := k.Access.CreatePerson(ctx, n)
+			if err != nil {
+				return err
+			}
+			raw, err := json.Marshal(api.Person{ID: p.ID, Name: p.Name, Email: p.Email, Roles: p.Roles, Created: p.Created})
+			if err != nil {
+				return fmt.Errorf("encode the person: %w", err)
+			}
+			return personAdded(c, raw)
+		})
+	}
+	cl, err := connect(c)
+	if err != nil {
+		return err
+	}
+	raw, err := cl.send(c.Context, http.MethodPost, "/people", map[string]any{"name": n.Name, "email": n.Email, "roles": roles})
+	if err != nil {
+		return err
+	}
+	return personAdded(c, raw)
+}
+
+func personAdded(c *cli.Context, raw []byte) error {
+	return answer(c, raw, func(p *printer, v api.Person) {
+		p.line("%s is added (%s). A link to sign in with for the first time: ward person link %q", v.Name, roleList(v.Roles), v.Name)
+	})
+}
+
+func personList(c *cli.Context) error {
+	cl, err := ready(c)
+	if err != nil {
+		return err
+	}
+	raw, err := cl.list(c.Context, "/people", nil, 0)
+	if err != nil {
+		return err
+	}
+	return answer(c, raw, func(p *printer, v api.List[api.Person]) {
+		rows := make([][]string, len(v.Items))
+		for i, n := range v.Items {
+			state := "active"
+			switch {
+			case n.Disabled != nil:
+				state = "disabled"
+			case n.Activated == nil:
+				state = "never signed in"
+			}
+			rows[i] = []string{string(n.ID), n.Name, n.Email, roleList(n.Roles), state}
+		}
+		p.table([]string{"ID", "NAME", "EMAIL", "ROLES", "STATE"}, rows)
+	})
+}
+
+func personLink(c *cli.Context) error {
+	args, err := arguments(c, "NAME")
+	if err != nil {
+		return err
+	}
+	if life := c.Duration("life"); life < time.Hour || life%time.Hour != 0 {
+		return usagef(c, "--life must be whole hours, such as 24h, not %s.", life)
+	}
+	if atConsole(c) {
+		return consoleLink(c, args[0])
+	}
+	cl, err := connect(c)
+	if err != nil {
+		return err
+	}
+	body := map[string]any{"hours": int(c.Duration("life").Hours())}
+	if c.Bool("setup") {
+		body["kind"] = access.LinkSetup
+	}
+	raw, err := cl.send(c.Context, http.MethodPost, personPath(args[0], "/link"), body)
+	if err != nil {
+		return err
+	}
+	return linkMade(c, args[0], raw)
+}
+
+func personPath(word, more string) string { return "/people/" + url.PathEscape(word) + more }
+
+func linkMade(c *cli.Context, name string, raw []byte) error {
+	return answer(c, raw, func(p *printer, v api.Link) {
+		p.line("Whoever opens this link is %s. It works once, until %s:", name, stamp(v.Expires))
+		p.line("\n  %s", v.URL)
+	})
+}

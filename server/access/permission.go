@@ -1,0 +1,211 @@
+package access
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/wardmdm/ward"
+)
+
+// Permission is one thing that an actor may or may not do.
+type Permission string
+
+// The permissions. Every operation of the API and every page declares the one it
+// needs.
+const (
+	DeviceRead     Permission = "device:read"
+	DeviceWrite    Permission = "device:write"
+	DeviceRefresh  Permission = "device:refresh"
+	DeviceLock     Permission = "device:lock"
+	DeviceLost     Permission = "device:lost"
+	LocationRead   Permission = "location:read"
+	InviteRead     Permission = "invite:read"
+	InviteCreate   Permission = "invite:create"
+	PolicyRead     Permission = "policy:read"
+	PolicyPublish  Permission = "policy:publish"
+	OrderRead      Permission = "order:read"
+	OrderRequest   Permission = "order:request"
+	OrderApprove   Permission = "order:approve"
+	OrderCancel    Permission = "order:cancel"
+	AuditRead      Permission = "audit:read"
+	PersonRead     Permission = "person:read"
+	PersonWrite    Permission = "person:write"
+	CommandRead    Permission = "command:read"
+	CommandEnqueue Permission = "command:enqueue"
+	CommandCancel  Permission = "command:cancel"
+	CARead         Permission = "ca:read"
+	CAWrite        Permission = "ca:write"
+	APNsRead       Permission = "apns:read"
+	APNsWrite      Permission = "apns:write"
+	BackupWrite    Permission = "backup:write"
+	MetricsRead    Permission = "metrics:read"
+)
+
+// words says what each permission lets one do, as in "You may not …".
+var words = []struct {
+	permission Permission
+	deed       string
+}{
+	{DeviceRead, "see devices"},
+	{DeviceWrite, "change what is known of a device"},
+	{DeviceRefresh, "ask a device for news"},
+	{DeviceLock, "lock a device"},
+	{DeviceLost, "report a device lost or found"},
+	{LocationRead, "see where a lost device is"},
+	{InviteRead, "see invitations"},
+	{InviteCreate, "invite a device to enrol"},
+	{PolicyRead, "see the policy"},
+	{PolicyPublish, "publish a policy"},
+	{OrderRead, "see orders"},
+	{OrderRequest, "ask for an order"},
+	{OrderApprove, "approve or refuse an order"},
+	{OrderCancel, "cancel somebody else's order"},
+	{AuditRead, "read the audit log"},
+	{PersonRead, "see the people who use Ward"},
+	{PersonWrite, "add people or change what they may do"},
+	{CommandRead, "see commands"},
+	{CommandEnqueue, "queue a raw command"},
+	{CommandCancel, "cancel a command"},
+	{CARead, "see certificates"},
+	{CAWrite, "change or revoke certificates"},
+	{APNsRead, "see the state of the push certificate"},
+	{APNsWrite, "change the push certificate"},
+	{BackupWrite, "make a backup"},
+	{MetricsRead, "read metrics"},
+}
+
+// readings are what every role may see.
+var readings = []Permission{DeviceRead, OrderRead, PolicyRead, InviteRead}
+
+// granted says which role holds which permission. No role holds both the asking and
+// the approving of orders. The administrator hands out roles and holds neither half.
+var granted = map[ward.Role][]Permission{
+	ward.RoleAdmin: slices.Concat(readings, []Permission{
+		DeviceWrite, DeviceRefresh, DeviceLock, DeviceLost, InviteCreate, PolicyPublish, OrderRequest, OrderCancel, AuditRead,
+		PersonRead, PersonWrite, CommandRead, CommandEnqueue, CommandCancel, CARead, CAWrite, APNsRead, APNsWrite, BackupWrite, MetricsRead,
+	}),
+	ward.RoleSupport: slices.Concat(readings, []Permission{
+		DeviceWrite, DeviceRefresh, DeviceLock, DeviceLost, LocationRead, InviteCreate, OrderRequest, CommandRead,
+	}),
+	ward.RoleGovern: slices.Concat(readings, []Permission{
+		PolicyPublish, AuditRead, PersonRead, CommandRead, CARead, APNsRead, MetricsRead,
+	}),
+	ward.RoleApprover: slices.Concat(readings, []Permission{OrderApprove}),
+	ward.RoleAuditor: slices.Concat(readings, []Permission{
+		AuditRead, PersonRead, CommandRead, CARead, APNsRead, MetricsRead,
+	}),
+}
+
+// Permissions lists every permission, in the order in which they are shown.
+func Permissions() []Permission {
+	out := make([]Permission, len(words))
+	for i, w := range words {
+		out[i] = w.permission
+	}
+	return out
+}
+
+// Valid reports whether p is a permission that exists.
+func (p Permission) Valid() bool { return p.deed() != "" }
+
+// deed says what p lets one do, "" if there is no such permission.
+func (p Permission) deed() string {
+	for _, w := range words {
+		if w.permission == p {
+			return w.deed
+		}
+	}
+	return ""
+}
+
+// RolesWith lists the roles that hold p.
+func RolesWith(p Permission) []ward.Role {
+	var out []ward.Role
+	for _, r := range ward.Roles {
+		if slices.Contains(granted[r], p) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// narrowedPrefix begins the one role of an actor whose token is narrowed by scopes.
+// It is no role that a person can hold, so code that asks for a role by its name
+// finds none: a narrowed token can never do more than it seems.
+const narrowedPrefix = "only:"
+
+// narrowed returns the role that holds exactly those scopes that roles hold too.
+func narrowed(roles []ward.Role, scopes []Permission) ward.Role {
+	var kept []string
+	for _, p := range scopes {
+		if holds(roles, p) {
+			kept = append(kept, string(p))
+		}
+	}
+	return ward.Role(narrowedPrefix + strings.Join(kept, ","))
+}
+
+func holds(roles []ward.Role, p Permission) bool {
+	for _, r := range roles {
+		if list, ok := strings.CutPrefix(string(r), narrowedPrefix); ok {
+			if slices.Contains(strings.Split(list, ","), string(p)) {
+				return true
+			}
+			continue
+		}
+		if slices.Contains(granted[r], p) {
+			return true
+		}
+	}
+	return false
+}
+
+// Allows reports whether a may do p. Ward itself and the operator at the server's
+// console may do everything but approve an order, which takes a person who has proven
+// who they are. A device and the zero Actor may do nothing here.
+func Allows(a ward.Actor, p Permission) bool {
+	if !p.Valid() {
+		return false
+	}
+	switch a.Via {
+	case ward.ViaSystem, ward.ViaConsole:
+		return p != OrderApprove
+	case ward.ViaSession, ward.ViaToken:
+		return a.Person != "" && holds(a.Roles, p)
+	default:
+		return false
+	}
+}
+
+// Check returns nil if the actor in ctx may do p; otherwise a *ward.Error that says
+// what may not be done and who may: Unauthenticated when nobody acts, else Forbidden.
+func Check(ctx context.Context, p Permission) error {
+	a := ward.ActorFrom(ctx)
+	if Allows(a, p) {
+		return nil
+	}
+	if a.Via == "" {
+		return ward.Errorf(ward.Unauthenticated, "Sign in first.")
+	}
+	who := "Nobody may."
+	if roles := RolesWith(p); len(roles) > 0 {
+		list := make([]string, len(roles))
+		for i, r := range roles {
+			list[i] = string(r)
+		}
+		who = "Someone with the role " + strings.Join(list, " or ") + " may."
+	}
+	if a.Via == ward.ViaToken && len(a.Roles) == 1 && strings.HasPrefix(string(a.Roles[0]), narrowedPrefix) {
+		who += " This token is narrowed to a part of what its person may do."
+	}
+	deed := p.deed()
+	if deed == "" {
+		deed = "do this"
+	}
+	return ward.Errorf(ward.Forbidden, "You may not %s (%s). %s", deed, p, who)
+}
+
+// Check is the function Check as a method, for those who take the gate as an
+// interface.
+func (s *Service) Check(ctx context.Context, p Permission) error { return Check(ctx, p) }

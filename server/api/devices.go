@@ -1,0 +1,233 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/posture"
+)
+
+// DeviceDetail is everything that is known of a device.
+type DeviceDetail struct {
+	Device
+	Case          *Case       `json:"case,omitempty" doc:"The open case; left out if there is none."`
+	EraseAccepted *time.Time  `json:"erase_accepted,omitempty" doc:"When the device accepted an erase in this epoch."`
+	Limits        []Limit     `json:"limits" nullable:"false" doc:"What is enforced here, and what can't be and why."`
+	Profiles      []Profile   `json:"profiles" nullable:"false"`
+	Apps          []App       `json:"apps" nullable:"false"`
+	Facts         Facts       `json:"facts"`
+	Steps         []Step      `json:"steps" nullable:"false" doc:"What was last tried to bring it to what is wanted."`
+	Commands      []Command   `json:"commands" nullable:"false" doc:"The newest of each epoch, the newest first."`
+	Enrolments    []Enrolment `json:"enrolments" nullable:"false" doc:"The newest first."`
+}
+
+// DevicePath names a device in a path.
+type DevicePath struct {
+	ID string `path:"id" maxLength:"200" doc:"Id, serial number, UDID or exact name."`
+}
+
+type listDevicesInput struct{ Paging }
+
+func (s *server) listDevices(ctx context.Context, in *listDevicesInput) (*reply[List[Device]], error) {
+	rows, err := s.Posture.List(ctx, ward.DeviceID(in.After), in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return answer(page(rows, in.Limit, func(r posture.Row) string { return string(r.Device.ID) }, deviceOf)), nil
+}
+
+func (s *server) showDevice(ctx context.Context, in *DevicePath) (*reply[DeviceDetail], error) {
+	d, err := s.Posture.Show(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.openCase(ctx, d.Device.ID)
+	if err != nil {
+		return nil, err
+	}
+	return answer(DeviceDetail{
+		Device: deviceOf(d.Row), Case: c, EraseAccepted: when(d.View.EraseAccepted), Limits: shapes(d.Limits, limitOf),
+		Profiles: profilesOf(d.View), Apps: appsOf(d.View), Facts: factsOf(d.View.Got), Steps: shapes(d.View.Attempts, stepOf),
+		Commands: commandsOf(d.Commands, d.Enrolments), Enrolments: shapes(d.Enrolments, enrolmentOf),
+	}), nil
+}
+
+// openCase returns the open case of a device, nil if there is none.
+func (s *server) openCase(ctx context.Context, id ward.DeviceID) (*Case, error) {
+	c, err := s.Lost.OpenCase(ctx, id)
+	if ward.KindOf(err) == ward.NotFound {
+		return nil, nil //nolint:nilnil // no case is an answer
+	}
+	if err != nil {
+		return nil, err
+	}
+	shape := caseOf(c)
+	return &shape, nil
+}
+
+func (s *server) refreshDevice(ctx context.Context, in *DevicePath) (*none, error) {
+	d, err := s.Posture.Find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &none{}, s.Posture.Refresh(ctx, d.ID)
+}
+
+func (s *server) releaseDevice(ctx context.Context, in *DevicePath) (*none, error) {
+	d, err := s.Posture.Find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &none{}, s.Posture.Release(ctx, d.ID)
+}
+
+type lockInput struct {
+	DevicePath
+	Body *struct {
+		Message string `json:"message,omitempty" doc:"Shown on the device, if it has a passcode."`
+		Phone   string `json:"phone,omitempty" doc:"Number to call, shown on the device."`
+	} `required:"false" nameHint:"LockRequest"`
+}
+
+// Locked says which command locks the device.
+type Locked struct {
+	Device  ward.DeviceID `json:"device"`
+	Command string        `json:"command" doc:"UUID of the command; its state is among the device's commands."`
+}
+
+func (s *server) lockDevice(ctx context.Context, in *lockInput) (*reply[Locked], error) {
+	d, err := s.Posture.Find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	var message, phone string
+	if in.Body != nil {
+		message, phone = in.Body.Message, in.Body.Phone
+	}
+	uuid, err := s.Lost.Lock(ctx, d.ID, message, phone)
+	if err != nil {
+		return nil, err
+	}
+	return answer(Locked{Device: d.ID, Command: uuid}), nil
+}
+
+// LostReport is what is told of a missing device.
+type LostReport struct {
+	Kind     lost.Kind   `json:"kind,omitempty" enum:"lost,stolen" doc:"lost if left out."`
+	Where    string      `json:"where,omitempty" doc:"Where it was last seen, in the reporter's words."`
+	When     time.Time   `json:"when,omitzero" required:"false" doc:"When a person last saw it."`
+	Unlocked lost.Answer `json:"unlocked,omitempty" enum:"yes,no" doc:"Whether it was unlocked; left out if not known."`
+	Note     string      `json:"note,omitempty"`
+	Message  string      `json:"message,omitempty" doc:"Shown on the device instead of the organisation's words."`
+	Phone    string      `json:"phone,omitempty"`
+	Footnote string      `json:"footnote,omitempty"`
+}
+
+func (r LostReport) report(ids ...ward.DeviceID) lost.Report {
+	return lost.Report{
+		Devices: ids, Kind: r.Kind, LastSeenWhere: r.Where, LastSeenAt: r.When, WasUnlocked: r.Unlocked, Note: r.Note,
+		Message: r.Message, Phone: r.Phone, Footnote: r.Footnote,
+	}
+}
+
+type lostInput struct {
+	DevicePath
+	Body *LostReport `required:"false"`
+}
+
+func (s *server) reportDevice(ctx context.Context, in *lostInput) (*reply[Case], error) {
+	d, err := s.Posture.Find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	var r LostReport
+	if in.Body != nil {
+		r = *in.Body
+	}
+	cases, err := s.Lost.Report(ctx, r.report(d.ID))
+	if err != nil {
+		return nil, err
+	}
+	return answer(caseOf(cases[0])), nil
+}
+
+// Note is what a person may add to a deed.
+type Note struct {
+	Note string `json:"note,omitempty"`
+}
+
+type foundInput struct {
+	DevicePath
+	Body *Note `required:"false"`
+}
+
+func (s *server) findDevice(ctx context.Context, in *foundInput) (*reply[Case], error) {
+	d, err := s.Posture.Find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	open, err := s.Lost.OpenCase(ctx, d.ID)
+	if ward.KindOf(err) == ward.NotFound {
+		return nil, ward.Errorf(ward.Conflict, "%s is not reported lost.", named(d))
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.Lost.Found(ctx, open.ID, noteIn(in.Body))
+	if err != nil {
+		return nil, err
+	}
+	return answer(caseOf(c)), nil
+}
+
+func noteIn(n *Note) string {
+	if n == nil {
+		return ""
+	}
+	return n.Note
+}
+
+// named is what a device is called in a sentence.
+func named(d ward.Device) string {
+	if d.Name != "" {
+		return d.Name
+	}
+	return string(d.ID)
+}
+
+type wipeInput struct {
+	DevicePath
+	Body struct {
+		Reason                 string `json:"reason" doc:"Why; whoever approves reads it."`
+		PreserveDataPlan       bool   `json:"preserve_data_plan,omitempty" doc:"Keep the mobile data plan of an eSIM."`
+		DisallowProximitySetup bool   `json:"disallow_proximity_setup,omitempty"`
+	} `nameHint:"WipeRequest"`
+}
+
+// wipeDevice asks for an order; nothing reaches the device until another person
+// approves it.
+func (s *server) wipeDevice(ctx context.Context, in *wipeInput) (*reply[Order], error) {
+	d, err := s.Posture.Find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	r := order.Request{
+		Kind: order.Erase, Devices: []ward.DeviceID{d.ID}, Reason: in.Body.Reason,
+		Options: order.Options{PreserveDataPlan: in.Body.PreserveDataPlan, DisallowProximitySetup: in.Body.DisallowProximitySetup},
+	}
+	c, err := s.openCase(ctx, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		r.Case = c.ID
+	}
+	o, err := s.Orders.Request(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return answer(orderOf(o)), nil
+}

@@ -1,0 +1,116 @@
+package api_test
+
+import (
+	"encoding/json"
+	"flag"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/api"
+)
+
+var update = flag.Bool("update", false, "write openapi.json anew")
+
+type operation struct {
+	ID         string                `json:"operationId"`
+	Permission access.Permission     `json:"x-ward-permission"`
+	Security   []map[string][]string `json:"security"`
+}
+
+// document fetches the description of the API as anybody may.
+func (w *world) document() ([]byte, map[string]map[string]operation) {
+	w.t.Helper()
+	out := httptest.NewRecorder()
+	w.handler.ServeHTTP(out, httptest.NewRequestWithContext(w.t.Context(), get, api.DocumentPath, nil))
+	var doc struct{ Paths map[string]map[string]operation }
+	if err := json.Unmarshal(out.Body.Bytes(), &doc); out.Code != http.StatusOK || err != nil {
+		w.t.Fatalf("GET %s = %d, %v", api.DocumentPath, out.Code, err)
+	}
+	return out.Body.Bytes(), doc.Paths
+}
+
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	got, _ := newWorld(t).document()
+	if *update {
+		if err := os.WriteFile("openapi.json", got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(string(got), "\n")); diff != "" {
+		t.Errorf("openapi.json mismatch (-want +got), go test ./server/api -update writes it anew:\n%s", diff)
+	}
+}
+
+// aboutOneself are the operations that any token will do for, because the rule is about
+// whom they concern.
+var aboutOneself = []string{"list-tokens", "make-link", "make-token", "me", "revoke-token"}
+
+func TestEveryOperationDeclaresItsPermission(t *testing.T) {
+	t.Parallel()
+	_, paths := newWorld(t).document()
+	var signedIn []string
+	for path, methods := range paths {
+		for method, op := range methods {
+			switch {
+			case op.Permission == "signed-in":
+				signedIn = append(signedIn, op.ID)
+			case !op.Permission.Valid():
+				t.Errorf("%s %s declares the permission %q, which does not exist", method, path, op.Permission)
+			}
+			if len(op.Security) != 1 || op.Security[0]["bearer"] == nil {
+				t.Errorf("%s %s can be asked without a token", method, path)
+			}
+		}
+	}
+	slices.Sort(signedIn)
+	if diff := cmp.Diff(aboutOneself, signedIn); diff != "" {
+		t.Errorf("operations without a permission mismatch (-want +got):\n%s", diff)
+	}
+}
+
+var parameter = regexp.MustCompile(`\{[a-z]+\}`)
+
+func TestEveryOperationIsGuardedAndReachable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, all := w.person("All", ward.Roles...)
+	p, own := w.person("Own", ward.Roles...)
+	_, paths := w.document()
+	ctx := ward.WithActor(t.Context(), ward.Actor{Name: "operator", Via: ward.ViaConsole})
+	_, narrow, err := w.access.CreateToken(ctx, access.NewToken{Person: p.ID, Scopes: []access.Permission{access.MetricsRead}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(paths) < 40 {
+		t.Fatalf("the document has %d paths, want all", len(paths))
+	}
+	for path, methods := range paths {
+		for method, op := range methods {
+			method, path := strings.ToUpper(method), strings.TrimPrefix(parameter.ReplaceAllString(path, "x"), api.Prefix)
+			w.problem(401, "", method, path, nil)
+			w.problem(401, access.TokenPrefix+"guessed", method, path, nil)
+			if op.Permission != "signed-in" {
+				w.problem(403, narrow, method, path, nil)
+			}
+			for _, token := range []string{all, own} {
+				out := w.do(token, method, path, map[string]any{})
+				if out.Code == 401 || out.Code == 403 && op.Permission != "signed-in" || out.Code == 405 || out.Code >= 500 || strings.Contains(out.Body.String(), "no such address") {
+					t.Errorf("%s %s = %d, want it to reach its operation\n%s", method, path, out.Code, out.Body)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,307 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/micromdm/nanomdm/mdm"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/enrollment"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/api"
+	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/httpd"
+	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/policy"
+	"github.com/wardmdm/ward/server/posture"
+	"github.com/wardmdm/ward/server/reconcile"
+	"github.com/wardmdm/ward/server/store"
+	"github.com/wardmdm/ward/server/store/storetest"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+var start = time.Date(2026, 11, 3, 3, 0, 0, 0, time.UTC)
+
+// compiler stands for the protocol: it makes commands that no device reads.
+type compiler struct{ n *atomic.Int64 }
+
+func (c compiler) NewUUID() string { return fmt.Sprintf("UUID-%d", c.n.Add(1)) }
+
+func (c compiler) Ask(string) (string, []byte, error) {
+	return "DeviceInformation", []byte("ask"), nil
+}
+
+func (c compiler) Compile(_ context.Context, s reconcile.Step, _ ward.Device, _ ward.Enrolment, _ string) (string, []byte, error) {
+	return string(s.Deed), []byte(s.Key), nil
+}
+
+func (c compiler) Lock(ward.Device, string, string) (string, []byte, error) {
+	return "DeviceLock", []byte("lock"), nil
+}
+
+func (c compiler) Erase(order.Options) (string, []byte, error) {
+	return "EraseDevice", []byte("erase"), nil
+}
+
+func (c compiler) ClearPasscode(context.Context, ward.EnrolmentID) (string, []byte, error) {
+	return "ClearPasscode", []byte("clear"), nil
+}
+
+func (c compiler) Profile(_ context.Context, _ enrollment.Invitation, challenge string) ([]byte, error) {
+	return []byte(challenge), nil
+}
+
+func (c compiler) RevokeApps(context.Context, ward.DeviceID, string) ([]string, error) {
+	return nil, nil
+}
+
+// openCases tells the loop of cases.
+type openCases struct{ s store.Cases }
+
+func (o openCases) OpenCase(ctx context.Context, id ward.DeviceID) (*profiles.Case, error) {
+	c, err := o.s.OpenCase(ctx, id)
+	if ward.KindOf(err) == ward.NotFound {
+		return nil, nil
+	}
+	return &profiles.Case{ID: c.ID, Kind: profiles.CaseKind(c.Kind), Message: c.Message, Reported: c.Reported}, err
+}
+
+// recorder writes the domain's deeds to the audit log.
+type recorder struct{ log *audit.Service }
+
+func (r recorder) Record(ctx context.Context, action, subject string, detail map[string]string) error {
+	return r.log.Record(ctx, audit.Entry{Action: action, Subject: subject, Detail: detail})
+}
+
+// outside is what the API asks of parts that this test does without.
+type outside struct {
+	backup func(w io.Writer) error
+}
+
+func (o *outside) Status(context.Context) ([]api.PushStatus, error) {
+	return []api.PushStatus{{Topic: "com.apple.mgmt.External.x", NotAfter: start.AddDate(0, 0, 10), DaysLeft: 10, RenewSoon: true}}, nil
+}
+
+func (o *outside) Request(context.Context, string, string) ([]byte, error) {
+	return []byte("-----BEGIN CERTIFICATE REQUEST-----\n"), nil
+}
+
+func (o *outside) Import(_ context.Context, certPEM, _ []byte) (api.PushStatus, error) {
+	if !bytes.HasPrefix(certPEM, []byte("-----BEGIN")) {
+		return api.PushStatus{}, ward.Errorf(ward.Invalid, "This is no certificate: %s", certPEM)
+	}
+	return api.PushStatus{Topic: "com.apple.mgmt.External.x"}, nil
+}
+
+func (o *outside) Enqueue(_ context.Context, channels []string, raw []byte, _ bool) (api.Enqueued, error) {
+	if !bytes.Contains(raw, []byte("<plist")) {
+		return api.Enqueued{}, ward.Errorf(ward.Invalid, "The command can't be read: %s", raw)
+	}
+	e := api.Enqueued{CommandUUID: "C-1", RequestType: "DeviceInformation", Failed: map[string]error{}}
+	for _, c := range channels {
+		if strings.HasPrefix(c, "unknown") {
+			e.Failed[c] = ward.Errorf(ward.NotFound, "%s is not enrolled.", c)
+		}
+	}
+	return e, nil
+}
+
+func (o *outside) Write(_ context.Context, w io.Writer) error { return o.backup(w) }
+
+// world is the API over real services on a real database.
+type world struct {
+	t       *testing.T
+	db      *store.DB
+	access  *access.Service
+	audit   *audit.Service
+	outside *outside
+	handler http.Handler
+	log     *buffer
+
+	mu     sync.Mutex
+	now    time.Time
+	called map[string]bool // operations that answered well, by method and path of their pattern
+}
+
+// buffer is a log in memory.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) { b.mu.Lock(); defer b.mu.Unlock(); return b.b.Write(p) }
+func (b *buffer) Sync() error                 { return nil }
+func (b *buffer) String() string              { b.mu.Lock(); defer b.mu.Unlock(); return b.b.String() }
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, db: storetest.SQLite(t), now: start, called: map[string]bool{}, log: &buffer{}}
+	w.outside = &outside{backup: func(out io.Writer) error { _, err := out.Write([]byte("all of it")); return err }}
+	clock := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
+	key := must(audit.LoadKey(filepath.Join(t.TempDir(), "audit.key"), "ward.example/audit"))(t)
+	w.audit = must(audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: clock}))(t)
+	w.access = must(access.New(access.Config{Store: w.db.Access(), Audit: w.audit, Now: clock}))(t)
+	rec, comp := recorder{w.audit}, compiler{&atomic.Int64{}}
+	policies := policy.New(w.db.Policies(), rec, clock, func() {})
+	loop := &reconcile.Loop{Fleet: w.db.Fleet(), Policies: policies, Cases: openCases{w.db.Cases()}, Credentials: w.db.AppTokens(), Queue: w.db.Commands(), Compiler: comp, Now: clock}
+	orders := must(order.New(order.Config{Store: w.db.Orders(), Fleet: w.db.Fleet(), Cases: w.db.Cases(), Queue: w.db.Commands(), Compiler: comp, Audit: rec, Now: clock}))(t)
+	cases := must(lost.New(lost.Config{Store: w.db.Cases(), Fleet: w.db.Fleet(), Certificates: comp, Planner: loop, Orders: orders, Queue: w.db.Commands(), Compiler: comp, Audit: rec, Now: clock}))(t)
+	n := 0
+	invitations := must(enrollment.New(enrollment.Options{
+		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: clock,
+		NewDevice: func() ward.DeviceID { n++; return ward.DeviceID(fmt.Sprintf("dev_new%d", n)) },
+	}))(t)
+	handler := must(api.New(api.Options{
+		PublicURL: "https://ward.example", InviteURL: func(token string) string { return "https://ward.example/enrol/" + token },
+		Unit: w.db, Access: w.access, Lost: cases, Orders: orders, Invitations: invitations, Policies: policies, Audit: w.audit,
+		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Policies: policies, Commands: w.db.Commands(), Queue: w.db.Commands(), Ask: comp, Audit: rec, Now: clock},
+		Pushes:  w.outside, Enqueuer: w.outside, Backups: w.outside, Now: clock,
+	}))(t)
+	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), w.log, zapcore.DebugLevel))
+	w.handler = httpd.Wrap(httpd.Options{Log: log, Now: clock}, handler)
+	return w
+}
+
+// must returns v unless there is an error.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// person adds a person and returns a token of theirs.
+func (w *world) person(name string, roles ...ward.Role) (access.Person, string) {
+	w.t.Helper()
+	ctx := ward.WithActor(w.t.Context(), ward.Actor{Name: "operator", Via: ward.ViaConsole})
+	p := must(w.access.CreatePerson(ctx, access.NewPerson{Name: name, Roles: roles}))(w.t)
+	_, secret, err := w.access.CreateToken(ctx, access.NewToken{Person: p.ID, Name: "test"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p, secret
+}
+
+// phone enrols a supervised phone and has it tell about itself.
+func (w *world) phone(id ward.DeviceID) ward.Enrolment {
+	w.t.Helper()
+	f := w.db.Fleet()
+	err := f.InsertDevice(w.t.Context(), ward.Device{ID: id, Name: "Phone " + string(id), Serial: "S-" + string(id), Platform: ward.IOS, Ownership: ward.Corporate, State: ward.Managed, OSVersion: "18.6", Created: start})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx := fleet.WithAdmission(w.t.Context(), fleet.Admission{Device: id, Rights: ward.RightsAll})
+	r := mdm.NewRequestWithContext(ctx, nil)
+	r.EnrollID = &mdm.EnrollID{Type: mdm.Device, ID: "udid-" + string(id)}
+	from := mdm.Enrollment{UDID: r.EnrollID.ID}
+	if err := w.db.MDM().StoreAuthenticate(r, &mdm.Authenticate{Enrollment: from, Topic: "t", Raw: []byte("raw")}); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.db.MDM().StoreTokenUpdate(r, &mdm.TokenUpdate{Enrollment: from, Push: mdm.Push{Topic: "t", PushMagic: "m", Token: []byte{1}}, Raw: []byte("raw")}); err != nil {
+		w.t.Fatal(err)
+	}
+	e := must(f.Current(w.t.Context(), id))(w.t)
+	for kind, value := range map[fleet.FactKind]string{
+		fleet.Information: `{"supervised":true,"lost_mode":false,"os_version":"18.6","battery":0.8}`,
+		fleet.Security:    `{"passcode_present":true,"passcode_compliant":true,"encrypted":true}`,
+		fleet.Apps:        `[{"bundle_id":"net.whatsapp.WhatsApp","name":"WhatsApp","version":"25.1"}]`,
+		fleet.Profiles:    `[{"identifier":"com.example.wifi","name":"Wi-Fi","managed":true}]`,
+	} {
+		if err := f.SetFact(w.t.Context(), e.ID, fleet.Fact{Kind: kind, Value: json.RawMessage(value), Observed: start}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return e
+}
+
+// accept has the device fetch its commands until one of the type, and accept it.
+func (w *world) accept(e ward.Enrolment, requestType string) {
+	w.t.Helper()
+	for {
+		r, body, _, err := w.db.Commands().Next(w.t.Context(), e.ID)
+		if err != nil || body == nil {
+			w.t.Fatalf("no %s waits: %v", requestType, err)
+		}
+		if _, _, err := w.db.Commands().Report(w.t.Context(), e.ID, store.Answer{UUID: r.UUID, State: command.Accepted}); err != nil {
+			w.t.Fatal(err)
+		}
+		if r.RequestType == requestType {
+			return
+		}
+	}
+}
+
+// do sends a request; body is sent as it is if it is text, else as JSON.
+func (w *world) do(token, method, path string, body any) *httptest.ResponseRecorder {
+	w.t.Helper()
+	var in io.Reader
+	switch b := body.(type) {
+	case nil:
+	case string:
+		in = strings.NewReader(b)
+	default:
+		in = bytes.NewReader(must(json.Marshal(b))(w.t))
+	}
+	r := httptest.NewRequestWithContext(w.t.Context(), method, api.Prefix+path, in)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	out := httptest.NewRecorder()
+	w.handler.ServeHTTP(out, r)
+	return out
+}
+
+// ok sends a request that must be answered with status, and reads the answer into v
+// unless that is nil.
+func (w *world) ok(status int, token, method, path string, body, v any) string {
+	w.t.Helper()
+	out := w.do(token, method, path, body)
+	if out.Code != status {
+		w.t.Fatalf("%s %s = %d, want %d\n%s", method, path, out.Code, status, out.Body)
+	}
+	if v != nil {
+		if err := json.Unmarshal(out.Body.Bytes(), v); err != nil {
+			w.t.Fatalf("%s %s: %v\n%s", method, path, err, out.Body)
+		}
+	}
+	return out.Body.String()
+}
+
+// problem sends a request that must be answered with a problem of status.
+func (w *world) problem(status int, token, method, path string, body any) httpd.Problem {
+	w.t.Helper()
+	out := w.do(token, method, path, body)
+	var p httpd.Problem
+	if out.Code != status || out.Header().Get("Content-Type") != httpd.ProblemType {
+		w.t.Fatalf("%s %s = %d %s, want %d and a problem\n%s", method, path, out.Code, out.Header().Get("Content-Type"), status, out.Body)
+	}
+	if err := json.Unmarshal(out.Body.Bytes(), &p); err != nil {
+		w.t.Fatal(err)
+	}
+	if p.Status != status || p.Detail == "" || p.RequestID != out.Header().Get("X-Request-Id") || p.RequestID == "" {
+		w.t.Errorf("%s %s: the problem %+v does not say its status, what is wrong and the request's id", method, path, p)
+	}
+	return p
+}

@@ -1,0 +1,95 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/wardmdm/ward/server/access"
+)
+
+const (
+	get    = http.MethodGet
+	post   = http.MethodPost
+	put    = http.MethodPut
+	remove = http.MethodDelete
+)
+
+// routes adds every operation, each with the permission that it takes.
+func (s *server) routes() {
+	s.deviceRoutes()
+	s.orderRoutes()
+	s.policyRoutes()
+	s.peopleRoutes()
+	s.systemRoutes()
+}
+
+func (s *server) deviceRoutes() {
+	handle(s, operation{method: get, path: "/devices", permission: access.DeviceRead, id: "list-devices", summary: "List devices with state and reason"}, s.listDevices)
+	handle(s, operation{method: get, path: "/devices/{id}", permission: access.DeviceRead, id: "show-device", summary: "Show everything about a device"}, s.showDevice)
+	handle(s, operation{method: post, path: "/devices/{id}/refresh", permission: access.DeviceRefresh, id: "refresh-device", summary: "Ask a device for news"}, s.refreshDevice)
+	handle(s, operation{method: post, path: "/devices/{id}/release", permission: access.DeviceWrite, id: "release-device", summary: "Let a device enrol anew although an enrolment of it lives"}, s.releaseDevice)
+	handle(s, operation{method: post, path: "/devices/{id}/lock", permission: access.DeviceLock, id: "lock-device", summary: "Lock a device once", status: http.StatusAccepted}, s.lockDevice)
+	handle(s, operation{method: post, path: "/devices/{id}/lost", permission: access.DeviceLost, id: "report-device", summary: "Report a device lost or stolen", status: http.StatusCreated}, s.reportDevice)
+	handle(s, operation{method: post, path: "/devices/{id}/found", permission: access.DeviceLost, id: "find-device", summary: "Report a lost device found"}, s.findDevice)
+	handle(s, operation{method: post, path: "/devices/{id}/wipe", permission: access.OrderRequest, id: "wipe-device", summary: "Ask for an erase, which a second person approves", status: http.StatusAccepted}, s.wipeDevice)
+	handle(s, operation{method: get, path: "/devices/{id}/commands", permission: access.CommandRead, id: "list-commands", summary: "List the commands of a device, the newest first"}, s.listCommands)
+	handle(s, operation{method: remove, path: "/devices/{id}/commands/{uuid}", permission: access.CommandCancel, id: "cancel-command", summary: "Take a command off the queue"}, s.cancelCommand)
+
+	handle(s, operation{method: get, path: "/cases", permission: access.DeviceRead, id: "list-cases", summary: "List cases of lost devices, the newest first"}, s.listCases)
+	handle(s, operation{method: post, path: "/cases", permission: access.DeviceLost, id: "report-devices", summary: "Report several devices lost or stolen", status: http.StatusCreated}, s.reportDevices)
+	handle(s, operation{method: get, path: "/cases/{id}", permission: access.DeviceRead, id: "show-case", summary: "Show a case with its timeline"}, s.showCase)
+	handle(s, operation{method: get, path: "/cases/{id}/location", permission: access.LocationRead, id: "locate", summary: "See where a lost device is; each look is audited"}, s.locate)
+	handle(s, operation{method: post, path: "/cases/{id}/found", permission: access.DeviceLost, id: "find-case", summary: "Report the device of a case found"}, s.findCase)
+	handle(s, operation{method: post, path: "/cases/{id}/close", permission: access.DeviceLost, id: "close-case", summary: "Put a case away"}, s.closeCase)
+
+	handle(s, operation{method: get, path: "/invitations", permission: access.InviteRead, id: "list-invitations", summary: "List invitations, the newest first"}, s.listInvitations)
+	handle(s, operation{method: post, path: "/invitations", permission: access.InviteCreate, id: "invite", summary: "Invite a device to enrol", status: http.StatusCreated}, s.invite)
+	handle(s, operation{method: post, path: "/invitations/csv", permission: access.InviteCreate, id: "invite-staff", summary: "Invite a table of staff", status: http.StatusCreated, maxBody: maxTable}, s.inviteStaff)
+	handle(s, operation{method: get, path: "/invitations/{id}", permission: access.InviteRead, id: "show-invitation", summary: "Show an invitation"}, s.showInvitation)
+	handle(s, operation{method: remove, path: "/invitations/{id}", permission: access.InviteCreate, id: "revoke-invitation", summary: "Take an invitation back"}, s.revokeInvitation)
+}
+
+// orderRoutes: cancelling takes the permission to ask, for people take back what they
+// asked for; that others' orders are an administrator's to cancel is a rule of package
+// order.
+func (s *server) orderRoutes() {
+	handle(s, operation{method: get, path: "/orders", permission: access.OrderRead, id: "list-orders", summary: "List orders, the newest first"}, s.listOrders)
+	handle(s, operation{method: post, path: "/orders", permission: access.OrderRequest, id: "request-order", summary: "Ask for an order, which a second person approves", status: http.StatusAccepted}, s.requestOrder)
+	handle(s, operation{method: get, path: "/orders/{id}", permission: access.OrderRead, id: "show-order", summary: "Show an order and what became of it"}, s.showOrder)
+	handle(s, operation{method: post, path: "/orders/{id}/approve", permission: access.OrderApprove, id: "approve-order", summary: "Approve exactly the order that was shown"}, s.approveOrder)
+	handle(s, operation{method: post, path: "/orders/{id}/refuse", permission: access.OrderApprove, id: "refuse-order", summary: "Refuse an order"}, s.refuseOrder)
+	handle(s, operation{method: post, path: "/orders/{id}/cancel", permission: access.OrderRequest, id: "cancel-order", summary: "Take an order back"}, s.cancelOrder)
+}
+
+func (s *server) policyRoutes() {
+	handle(s, operation{method: get, path: "/policy", permission: access.PolicyRead, id: "show-policy", summary: "Show the published policy"}, s.showPolicy)
+	handle(s, operation{method: put, path: "/policy", permission: access.PolicyPublish, id: "publish-policy", summary: "Publish a policy", maxBody: 2 * maxBody}, s.publishPolicy)
+	handle(s, operation{method: post, path: "/policy/validate", permission: access.PolicyRead, id: "validate-policy", summary: "Say what a policy would come to, without publishing it", maxBody: 2 * maxBody}, s.validatePolicy)
+}
+
+func (s *server) peopleRoutes() {
+	handle(s, operation{method: get, path: "/me", permission: signedIn, id: "me", summary: "Say who asks and what they may do"}, s.me)
+	handle(s, operation{method: get, path: "/people", permission: access.PersonRead, id: "list-people", summary: "List the people who use Ward"}, s.listPeople)
+	handle(s, operation{method: post, path: "/people", permission: access.PersonWrite, id: "add-person", summary: "Add a person", status: http.StatusCreated}, s.addPerson)
+	handle(s, operation{method: get, path: "/people/{id}", permission: access.PersonRead, id: "show-person", summary: "Show a person"}, s.showPerson)
+	handle(s, operation{method: put, path: "/people/{id}/roles", permission: access.PersonWrite, id: "set-roles", summary: "Replace the roles of a person"}, s.setRoles)
+	handle(s, operation{method: post, path: "/people/{id}/disable", permission: access.PersonWrite, id: "disable-person", summary: "Take every right from a person at once"}, s.disablePerson)
+	handle(s, operation{method: post, path: "/people/{id}/enable", permission: access.PersonWrite, id: "enable-person", summary: "Let a disabled person act again"}, s.enablePerson)
+	// Whom a link or a token may be made for is a rule of package access.
+	handle(s, operation{method: post, path: "/people/{id}/link", permission: signedIn, id: "make-link", summary: "Make a one-time link to sign in with", status: http.StatusCreated}, s.makeLink)
+	handle(s, operation{method: get, path: "/people/{id}/tokens", permission: signedIn, id: "list-tokens", summary: "List the tokens of a person"}, s.listTokens)
+	handle(s, operation{method: post, path: "/people/{id}/tokens", permission: signedIn, id: "make-token", summary: "Make a token for oneself", status: http.StatusCreated}, s.makeToken)
+	handle(s, operation{method: remove, path: "/tokens/{id}", permission: signedIn, id: "revoke-token", summary: "End a token at once"}, s.revokeToken)
+}
+
+func (s *server) systemRoutes() {
+	handle(s, operation{method: get, path: "/audit", permission: access.AuditRead, id: "list-audit", summary: "List the audit log, the newest first"}, s.listAudit)
+	handle(s, operation{method: get, path: "/audit/checkpoint", permission: access.AuditRead, id: "audit-checkpoint", summary: "Get the latest signed checkpoint, to be kept elsewhere", produces: plain}, s.auditCheckpoint)
+	handle(s, operation{method: get, path: "/audit/export", permission: access.AuditRead, id: "export-audit", summary: "Export the log up to the latest checkpoint as JSON lines", produces: jsonLines}, s.exportAudit)
+	handle(s, operation{method: get, path: "/audit/key", permission: access.AuditRead, id: "audit-key", summary: "Get the public key that checkpoints are verified with", produces: plain}, s.auditKey)
+
+	handle(s, operation{method: put, path: "/enqueue/{ids}", permission: access.CommandEnqueue, id: "enqueue", summary: "Queue a raw command of a harmless type"}, s.enqueue)
+	handle(s, operation{method: get, path: "/apns", permission: access.APNsRead, id: "show-apns", summary: "Show the push certificates"}, s.showAPNs)
+	handle(s, operation{method: post, path: "/apns/request", permission: access.APNsWrite, id: "request-apns", summary: "Make a key and a request for a push certificate", status: http.StatusCreated}, s.requestAPNs)
+	handle(s, operation{method: post, path: "/apns/import", permission: access.APNsWrite, id: "import-apns", summary: "Import a push certificate"}, s.importAPNs)
+	handle(s, operation{method: get, path: "/backup", permission: access.BackupWrite, id: "backup", summary: "Get a backup of the whole record", produces: archive}, s.backup)
+}

@@ -1,0 +1,222 @@
+package server
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/wardmdm/ward"
+	"go.yaml.in/yaml/v3"
+)
+
+// Config says how to run a server. Every field is explained in ward.example.yaml,
+// which ExampleConfig returns. Secrets are paths to files.
+type Config struct {
+	Data         string    `yaml:"data"`
+	Keys         string    `yaml:"keys"`
+	DatabaseFile string    `yaml:"database_url_file"`
+	Listen       string    `yaml:"listen"`
+	PublicURL    string    `yaml:"public_url"`
+	Organisation string    `yaml:"organisation"`
+	TLS          TLS       `yaml:"tls"`
+	MDM          MDM       `yaml:"mdm"`
+	APNs         APNs      `yaml:"apns"`
+	Brake        Brake     `yaml:"brake"`
+	Retention    Retention `yaml:"retention"`
+	Lost         Lost      `yaml:"lost"`
+	Log          Log       `yaml:"log"`
+
+	// Trial makes TLS and a push service of the server's own; nothing is asked.
+	Trial bool `yaml:"-"`
+	// DatabaseURL overrides DatabaseFile; tests and the command line set it.
+	DatabaseURL string `yaml:"-"`
+}
+
+// TLS says how connections are protected.
+type TLS struct {
+	Mode        string `yaml:"mode"`
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// The modes of TLS.
+const (
+	TLSFiles    = "files"
+	TLSSelfMade = "self-made"
+	TLSProxy    = "proxy"
+)
+
+// MDM says how devices may prove themselves beyond Ward's own certificates.
+type MDM struct {
+	ProxyHeader       string   `yaml:"proxy_certificate_header"`
+	TrustedProxies    []string `yaml:"trusted_proxies"`
+	DeviceAuthorities []string `yaml:"device_authorities"`
+}
+
+// APNs says where pushes go.
+type APNs struct {
+	URL string `yaml:"url"`
+	CA  string `yaml:"ca"`
+}
+
+// Brake bounds what one person, and everybody together, may lock or report an hour.
+type Brake struct {
+	PerPerson    int `yaml:"per_person_an_hour"`
+	Installation int `yaml:"installation_an_hour"`
+}
+
+// Retention says how long what was done is kept, in days.
+type Retention struct {
+	Commands  int `yaml:"command_days"`
+	Locations int `yaml:"location_days"`
+}
+
+// Lost is what a lost phone shows when neither the report nor the policy says.
+type Lost struct {
+	Message  string `yaml:"message"`
+	Phone    string `yaml:"phone"`
+	Footnote string `yaml:"footnote"`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+//go:embed ward.example.yaml
+var exampleConfig []byte
+
+// ExampleConfig returns a configuration file in which every field is explained.
+func ExampleConfig() []byte { return bytes.Clone(exampleConfig) }
+
+// DefaultConfig returns what holds where a file says nothing.
+func DefaultConfig() Config {
+	return Config{
+		Data: "data", Listen: "127.0.0.1:8443", Organisation: "Ward",
+		TLS: TLS{Mode: TLSFiles}, APNs: APNs{URL: "https://api.push.apple.com"},
+		Brake:     Brake{PerPerson: 10, Installation: 50},
+		Retention: Retention{Commands: 180, Locations: 30},
+		Log:       Log{Level: "info", Format: "json"},
+	}
+}
+
+// LoadConfig reads a configuration file over the defaults. An unknown field is a
+// mistake; every mistake in the file is reported at once.
+func LoadConfig(path string) (Config, error) {
+	c := DefaultConfig()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return c, ward.Errorf(ward.Invalid, "The configuration can't be read: %v.", err)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	err = d.Decode(&c)
+	if many, ok := errors.AsType[*yaml.TypeError](err); ok {
+		return c, &ward.Error{Kind: ward.Invalid, Message: path + " has mistakes:", Details: append(many.Errors, c.mistakes()...)}
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return c, ward.Errorf(ward.Invalid, "%s is not YAML: %v.", path, err)
+	}
+	return c, nil
+}
+
+// Check reports every mistake at once.
+func (c *Config) Check() error {
+	if m := c.mistakes(); len(m) > 0 {
+		return &ward.Error{Kind: ward.Invalid, Message: "The configuration has mistakes:", Details: m}
+	}
+	return nil
+}
+
+func (c *Config) mistakes() (m []string) {
+	bad := func(field, format string, args ...any) {
+		m = append(m, field+": "+fmt.Sprintf(format, args...))
+	}
+	if c.Data == "" {
+		bad("data", "name a folder for the database")
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		bad("listen", "%q is not an address and port, such as 127.0.0.1:8443", c.Listen)
+	}
+	if u, err := url.Parse(c.PublicURL); err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
+		bad("public_url", "%q is not https://host[:port] without a path: it is the address that devices keep for life", c.PublicURL)
+	}
+	if strings.TrimSpace(c.Organisation) == "" {
+		bad("organisation", "name the organisation: staff see it when they enrol")
+	}
+	c.tlsMistakes(bad)
+	if (c.MDM.ProxyHeader == "") != (len(c.MDM.TrustedProxies) == 0) {
+		bad("mdm.proxy_certificate_header", "it and mdm.trusted_proxies need each other")
+	}
+	for i, p := range c.MDM.TrustedProxies {
+		if _, err := netip.ParsePrefix(p); err != nil {
+			bad(fmt.Sprintf("mdm.trusted_proxies[%d]", i), "%q is not a network such as 10.1.2.3/32", p)
+		}
+	}
+	if u, err := url.Parse(c.APNs.URL); err != nil || u.Scheme != "https" || u.Host == "" {
+		bad("apns.url", "%q is not an https address", c.APNs.URL)
+	}
+	for field, n := range map[string]int{"brake.per_person_an_hour": c.Brake.PerPerson, "brake.installation_an_hour": c.Brake.Installation,
+		"retention.command_days": c.Retention.Commands, "retention.location_days": c.Retention.Locations} {
+		if n < 1 {
+			bad(field, "%d is not a number above 0", n)
+		}
+	}
+	if _, err := logLevel(c.Log.Level); err != nil {
+		bad("log.level", "%q is not debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "json" && c.Log.Format != "text" {
+		bad("log.format", "%q is neither json nor text", c.Log.Format)
+	}
+	return m
+}
+
+func (c *Config) tlsMistakes(bad func(field, format string, args ...any)) {
+	switch c.TLS.Mode {
+	case TLSFiles:
+		if !c.Trial && (c.TLS.Certificate == "" || c.TLS.Key == "") {
+			bad("tls", "mode files needs certificate and key; for a trial use mode self-made")
+		}
+	case TLSSelfMade:
+	case TLSProxy:
+		if host, _, err := net.SplitHostPort(c.Listen); err == nil {
+			if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+				bad("tls.mode", "proxy serves without TLS, so listen must be a loopback address")
+			}
+		}
+	default:
+		bad("tls.mode", "%q is not files, self-made or proxy", c.TLS.Mode)
+	}
+}
+
+// keysDir returns the folder of the keys.
+func (c *Config) keysDir() string {
+	if c.Keys != "" {
+		return c.Keys
+	}
+	return filepath.Join(c.Data, "keys")
+}
+
+// database returns where the database is.
+func (c *Config) database() (string, error) {
+	if c.DatabaseURL != "" {
+		return c.DatabaseURL, nil
+	}
+	if c.DatabaseFile == "" {
+		return filepath.Join(c.Data, "ward.db"), nil
+	}
+	b, err := os.ReadFile(c.DatabaseFile)
+	if err != nil {
+		return "", ward.Errorf(ward.Invalid, "database_url_file can't be read: %v.", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}

@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/applemdm"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/reconcile"
+	"github.com/wardmdm/ward/server/unit"
+	"go.uber.org/zap"
+)
+
+// events carries what devices do to the parts that must know, within the unit of work
+// that records it.
+type events struct{ s *Server }
+
+var _ applemdm.Events = events{}
+
+// Enrolled meets applemdm.Events.
+func (v events) Enrolled(ctx context.Context, e ward.Enrolment) error {
+	if e.Device == "" {
+		return nil
+	}
+	d, err := v.s.fleet.Device(ctx, e.Device)
+	if err != nil {
+		return err
+	}
+	if d.State != ward.Lost { // one reported lost stays so until it is found
+		if err := v.s.fleet.SetDeviceState(ctx, e.Device, ward.Managed); err != nil {
+			return err
+		}
+	}
+	if err := v.s.Lost.EnrolledAfresh(ctx, e.Device); err != nil {
+		return err
+	}
+	if err := v.s.record.Record(ctx, "device.enrolled", string(e.Device), map[string]string{"enrolment": string(e.ID), "invitation": e.Invitation}); err != nil {
+		return err
+	}
+	return v.s.Loop.Replan(ctx, e.Device)
+}
+
+// CheckedOut meets applemdm.Events.
+func (v events) CheckedOut(ctx context.Context, e ward.Enrolment) error {
+	if e.Device == "" {
+		return nil
+	}
+	d, err := v.s.fleet.Device(ctx, e.Device)
+	if err != nil {
+		return err
+	}
+	if d.State != ward.Erased {
+		if err := v.s.fleet.SetDeviceState(ctx, e.Device, ward.Unenrolled); err != nil {
+			return err
+		}
+	}
+	if err := v.revoke(ctx, e.Device); err != nil {
+		return err
+	}
+	if err := v.s.fleet.EndEnrolment(ctx, e.ID, "checked out"); err != nil {
+		return err
+	}
+	return v.s.record.Record(ctx, "device.unenrolled", string(e.Device), map[string]string{"enrolment": string(e.ID)})
+}
+
+func (v events) revoke(ctx context.Context, id ward.DeviceID) error {
+	if _, err := v.s.appCerts.RevokeApps(ctx, id, "unenrolled"); err != nil {
+		return err
+	}
+	unit.AfterCommit(ctx, v.s.remakeCRL)
+	return nil
+}
+
+// Answered meets applemdm.Events.
+func (v events) Answered(ctx context.Context, e ward.Enrolment, r command.Record, known bool, t reconcile.Told) error {
+	if !known {
+		v.s.Log.Info("answer to a command that is not open", zap.String("enrolment", string(e.ID)))
+		return nil
+	}
+	if r.Order != "" {
+		at := r.Answered
+		if at.IsZero() {
+			at = v.s.now()
+		}
+		if err := v.s.Orders.Answered(ctx, r.Order, e.ID, r.State, at, r.Error); err != nil {
+			return err
+		}
+	}
+	if r.RequestType == "EraseDevice" && r.State == command.Accepted {
+		if err := v.erased(ctx, e); err != nil {
+			return err
+		}
+	}
+	if t.Location != nil && r.Case != "" {
+		l := lost.Location{Lat: t.Location.Latitude, Lon: t.Location.Longitude, Accuracy: t.Location.Accuracy, At: t.Location.At}
+		err := v.s.Lost.SetLocation(ctx, r.Case, l)
+		if ward.KindOf(err) == ward.Invalid {
+			v.s.Log.Warn("a device told a location that is no place", zap.String("enrolment", string(e.ID)))
+		} else if err != nil {
+			return err
+		}
+	}
+	return v.s.Loop.Answered(ctx, e, r, known, t)
+}
+
+// erased notes that a device accepted its erase. Its identity stays valid, so that a
+// device that was not erased after all is seen; it may enrol anew at once.
+func (v events) erased(ctx context.Context, e ward.Enrolment) error {
+	if _, err := v.s.queue.CancelOpen(ctx, e.ID, "the device accepted an erase", nil); err != nil {
+		return err
+	}
+	if e.Device == "" {
+		return nil
+	}
+	if err := v.s.fleet.SetDeviceState(ctx, e.Device, ward.Erased); err != nil {
+		return err
+	}
+	if err := v.s.fleet.SetReenrol(ctx, e.Device, true); err != nil {
+		return err
+	}
+	return v.revoke(ctx, e.Device)
+}
+
+// forged reports queue rows that failed their seal.
+func (s *Server) forged(ctx context.Context, rows []command.Record) {
+	for _, r := range rows {
+		s.metrics.forged.Inc()
+		s.Log.Error("a queued command fails its seal and is withheld: somebody changed the database",
+			zap.String("command", r.UUID), zap.String("enrolment", string(r.Enrolment)), zap.String("request_type", r.RequestType))
+		detail := map[string]string{"enrolment": string(r.Enrolment), "request_type": r.RequestType, "order": string(r.Order)}
+		if err := s.record.Record(ctx, "command.withheld", r.UUID, detail); err != nil {
+			s.Log.Error("withheld command not audited", zap.String("command", r.UUID), zap.Error(err))
+		}
+		if r.Order != "" {
+			if err := s.Orders.Answered(ctx, r.Order, r.Enrolment, command.Withheld, s.now(), r.Error); err != nil {
+				s.Log.Error("withheld command's order not told", zap.String("order", string(r.Order)), zap.Error(err))
+			}
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/micromdm/nanomdm/mdm"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/enrollment"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/profiles/catalogue"
+	"github.com/wardmdm/ward/server/apns"
+	"github.com/wardmdm/ward/server/applemdm"
+	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/ca"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/credential"
+	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/jobs"
+	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/store"
+)
+
+// What stands here fits one part's words to another's; no rule of the business does.
+
+// recorder writes the audit log for parts that know only ids and texts. What concerns
+// a device is its owner's personal data, and can be forgotten with the owner.
+type recorder struct {
+	log   *audit.Service
+	fleet store.Fleet
+}
+
+func (r recorder) Record(ctx context.Context, action, subject string, detail map[string]string) error {
+	e := audit.Entry{Action: action, Subject: subject, Detail: detail}
+	device := subject
+	if !strings.HasPrefix(device, devicePrefix) {
+		device = detail["device"]
+	}
+	if device != "" {
+		d, err := r.fleet.Device(ctx, ward.DeviceID(device))
+		if err != nil && ward.KindOf(err) != ward.NotFound {
+			return err
+		}
+		if d.Email != "" {
+			e.Person = ward.PersonID("owner:" + strings.ToLower(d.Email))
+		}
+	}
+	return r.log.Record(ctx, e)
+}
+
+// challenges lets the authority ask the invitations.
+type challenges struct{ s *enrollment.Service }
+
+func (c challenges) Lookup(ctx context.Context, challenge string) (ca.Grant, error) {
+	inv, err := c.s.Lookup(ctx, challenge)
+	return ca.Grant{Invitation: inv.ID, CommonName: "Ward " + inv.ID, Device: inv.Device}, err
+}
+
+func (c challenges) Redeem(ctx context.Context, challenge string, _ ca.Certificate) error {
+	_, err := c.s.Redeem(ctx, challenge)
+	return err
+}
+
+// invitations lets the fleet use an invitation up.
+type invitations struct{ s *enrollment.Service }
+
+func (i invitations) Use(ctx context.Context, id, channel string) (fleet.Invitation, error) {
+	inv, err := i.s.Use(ctx, id, channel)
+	return fleet.Invitation{ID: inv.ID, Device: inv.Device, Rights: inv.Rights()}, err
+}
+
+// identities lets the protocol ask the record of certificates.
+type identities struct{ s *store.Certificates }
+
+func (i identities) Invitation(ctx context.Context, hash string) (string, error) {
+	c, err := i.s.CertificateByHash(ctx, hash)
+	if err != nil {
+		return "", err
+	}
+	if c.Kind != ca.KindDevice || c.Revoked() {
+		return "", ward.Errorf(ward.Forbidden, "This certificate is not a valid device identity.")
+	}
+	return c.Invitation, nil
+}
+
+func (i identities) Bind(ctx context.Context, hash string, d ward.DeviceID, e ward.EnrolmentID) error {
+	return i.s.BindCertificate(ctx, hash, d, e)
+}
+
+// appAuthority signs for the exchange of apps' tokens.
+type appAuthority struct{ a *ca.Authority }
+
+func (a appAuthority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, g credential.Grant, record func(ctx context.Context) error) ([]*x509.Certificate, error) {
+	return a.a.IssueApp(ctx, csr, ca.AppGrant{Device: g.Device, Enrolment: g.Enrolment, App: g.App}, func(ctx context.Context, _ ca.Certificate) error {
+		return record(ctx)
+	})
+}
+
+// appCertificates revokes what a lost device's apps prove themselves by, and the tokens
+// they could get new certificates with.
+type appCertificates struct {
+	a      *ca.Authority
+	tokens store.AppTokens
+}
+
+func (a appCertificates) RevokeApps(ctx context.Context, id ward.DeviceID, _ string) ([]string, error) {
+	if err := a.tokens.Void(ctx, id); err != nil {
+		return nil, err
+	}
+	return a.a.RevokeApps(ctx, id, ca.KeyCompromise, string(ward.ActorFrom(ctx).Person))
+}
+
+// openCases tells the loop of the open case of a device.
+type openCases struct{ s store.Cases }
+
+func (o openCases) OpenCase(ctx context.Context, id ward.DeviceID) (*profiles.Case, error) {
+	c, err := o.s.OpenCase(ctx, id)
+	if ward.KindOf(err) == ward.NotFound {
+		return nil, nil //nolint:nilnil // the loop's word for "none is open"
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &profiles.Case{ID: c.ID, Kind: profiles.CaseKind(c.Kind), Message: c.Message, Phone: c.Phone, Footnote: c.Footnote, Reported: c.Reported}, nil
+}
+
+// caseDevices tells the orders whose case a case is.
+type caseDevices struct{ s store.Cases }
+
+func (c caseDevices) CaseDevice(ctx context.Context, id ward.CaseID) (ward.DeviceID, error) {
+	k, err := c.s.Case(ctx, id)
+	return k.Device, err
+}
+
+// deedCompiler makes the commands of orders and of single locks. Their bodies carry the
+// CommandUUID, which queue takes from there.
+type deedCompiler struct {
+	c *applemdm.Compiler
+	m store.MDM
+}
+
+func newUUID() string { return strings.ToUpper(uuid.NewString()) }
+
+func (d deedCompiler) Erase(o order.Options) (string, []byte, error) {
+	return d.c.Erase(newUUID(), o.PreserveDataPlan)
+}
+
+func (d deedCompiler) ClearPasscode(ctx context.Context, id ward.EnrolmentID) (string, []byte, error) {
+	token, err := d.m.UnlockToken(ctx, id)
+	if err != nil {
+		return "", nil, err
+	}
+	return d.c.ClearPasscode(newUUID(), token)
+}
+
+// lockCompiler makes the command of a single lock.
+type lockCompiler struct{ c *applemdm.Compiler }
+
+func (l lockCompiler) Lock(_ ward.Device, message, phone string) (string, []byte, error) {
+	return l.c.Lock(newUUID(), message, phone)
+}
+
+// queue is the command queue for parts that leave the CommandUUID to the body.
+type queue struct{ store.Commands }
+
+func (q queue) Enqueue(ctx context.Context, n command.New) (string, error) {
+	if n.UUID == "" {
+		cmd, err := mdm.DecodeCommand(n.Body)
+		if err != nil {
+			return "", fmt.Errorf("queue %s: %w", n.RequestType, err)
+		}
+		n.UUID = cmd.CommandUUID
+	}
+	return q.Commands.Enqueue(ctx, n)
+}
+
+// outbox fits the store's outbox to the pusher.
+type outbox struct{ store.Outbox }
+
+func (o outbox) Lease(ctx context.Context, t time.Time, lease time.Duration, limit int) ([]jobs.Push, error) {
+	owed, err := o.Outbox.Lease(ctx, t, lease, limit)
+	out := make([]jobs.Push, len(owed))
+	for i, p := range owed {
+		out[i] = jobs.Push(p)
+	}
+	return out, err
+}
+
+// pushSender fits the push client to the pusher.
+type pushSender struct{ c *apns.Client }
+
+func (p pushSender) Send(ctx context.Context, topic string, token []byte, magic string) (dead bool, after time.Duration, err error) {
+	err = p.c.Send(ctx, apns.Target{Topic: topic, Token: token, Magic: magic})
+	if e, ok := errors.AsType[*apns.Error](err); ok {
+		after = e.RetryAfter
+	}
+	return apns.Dead(err), after, err
+}
+
+// cases is the part of the lost cases that events need.
+type cases interface {
+	SetLocation(ctx context.Context, id ward.CaseID, l lost.Location) error
+	EnrolledAfresh(ctx context.Context, id ward.DeviceID) error
+}
+
+// consumerApps are the iPhone apps of the catalogue that a first policy would block.
+func consumerApps() (ids []string) {
+	for _, a := range catalogue.Builtin().Category("consumer-messaging") {
+		for _, id := range a.IOS {
+			ids = append(ids, id.ID)
+		}
+	}
+	return ids
+}

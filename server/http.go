@@ -1,0 +1,86 @@
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"net/http"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/appgate"
+	"github.com/wardmdm/ward/server/ca"
+	"github.com/wardmdm/ward/server/httpd"
+)
+
+// Handler returns everything that the server serves.
+func (s *Server) Handler() (http.Handler, error) {
+	protocol, err := s.protocolHandler()
+	if err != nil {
+		return nil, err
+	}
+	api, err := s.apiHandler()
+	if err != nil {
+		return nil, err
+	}
+	pages, err := s.pages()
+	if err != nil {
+		return nil, err
+	}
+	people := http.NewServeMux()
+	people.Handle("/api/", s.metrics.timed("api", api))
+	people.Handle("/app/v1/", s.metrics.timed("app", appgate.New(appgate.Options{Credentials: s.Credentials, Check: s.appHolder})))
+	people.HandleFunc("GET "+invitePath+"{token}", s.invite)
+	people.HandleFunc("GET /app/v1/manifest/{name}", s.manifest)
+	people.Handle(ca.SCEPPath, s.metrics.timed("scep", s.Authority.SCEP()))
+	people.Handle("GET "+ca.CRLPath, s.Authority.CRL())
+	people.Handle("GET "+ca.RootPath, s.Authority.RootHandler())
+	people.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
+	people.HandleFunc("GET /readyz", s.readyz)
+	people.Handle("GET /metrics", s.metrics.handler())
+	people.Handle("/", pages)
+	logged := httpd.Wrap(httpd.Options{Log: s.Log.Named("http"), Now: s.now}, people)
+
+	// Devices' own traffic is not logged line by line: what is wrong with it is.
+	devices := s.metrics.timed("mdm", httpd.RequestID(s.now, httpd.Recover(protocol)))
+	mux := http.NewServeMux()
+	mux.Handle("/mdm", devices)
+	mux.Handle("/", logged)
+	return mux, nil
+}
+
+func answer(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write([]byte(text + "\n")) //nolint:errcheck // the client is gone, nobody is left to tell
+}
+
+// readyz says whether the server should be sent traffic: the database answers and the
+// audit log can be continued.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	if !s.ready.Load() {
+		answer(w, http.StatusServiceUnavailable, "starting or stopping")
+		return
+	}
+	if err := s.db.Ping(r.Context()); err != nil {
+		httpd.Note(r.Context(), err)
+		answer(w, http.StatusServiceUnavailable, "the database does not answer")
+		return
+	}
+	if s.auditBroken.Load() {
+		answer(w, http.StatusServiceUnavailable, "the audit log can't be continued: see the server's log")
+		return
+	}
+	answer(w, http.StatusOK, "ready")
+}
+
+// appHolder asks the record whose app certificate this is.
+func (s *Server) appHolder(ctx context.Context, cert *x509.Certificate) (appgate.Holder, error) {
+	c, err := s.Authority.Check(ctx, cert)
+	if err != nil {
+		return appgate.Holder{}, err
+	}
+	if c.Kind != ca.KindApp {
+		return appgate.Holder{}, ward.Errorf(ward.Forbidden, "This certificate is not an app's.")
+	}
+	return appgate.Holder{Device: c.Device, App: c.App, NotAfter: c.NotAfter}, nil
+}

@@ -1,0 +1,57 @@
+// Package jobs runs what the server does by itself: push to devices, plan those that
+// are due, sequence the audit log, tidy up. All leases stand in the database, so that
+// several copies of the server share the work.
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// Job is something done again and again.
+type Job struct {
+	Name  string
+	Every time.Duration   // at the latest
+	Wake  <-chan struct{} // does it at once; nil for no other reason than time
+	Do    func(ctx context.Context) error
+}
+
+// Run runs every job, each in its own goroutine and never twice at once, until ctx
+// ends; then each job runs once more within grace, so that nothing is left in memory.
+// A job that fails is logged and done again.
+func Run(ctx context.Context, l *zap.Logger, grace time.Duration, jobs ...Job) error {
+	var g errgroup.Group
+	for _, j := range jobs {
+		g.Go(func() error {
+			j.loop(ctx, l)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+			defer cancel()
+			j.once(last, l)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (j Job) loop(ctx context.Context, l *zap.Logger) {
+	t := time.NewTicker(j.Every)
+	defer t.Stop()
+	for {
+		j.once(ctx, l)
+		select {
+		case <-t.C:
+		case <-j.Wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (j Job) once(ctx context.Context, l *zap.Logger) {
+	if err := j.Do(ctx); err != nil && ctx.Err() == nil {
+		l.Error("job failed", zap.String("job", j.Name), zap.Error(err))
+	}
+}

@@ -1,0 +1,154 @@
+package lost
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/command"
+)
+
+// Found ends the search: the device is managed again, orders of the case that no
+// device holds are taken back, and planning undoes lost mode and gives the device
+// new app credentials. Only an open case can be found; Conflict says otherwise.
+func (s *Service) Found(ctx context.Context, id ward.CaseID, note string) (Case, error) {
+	if _, err := actor(ctx); err != nil {
+		return Case{}, err
+	}
+	note = strings.TrimSpace(note)
+	if len(note) > maxWords {
+		return Case{}, ward.Errorf(ward.Invalid, "The note is too long: %d bytes, %d at most.", len(note), maxWords)
+	}
+	text := "Found"
+	if note != "" {
+		text += ": " + note
+	}
+	err := s.Store.Do(ctx, func(ctx context.Context) error {
+		c, err := s.Store.Case(ctx, id)
+		if err != nil {
+			return err
+		}
+		return s.found(ctx, c, text)
+	})
+	if err != nil {
+		return Case{}, err
+	}
+	return s.Store.Case(ctx, id)
+}
+
+func (s *Service) found(ctx context.Context, c Case, text string) error {
+	ok, err := s.Store.Move(ctx, c.ID, Open, Found, s.Now())
+	if err != nil {
+		return fmt.Errorf("case %s found: %w", c.ID, err)
+	}
+	if !ok {
+		return ward.Errorf(ward.Conflict, "This case is no longer open.")
+	}
+	cancelled, err := s.Orders.CancelCase(ctx, c.ID, "the device was found")
+	if err != nil {
+		return fmt.Errorf("cancel orders of case %s: %w", c.ID, err)
+	}
+	if err := s.note(ctx, c.ID, EventFound, text); err != nil {
+		return err
+	}
+	if err := s.Audit.Record(ctx, ActionFound, string(c.Device), map[string]string{"case": string(c.ID), "orders_cancelled": strconv.Itoa(cancelled)}); err != nil {
+		return err
+	}
+	if err := s.restore(ctx, c.Device); err != nil {
+		return err
+	}
+	if err := s.Planner.Replan(ctx, c.Device); err != nil {
+		return fmt.Errorf("plan %s: %w", c.Device, err)
+	}
+	return nil
+}
+
+// restore gives a device that was lost the state that its enrolment says.
+func (s *Service) restore(ctx context.Context, id ward.DeviceID) error {
+	d, err := s.Fleet.Device(ctx, id)
+	if err != nil || d.State != ward.Lost {
+		return err
+	}
+	state := ward.Managed
+	_, err = s.Fleet.Current(ctx, id)
+	if ward.KindOf(err) == ward.NotFound {
+		state = ward.Unenrolled
+	} else if err != nil {
+		return err
+	}
+	return s.Fleet.SetDeviceState(ctx, id, state)
+}
+
+// Close puts a case away: one whose device was found, or one whose device is beyond
+// reach because it was erased or has left management. Conflict means that closing it
+// would give up a device that can still be locked.
+func (s *Service) Close(ctx context.Context, id ward.CaseID, note string) (Case, error) {
+	if _, err := actor(ctx); err != nil {
+		return Case{}, err
+	}
+	note = strings.TrimSpace(note)
+	if note == "" || len(note) > maxWords {
+		return Case{}, ward.Errorf(ward.Invalid, "Say in at most %d bytes why the case is closed.", maxWords)
+	}
+	err := s.Store.Do(ctx, func(ctx context.Context) error {
+		c, err := s.Store.Case(ctx, id)
+		if err != nil {
+			return err
+		}
+		d, err := s.Fleet.Device(ctx, c.Device)
+		if err != nil && ward.KindOf(err) != ward.NotFound {
+			return err
+		}
+		if c.State == Open && (d.State == ward.Lost || d.State == ward.Managed) {
+			return ward.Errorf(ward.Conflict, "This device can still be reached, and closing its case would unlock it. Say that it was found, or have it erased first.")
+		}
+		ok := c.State != Closed
+		if ok {
+			if ok, err = s.Store.Move(ctx, id, c.State, Closed, s.Now()); err != nil {
+				return fmt.Errorf("close case %s: %w", id, err)
+			}
+		}
+		if !ok {
+			return ward.Errorf(ward.Conflict, "This case is closed already.")
+		}
+		if _, err := s.Orders.CancelCase(ctx, id, "the case was closed"); err != nil {
+			return fmt.Errorf("cancel orders of case %s: %w", id, err)
+		}
+		if err := s.note(ctx, id, EventClosed, "Closed: "+note); err != nil {
+			return err
+		}
+		return s.Audit.Record(ctx, ActionClosed, string(id), map[string]string{"device": string(c.Device), "note": note})
+	})
+	if err != nil {
+		return Case{}, err
+	}
+	return s.Store.Case(ctx, id)
+}
+
+// EnrolledAfresh is told that a device has begun a new enrolment, within its unit of
+// work. If the device had accepted an erase in its open case, it has come back fresh
+// and the case is over; without one it stays lost, and the new enrolment is locked
+// like the old.
+func (s *Service) EnrolledAfresh(ctx context.Context, device ward.DeviceID) error {
+	return s.Store.Do(ctx, func(ctx context.Context) error {
+		c, err := s.Store.OpenCase(ctx, device)
+		if ward.KindOf(err) == ward.NotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		commands, err := s.Store.CaseCommands(ctx, c.ID)
+		if err != nil {
+			return err
+		}
+		for _, r := range commands {
+			if r.RequestType == "EraseDevice" && r.State == command.Accepted {
+				return s.found(ward.WithActor(ctx, ward.System), c, "It has come back fresh: it was erased and has enrolled anew")
+			}
+		}
+		return s.Fleet.SetDeviceState(ctx, device, ward.Lost)
+	})
+}

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/wardmdm/ward/server/apns"
+)
+
+// metrics are what an operator watches. They hold counts only, never a person or a
+// device.
+type metrics struct {
+	registry *prometheus.Registry
+	pushes   *prometheus.CounterVec
+	forged   prometheus.Counter
+	requests *prometheus.HistogramVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		pushes:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ward_pushes_total", Help: "Pushes by outcome."}, []string{"outcome"}),
+		forged:   prometheus.NewCounter(prometheus.CounterOpts{Name: "ward_commands_withheld_total", Help: "Queued commands whose row failed its seal."}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "ward_http_request_seconds", Help: "Time to answer a request, by part.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"part"}),
+	}
+	m.registry.MustRegister(m.pushes, m.forged, m.requests, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// pushed counts the outcome of one try to push.
+func (m *metrics) pushed(err error) {
+	outcome := "sent"
+	if e, ok := errors.AsType[*apns.Error](err); ok && e.Dead() {
+		outcome = "dead"
+	} else if err != nil {
+		outcome = "failed"
+	}
+	m.pushes.WithLabelValues(outcome).Inc()
+}
+
+// timed measures the requests of one part.
+func (m *metrics) timed(part string, next http.Handler) http.Handler {
+	observe := m.requests.WithLabelValues(part)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		next.ServeHTTP(w, r)
+		observe.Observe(time.Since(start).Seconds())
+	})
+}
+
+// counted reads its numbers from the record when it is scraped.
+type counted struct {
+	s                                *Server
+	devices, waiting, pushes, expiry *prometheus.Desc
+}
+
+func (s *Server) counted() prometheus.Collector {
+	return &counted{
+		s:       s,
+		devices: prometheus.NewDesc("ward_devices", "Devices by state.", []string{"state"}, nil),
+		waiting: prometheus.NewDesc("ward_commands_open", "Commands that a device has not answered.", nil, nil),
+		pushes:  prometheus.NewDesc("ward_pushes_owed", "Pushes that are owed.", nil, nil),
+		expiry:  prometheus.NewDesc("ward_expiry_timestamp_seconds", "When a certificate of the server's own expires.", []string{"name"}, nil),
+	}
+}
+
+// Describe meets prometheus.Collector.
+func (c *counted) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.devices
+	ch <- c.waiting
+	ch <- c.pushes
+	ch <- c.expiry
+}
+
+// Collect meets prometheus.Collector.
+func (c *counted) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	n, err := c.s.db.Counts(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.devices, err)
+		return
+	}
+	for state, count := range n.Devices {
+		ch <- prometheus.MustNewConstMetric(c.devices, prometheus.GaugeValue, float64(count), state)
+	}
+	ch <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(n.OpenCommands))
+	ch <- prometheus.MustNewConstMetric(c.pushes, prometheus.GaugeValue, float64(n.OwedPushes))
+	for _, e := range c.s.Authority.Expiries() {
+		ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(e.NotAfter.Unix()), e.Name)
+	}
+	for topic, at := range n.PushCertificates {
+		ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(at.Unix()), topic)
+	}
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}

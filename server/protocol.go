@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"net/netip"
+	"os"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/applemdm"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/seal"
+)
+
+// openProtocol puts Apple's protocol on the store, the fleet and the loop.
+func (s *Server) openProtocol(_ context.Context, _ *seal.Master) error {
+	m := s.db.MDM()
+	m.OnForged = s.forged
+	m.OnReport = func(ctx context.Context, e ward.Enrolment, r command.Record, known bool) error {
+		return s.apple.Reported(ctx, e, r, known)
+	}
+	adopted, err := s.adoptable()
+	if err != nil {
+		return err
+	}
+	s.apple = applemdm.New(applemdm.Options{
+		Store: s.fleet, Storage: m,
+		Admitter:     &fleet.Admitter{Store: s.fleet, Invitations: invitations{s.Enrolment}, Now: s.now, NewDevice: newDevice},
+		Certificates: identities{s.db.Certificates()}, Events: events{s}, Replan: s.Loop.Replan, Adopted: adopted, Now: s.now,
+	})
+	return nil
+}
+
+// authorities reads the certificates of the authorities whose devices may be adopted.
+func (s *Server) authorities() ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for _, path := range s.config.MDM.DeviceAuthorities {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, ward.Errorf(ward.Invalid, "mdm.device_authorities: %v.", err)
+		}
+		found := 0
+		for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+			c, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, ward.Errorf(ward.Invalid, "mdm.device_authorities: %s: %v.", path, err)
+			}
+			all = append(all, c)
+			found++
+		}
+		if found == 0 {
+			return nil, ward.Errorf(ward.Invalid, "mdm.device_authorities: %s holds no certificate in PEM.", path)
+		}
+	}
+	return all, nil
+}
+
+// adoptable returns what tells whether another authority's device may be adopted. That
+// the chain is valid was checked before it is asked.
+func (s *Server) adoptable() (func(*x509.Certificate) bool, error) {
+	list, err := s.authorities()
+	if err != nil {
+		return nil, err
+	}
+	own := s.Authority.Issuer()
+	return func(c *x509.Certificate) bool {
+		if len(list) == 0 || c.CheckSignatureFrom(own) == nil {
+			return false
+		}
+		pool := x509.NewCertPool()
+		for _, a := range list {
+			pool.AddCert(a)
+		}
+		_, err := c.Verify(x509.VerifyOptions{Roots: pool, CurrentTime: s.now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+		return err == nil
+	}, nil
+}
+
+// protocolHandler serves /mdm.
+func (s *Server) protocolHandler() (http.Handler, error) {
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	roots.AddCert(s.Authority.Root())
+	intermediates.AddCert(s.Authority.Issuer())
+	list, err := s.authorities()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range list {
+		roots.AddCert(c)
+	}
+	var trusted []netip.Prefix
+	for _, p := range s.config.MDM.TrustedProxies {
+		prefix, err := netip.ParsePrefix(p)
+		if err != nil {
+			return nil, err
+		}
+		trusted = append(trusted, prefix)
+	}
+	return s.apple.Handler(applemdm.HandlerOptions{
+		Roots: roots, Intermediates: intermediates, ProxyHeader: s.config.MDM.ProxyHeader,
+		TrustProxy: func(r *http.Request) bool {
+			addr, err := netip.ParseAddrPort(r.RemoteAddr)
+			if err != nil {
+				return false
+			}
+			for _, p := range trusted {
+				if p.Contains(addr.Addr().Unmap()) {
+					return true
+				}
+			}
+			return false
+		},
+		Log: protocolLog{z: s.Log.Named("mdm")}, Now: s.now,
+	}), nil
+}

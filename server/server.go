@@ -1,0 +1,278 @@
+// Package server is the server: it puts the parts together, each knowing only what it
+// needs, and runs them. No rule of the business stands here.
+package server
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/xid"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/enrollment"
+	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/apns"
+	"github.com/wardmdm/ward/server/apns/standin"
+	"github.com/wardmdm/ward/server/applemdm"
+	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/ca"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/credential"
+	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/policy"
+	"github.com/wardmdm/ward/server/posture"
+	"github.com/wardmdm/ward/server/reconcile"
+	"github.com/wardmdm/ward/server/seal"
+	"github.com/wardmdm/ward/server/store"
+	"github.com/wardmdm/ward/server/web"
+	"go.uber.org/zap"
+)
+
+// Server is a server with all its parts. New makes one, Run runs it.
+type Server struct {
+	Access      *access.Service
+	Audit       *audit.Service
+	Authority   *ca.Authority
+	Devices     *posture.Reader
+	Enrolment   *enrollment.Service
+	Log         *zap.Logger
+	Loop        *reconcile.Loop
+	Lost        *lost.Service
+	Orders      *order.Service
+	Policy      *policy.Service
+	Credentials *credential.Service
+
+	config      Config
+	db          *store.DB
+	fleet       store.Fleet
+	queue       queue
+	mdm         store.MDM
+	apple       *applemdm.Service
+	compiler    *applemdm.Compiler
+	appCerts    appCertificates
+	record      recorder
+	pusher      *apns.Client
+	standin     *standin.Server // in a trial
+	metrics     *metrics
+	now         func() time.Time
+	crlStale    chan struct{}
+	planNow     chan struct{}
+	ready       atomic.Bool
+	auditBroken atomic.Bool
+	tls         *tlsFiles
+	web         *web.Server
+	signer      signer
+	setup       string // the first administrator's one-time secret, in the first run only
+}
+
+// New opens the database and the keys and puts the parts together. Close it when it is
+// not run. Mistakes in the configuration are reported all at once.
+func New(ctx context.Context, c Config) (_ *Server, err error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	s := &Server{config: c, now: func() time.Time { return time.Now().UTC() }, crlStale: make(chan struct{}, 1), planNow: make(chan struct{}, 1), metrics: newMetrics()}
+	if s.Log, err = newLog(c.Log); err != nil {
+		return nil, err
+	}
+	master, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openEnrolment, s.openLoop, s.openProtocol, s.openTLS}
+	for _, step := range steps {
+		if err := step(ctx, master); err != nil {
+			return nil, err
+		}
+	}
+	if c.selfMade() {
+		if err := os.WriteFile(s.RootFile(), s.Authority.RootPEM(), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	s.setup, err = s.Access.EnsureFirstAdministrator(ward.WithActor(ctx, ward.System))
+	return s, err
+}
+
+// open opens the database and the master key.
+func (s *Server) open(ctx context.Context) (*seal.Master, error) {
+	if err := os.MkdirAll(s.config.Data, 0o700); err != nil {
+		return nil, ward.Errorf(ward.Invalid, "The data folder can't be made: %v.", err)
+	}
+	master, err := seal.LoadMaster(filepath.Join(s.config.keysDir(), "master.key"))
+	if err != nil {
+		return nil, err
+	}
+	url, err := s.config.database()
+	if err != nil {
+		return nil, err
+	}
+	if s.db, err = store.Open(ctx, store.Options{URL: url, Master: master, Now: s.now}); err != nil {
+		return nil, err
+	}
+	s.fleet, s.queue = s.db.Fleet(), queue{s.db.Commands()}
+	return master, nil
+}
+
+// Close closes what New opened.
+func (s *Server) Close() error {
+	var errs []error
+	if s.pusher != nil {
+		s.pusher.Close()
+	}
+	if s.standin != nil {
+		errs = append(errs, s.standin.Close())
+	}
+	if s.db != nil {
+		errs = append(errs, s.db.Close())
+	}
+	_ = s.Log.Sync() // standard error can't always be synced, and nothing is lost
+	return errors.Join(errs...)
+}
+
+// SetupLink returns the first administrator's one-time link, "" after the first run.
+func (s *Server) SetupLink() string {
+	if s.setup == "" {
+		return ""
+	}
+	return s.config.PublicURL + "/setup/" + s.setup
+}
+
+// RootFile returns the path of the certificate that a trial's clients must trust.
+func (s *Server) RootFile() string { return filepath.Join(s.config.Data, "root.pem") }
+
+// URL returns the public address.
+func (s *Server) URL() string { return s.config.PublicURL }
+
+// fixURL keeps the public address that devices know.
+func (s *Server) fixURL(ctx context.Context, _ *seal.Master) error {
+	const key = "public_url"
+	was, err := s.db.Setting(ctx, key)
+	if err != nil || was == s.config.PublicURL {
+		return err
+	}
+	if was != "" {
+		n, err := s.db.CountEnrolments(ctx)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return ward.Errorf(ward.Conflict, "public_url is %s, but %d enrolled devices know this server as %s and keep that for life. Set it back, or have them enrol anew.", s.config.PublicURL, n, was)
+		}
+	}
+	return s.db.SetSetting(ctx, key, s.config.PublicURL)
+}
+
+func (s *Server) openAudit(_ context.Context, master *seal.Master) error {
+	key, err := audit.LoadKey(filepath.Join(s.config.keysDir(), "audit.key"), auditName(s.config.PublicURL))
+	if err != nil {
+		return err
+	}
+	s.Audit, err = audit.New(audit.Config{Store: s.db.Audit(), Master: master, Key: key, Now: s.now})
+	s.record = recorder{s.Audit, s.fleet}
+	return err
+}
+
+// auditName names the log after the server's host.
+func auditName(publicURL string) string {
+	return strings.NewReplacer("https://", "", ":", "-", "+", "-", " ", "-").Replace(publicURL) + "/audit"
+}
+
+func (s *Server) openAccess(_ context.Context, _ *seal.Master) (err error) {
+	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now})
+	return err
+}
+
+func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err error) {
+	dir := filepath.Join(s.config.keysDir(), "ca")
+	holder := &challenges{}
+	s.Authority, err = ca.Open(ctx, ca.Options{
+		Dir: dir, Passphrase: master.Derive("certificate authority"), Organisation: s.config.Organisation, PublicURL: s.config.PublicURL,
+		Unit: s.db, Store: s.db.Certificates(), Challenges: holder, Now: s.now, Log: s.Log.Named("ca"),
+	})
+	if err != nil {
+		return err
+	}
+	roots, err := s.profileRoots()
+	if err != nil {
+		return err
+	}
+	profiles, err := enrollment.NewProfiles(s.config.Organisation, s.config.PublicURL, s.topic, roots...)
+	if err != nil {
+		return err
+	}
+	s.Enrolment, err = enrollment.New(enrollment.Options{
+		Store: s.db.Invitations(), Unit: s.db, Devices: s.fleet, Profiles: profiles, NewDevice: newDevice, Now: s.now,
+	})
+	holder.s = s.Enrolment
+	s.appCerts = appCertificates{s.Authority, s.db.AppTokens()}
+	return err
+}
+
+const devicePrefix = "dev_"
+
+func newDevice() ward.DeviceID { return ward.DeviceID(devicePrefix + xid.New().String()) }
+
+// topic returns the push topic that new devices enrol under, "" without a certificate.
+func (s *Server) topic(ctx context.Context) (string, error) {
+	topics, err := s.mdm.PushTopics(ctx)
+	if err != nil || len(topics) == 0 {
+		return "", err
+	}
+	return topics[0], nil
+}
+
+func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
+	s.Policy = policy.New(s.db.Policies(), s.record, s.now, s.PlanSoon)
+	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s.Authority}, Devices: s.fleet, Audit: s.record, Now: s.now}
+	s.compiler = &applemdm.Compiler{ServerURL: s.config.PublicURL, ManagementProfile: enrollment.ManagementProfileIdentifier,
+		Token: func(ctx context.Context, d ward.DeviceID, e ward.EnrolmentID, bundle string) (string, error) {
+			return s.Credentials.Issue(ctx, credential.Grant{Device: d, Enrolment: e, App: bundle})
+		}}
+	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases()}, Credentials: s.db.AppTokens(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
+	s.Loop.Watch = consumerApps()
+	s.Orders, err = order.New(order.Config{
+		Store: s.db.Orders(), Fleet: s.fleet, Cases: caseDevices{s.db.Cases()}, Queue: s.queue, Compiler: deedCompiler{s.compiler, s.mdm}, Audit: s.record, Now: s.now,
+	})
+	if err != nil {
+		return err
+	}
+	s.Lost, err = lost.New(lost.Config{
+		Store: s.db.Cases(), Fleet: s.fleet, Certificates: s.appCerts, Planner: s.Loop, Orders: s.Orders, Queue: s.queue, Compiler: lockCompiler{s.compiler},
+		Audit: s.record, Now: s.now, AfterRevoke: s.remakeCRL,
+		Limits:  lost.Limits{PerPerson: s.config.Brake.PerPerson, Installation: s.config.Brake.Installation},
+		Message: s.config.Lost.Message, Phone: s.config.Lost.Phone, Footnote: s.config.Lost.Footnote,
+	})
+	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Policies: s.Policy, Commands: s.queue, Queue: s.queue, Ask: s.compiler, Audit: s.record, Now: s.now}
+	return err
+}
+
+// remakeCRL has the revocation list made anew soon.
+func (s *Server) remakeCRL() {
+	select {
+	case s.crlStale <- struct{}{}:
+	default: // it is on its way
+	}
+}
+
+// Queue returns the command queue; tests and the demonstration put commands there
+// behind the parts that decide.
+func (s *Server) Queue() interface {
+	Enqueue(ctx context.Context, c command.New) (string, error)
+} {
+	return s.queue
+}
+
+// StandIn returns the trial's stand-in for Apple's push service, nil outside a trial.
+func (s *Server) StandIn() *standin.Server { return s.standin }

@@ -1,0 +1,61 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Counts are the numbers that an operator watches.
+type Counts struct {
+	Devices          map[string]int // by state
+	OpenCommands     int
+	OwedPushes       int
+	PushCertificates map[string]time.Time // expiry by topic
+}
+
+// Counts counts. It reads small indexes only.
+func (db *DB) Counts(ctx context.Context) (c Counts, err error) {
+	c.Devices, c.PushCertificates = map[string]int{}, map[string]time.Time{}
+	type pair struct {
+		key string
+		n   int64
+	}
+	scan := func(r scanner) (p pair, err error) { return p, r.Scan(&p.key, &p.n) }
+	rows, err := db.query(ctx, `SELECT state, COUNT(*) FROM device GROUP BY state`)
+	states, err := scanAll(rows, err, scan)
+	if err != nil {
+		return c, fmt.Errorf("count devices: %w", err)
+	}
+	for _, p := range states {
+		c.Devices[p.key] = int(p.n)
+	}
+	if err := db.row(ctx, `SELECT (SELECT COUNT(*) FROM command WHERE pending), (SELECT COUNT(*) FROM push)`).Scan(&c.OpenCommands, &c.OwedPushes); err != nil {
+		return c, fmt.Errorf("count commands: %w", err)
+	}
+	rows, err = db.query(ctx, `SELECT topic, not_after FROM push_certificate`)
+	topics, err := scanAll(rows, err, scan)
+	for _, p := range topics {
+		c.PushCertificates[p.key] = fromMicros(p.n)
+	}
+	return c, err
+}
+
+// CountEnrolments returns how many enrolments live.
+func (db *DB) CountEnrolments(ctx context.Context) (n int, err error) {
+	return n, db.row(ctx, `SELECT COUNT(*) FROM enrolment WHERE latest AND state <> 'ended'`).Scan(&n)
+}
+
+// PurgeAnswers deletes commands that were answered before t with what devices answered,
+// and returns how many. It deletes in small units of work, so that others get their
+// turn. An accepted erase stays: it is the proof of it.
+func (db *DB) PurgeAnswers(ctx context.Context, t time.Time) (total int64, err error) {
+	for {
+		n, err := db.exec(ctx, `DELETE FROM command WHERE seq IN (SELECT seq FROM command
+			WHERE answered_at > 0 AND answered_at < $1 AND NOT pending AND request_type <> 'EraseDevice' ORDER BY answered_at LIMIT 500)`, micros(t))
+		total += n
+		if err != nil || n == 0 {
+			return total, err
+		}
+	}
+}

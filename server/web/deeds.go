@@ -1,0 +1,257 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/posture"
+)
+
+// deedPage is what the pages that confirm a deed have in common.
+type deedPage struct {
+	Page
+	Address string // of the device
+	Device  string
+	Owner   string
+	Note    string // typed
+}
+
+type lostPage struct {
+	deedPage
+	Kind, Where, Unlocked string
+	Fate                  string // what being lost means for this device
+}
+
+type foundPage struct{ deedPage }
+
+type lockPage struct {
+	deedPage
+	Message, Phone string
+}
+
+type erasePage struct {
+	deedPage
+	KeepPlan, NoProximity bool
+	Open                  bool // a case is open
+}
+
+type locationPage struct {
+	deedPage
+	Latitude, Longitude, Accuracy string
+	At                            moment
+}
+
+// subject reads the device that a deed is about.
+func (s *Server) subject(r *http.Request, title string) (posture.Detail, deedPage, error) {
+	d, err := s.Posture.Show(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return d, deedPage{}, err
+	}
+	v := deedPage{
+		Page:    Page{Title: title, Section: "devices", Narrow: true, Backlink: deviceAddress(d.Device.ID), Backname: nameOf(d.Device)},
+		Address: deviceAddress(d.Device.ID), Device: nameOf(d.Device), Owner: d.Device.Owner,
+	}
+	return d, v, nil
+}
+
+// done says what was done and leads back to the device.
+func (s *Server) done(w http.ResponseWriter, r *http.Request, d posture.Detail, format string, args ...any) error {
+	s.overview.forget(r.Context())
+	s.flash(r, format, args...)
+	return see(w, r, deviceAddress(d.Device.ID))
+}
+
+// again shows a form once more with what is wrong; an error that the person can't mend
+// comes back as it is.
+func again[T pageData](s *Server, w http.ResponseWriter, r *http.Request, t page[T], v T, err error, field string) error {
+	p, err := problemOf(err, field)
+	if err != nil {
+		return err
+	}
+	v.base().Problem = p
+	return render(s, w, r, p.status, t, v)
+}
+
+func (s *Server) lostView(r *http.Request) (posture.Detail, *lostPage, error) {
+	d, base, err := s.subject(r, "Report lost")
+	if err != nil {
+		return d, nil, err
+	}
+	v := &lostPage{deedPage: base, Kind: string(lost.Lost), Fate: fate(d)}
+	return d, v, nil
+}
+
+// fate says what being lost means for a device, as its limits do.
+func fate(d posture.Detail) string {
+	i := slices.IndexFunc(d.Limits, func(l profiles.Limit) bool { return l.Intent == "Lock and find a lost phone" })
+	if i < 0 {
+		return "Ward locks the device as far as the device allows it."
+	}
+	return d.Limits[i].Why
+}
+
+func (s *Server) lostForm(w http.ResponseWriter, r *http.Request) error {
+	d, v, err := s.lostView(r)
+	if err != nil {
+		return err
+	}
+	if d.View.Case != nil {
+		s.flash(r, "This device is reported lost already.")
+		return see(w, r, v.Address)
+	}
+	return render(s, w, r, http.StatusOK, s.pages.lost, v)
+}
+
+func (s *Server) reportLost(w http.ResponseWriter, r *http.Request) error {
+	d, v, err := s.lostView(r)
+	if err != nil {
+		return err
+	}
+	v.Kind, v.Where, v.Unlocked, v.Note = field(r, "kind"), field(r, "where"), field(r, "unlocked"), field(r, "note")
+	_, err = s.Lost.Report(r.Context(), lost.Report{
+		Devices: []ward.DeviceID{d.Device.ID}, Kind: lost.Kind(v.Kind), LastSeenWhere: v.Where, WasUnlocked: lost.Answer(v.Unlocked), Note: v.Note,
+	})
+	if err != nil {
+		return again(s, w, r, s.pages.lost, v, err, "")
+	}
+	return s.done(w, r, d, "Reported %s. Its app certificates are revoked, and the commands that lock it are on their way.", v.Kind)
+}
+
+func (s *Server) foundForm(w http.ResponseWriter, r *http.Request) error {
+	d, base, err := s.subject(r, "Mark found")
+	if err != nil {
+		return err
+	}
+	if d.View.Case == nil {
+		s.flash(r, "This device has no open case.")
+		return see(w, r, base.Address)
+	}
+	return render(s, w, r, http.StatusOK, s.pages.found, &foundPage{base})
+}
+
+func (s *Server) found(w http.ResponseWriter, r *http.Request) error {
+	d, base, err := s.subject(r, "Mark found")
+	if err != nil {
+		return err
+	}
+	base.Note = field(r, "note")
+	if d.View.Case == nil {
+		return s.done(w, r, d, "This device has no open case.")
+	}
+	if _, err := s.Lost.Found(r.Context(), d.View.Case.ID, base.Note); err != nil {
+		return again(s, w, r, s.pages.found, &foundPage{base}, err, "note")
+	}
+	return s.done(w, r, d, "Marked as found. Lost mode is taken off when the device is next awake, and its apps fetch new certificates.")
+}
+
+func (s *Server) lockForm(w http.ResponseWriter, r *http.Request) error {
+	_, base, err := s.subject(r, "Lock the screen")
+	if err != nil {
+		return err
+	}
+	return render(s, w, r, http.StatusOK, s.pages.lock, &lockPage{deedPage: base})
+}
+
+func (s *Server) lock(w http.ResponseWriter, r *http.Request) error {
+	d, base, err := s.subject(r, "Lock the screen")
+	if err != nil {
+		return err
+	}
+	v := &lockPage{base, field(r, "message"), field(r, "phone")}
+	if _, err := s.Lost.Lock(r.Context(), d.Device.ID, v.Message, v.Phone); err != nil {
+		return again(s, w, r, s.pages.lock, v, err, "message")
+	}
+	return s.done(w, r, d, "The lock is queued. The device’s commands say below when the device accepts it.")
+}
+
+func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
+	d, _, err := s.subject(r, "")
+	if err != nil {
+		return err
+	}
+	if err := s.Posture.Refresh(r.Context(), d.Device.ID); err != nil {
+		if ward.KindOf(err) == ward.NotFound {
+			return ward.Errorf(ward.Conflict, "This device is not enrolled, so it can’t be asked.").Because(err)
+		}
+		return err
+	}
+	return s.done(w, r, d, "The device is asked for news. It answers when it is awake; open this page again then.")
+}
+
+// location shows where a lost device last said it was. It is a deed, for each look is
+// recorded.
+func (s *Server) location(w http.ResponseWriter, r *http.Request) error {
+	d, base, err := s.subject(r, "Last known place")
+	if err != nil {
+		return err
+	}
+	if d.View.Case == nil {
+		return ward.Errorf(ward.Conflict, "Only of a device that is reported lost may one see where it is.")
+	}
+	l, err := s.Lost.ViewLocation(r.Context(), d.View.Case.ID)
+	if ward.KindOf(err) == ward.NotFound {
+		return s.done(w, r, d, "The device has not told where it is.")
+	}
+	if err != nil {
+		return err
+	}
+	v := &locationPage{deedPage: base, Latitude: fmt.Sprintf("%.5f", l.Lat), Longitude: fmt.Sprintf("%.5f", l.Lon), Accuracy: "not told", At: at(l.At, s.Now())}
+	if l.Accuracy >= 0 {
+		v.Accuracy = fmt.Sprintf("within %.0f m", l.Accuracy)
+	}
+	return render(s, w, r, http.StatusOK, s.pages.location, v)
+}
+
+func (s *Server) eraseView(r *http.Request) (posture.Detail, *erasePage, error) {
+	d, base, err := s.subject(r, "Ask for an erase")
+	if err != nil {
+		return d, nil, err
+	}
+	if why := deedsOf(ward.ActorFrom(r.Context()), d).NoErase; why != "" {
+		return d, nil, ward.Errorf(ward.Forbidden, "%s", why)
+	}
+	return d, &erasePage{deedPage: base, Open: d.View.Case != nil}, nil
+}
+
+func (s *Server) eraseForm(w http.ResponseWriter, r *http.Request) error {
+	_, v, err := s.eraseView(r)
+	if err != nil {
+		return err
+	}
+	return render(s, w, r, http.StatusOK, s.pages.erase, v)
+}
+
+func (s *Server) requestErase(w http.ResponseWriter, r *http.Request) error {
+	d, v, err := s.eraseView(r)
+	if err != nil {
+		return err
+	}
+	v.Note, v.KeepPlan, v.NoProximity = field(r, "note"), field(r, "keep_plan") != "", field(r, "no_proximity") != ""
+	q := order.Request{
+		Kind: order.Erase, Devices: []ward.DeviceID{d.Device.ID}, Reason: v.Note,
+		Options: order.Options{PreserveDataPlan: v.KeepPlan, DisallowProximitySetup: v.NoProximity},
+	}
+	if d.View.Case != nil {
+		q.Case = d.View.Case.ID
+	}
+	o, err := s.Orders.Request(r.Context(), q)
+	if err != nil {
+		return again(s, w, r, s.pages.erase, v, err, noteField(err))
+	}
+	s.flash(r, "Asked for. Nothing reaches the device until a second person approves exactly this order.")
+	return see(w, r, orderAddress(o.ID))
+}
+
+// noteField leads to the reason only if that is what is wrong.
+func noteField(err error) string {
+	if e, ok := errors.AsType[*ward.Error](err); ok && e.Kind == ward.Invalid {
+		return "note"
+	}
+	return ""
+}

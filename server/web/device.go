@@ -1,0 +1,432 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/compliance"
+	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/posture"
+)
+
+// recent is how many commands a device's page shows before one asks for the others.
+const recent = 12
+
+type devicePage struct {
+	Page
+	Address    string // of this page
+	Device     string
+	Line       []string // what it is, in a few words
+	Tag        tag
+	AsOf       moment
+	Deeds      deeds
+	Case       *caseView
+	Findings   []findingView
+	Limits     []limitView
+	About      []fact
+	Apps       []holding
+	Profiles   []holding
+	Certs      []holding
+	ShowQueue  bool
+	Commands   []commandView
+	Earlier    []commandView
+	Enrolments []enrolmentView
+}
+
+// deeds are what the reader may do here and now.
+type deeds struct {
+	Lost, Found, Lock, Refresh, Erase, Locate bool
+	NoErase                                   string // why an erase is not offered to one who could ask for it
+}
+
+// Any reports whether there is a deed to show.
+func (d deeds) Any() bool { return d.Lost || d.Found || d.Lock || d.Refresh || d.Erase }
+
+type findingView struct {
+	Tag   tag
+	Text  string
+	Cure  string
+	Since moment
+}
+
+type limitView struct {
+	Tag       tag
+	Intent    string
+	Why, Cure string
+}
+
+type fact struct {
+	Name  string
+	Value string
+	When  moment // when it was true; none for what does not change
+}
+
+// holding is a thing that a device has or should have.
+type holding struct {
+	Tag  tag
+	Name string
+	Note string
+}
+
+type commandView struct {
+	Tag   tag
+	Name  string
+	By    string
+	Epoch int64
+	Asked moment
+	Words string
+}
+
+type enrolmentView struct {
+	Tag      tag
+	Epoch    int64
+	Kind     string
+	Rights   string
+	Enrolled moment
+	Ended    moment
+	Reason   string
+	Seen     moment
+}
+
+type caseView struct {
+	Kind     string
+	By       string
+	Reported moment
+	Where    string
+	Unlocked string
+	Note     string
+	Located  moment
+	Timeline []eventView
+}
+
+type eventView struct {
+	At   moment
+	Text string
+	By   string
+}
+
+// device shows one device: GET /devices/{id}. Any other name that means one device
+// leads to its address.
+func (s *Server) device(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.Posture.Show(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if to := deviceAddress(d.Device.ID); string(d.Device.ID) != r.PathValue("id") {
+		return see(w, r, to)
+	}
+	v, err := s.deviceView(r.Context(), d)
+	if err != nil {
+		return err
+	}
+	return render(s, w, r, http.StatusOK, s.pages.device, v)
+}
+
+func (s *Server) deviceView(ctx context.Context, d posture.Detail) (*devicePage, error) {
+	now := s.Now()
+	v := &devicePage{
+		Page:    Page{Title: nameOf(d.Device), Section: "devices", Backlink: "/devices", Backname: "Devices"},
+		Address: deviceAddress(d.Device.ID), Device: nameOf(d.Device), Tag: stateTag(d.Assessment.State), AsOf: at(now, now),
+	}
+	for _, w := range []string{d.Device.Owner, d.Device.Group, ownershipName(d.Device.Ownership), d.Device.Model, osOf(d.Device)} {
+		if w != "" {
+			v.Line = append(v.Line, w)
+		}
+	}
+	for _, f := range d.Assessment.Findings {
+		v.Findings = append(v.Findings, findingView{stateTag(f.State), sentence(f.Text), f.Cure, at(f.Since, now)})
+	}
+	for _, l := range d.Limits {
+		v.Limits = append(v.Limits, limitView{verdictTag(l.Verdict), l.Intent, l.Why, l.Cure})
+	}
+	v.About = about(d, now)
+	v.Apps, v.Certs = apps(d, now), certificates(d, now)
+	blocked, err := s.blockedApps(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	v.Apps = append(v.Apps, blocked...)
+	v.Profiles = installed(d)
+	v.Enrolments = enrolments(d.Enrolments, now)
+	v.Deeds = deedsOf(ward.ActorFrom(ctx), d)
+	people := s.people(ctx)
+	if v.Case, err = s.caseView(ctx, d); err != nil {
+		return nil, err
+	}
+	if v.ShowQueue = access.Allows(ward.ActorFrom(ctx), access.CommandRead); !v.ShowQueue {
+		return v, nil
+	}
+	all, err := commands(d, people, now)
+	if err != nil {
+		return nil, err
+	}
+	n := min(recent, len(all))
+	v.Commands, v.Earlier = all[:n], all[n:]
+	return v, nil
+}
+
+// sentence makes a text begin like one.
+func sentence(s string) string {
+	if s == "" {
+		return s
+	}
+	s = strings.ToUpper(s[:1]) + s[1:]
+	if !strings.HasSuffix(s, ".") {
+		s += "."
+	}
+	return s
+}
+
+// deedsOf says what the actor may do to a device in the state it is in.
+func deedsOf(a ward.Actor, d posture.Detail) deeds {
+	open, active := d.View.Case != nil, d.Enrolment.State == ward.EnrolmentActive
+	may := func(p access.Permission) bool { return access.Allows(a, p) }
+	out := deeds{
+		Lost: may(access.DeviceLost) && !open && d.Device.State != ward.Invited, Found: may(access.DeviceLost) && open,
+		Lock: may(access.DeviceLock) && active && !open, Refresh: may(access.DeviceRefresh) && active,
+		Locate: may(access.LocationRead) && open,
+	}
+	if !may(access.OrderRequest) || !active || d.Device.State == ward.Erased {
+		return out
+	}
+	switch {
+	case d.Device.Ownership == ward.Personal:
+		out.NoErase = "A personal phone is never erased. Reported lost, it is locked and its management removed, with the work apps and their data."
+	case !d.Enrolment.Rights.Has(ward.RightErase):
+		out.NoErase = "This phone was enrolled without the right to erase it, and would refuse."
+	default:
+		out.Erase = true
+	}
+	return out
+}
+
+func about(d posture.Detail, now time.Time) []fact {
+	dev := d.Device
+	out := []fact{
+		{Name: "Serial number", Value: cmp.Or(dev.Serial, "Not told yet")},
+		{Name: "Model", Value: cmp.Or(dev.Model, "Not told yet")},
+		{Name: "System", Value: osOf(dev)},
+		{Name: "Owner", Value: cmp.Or(dev.Owner, "Shared")},
+		{Name: "Group", Value: cmp.Or(dev.Group, "None")},
+		{Name: "Ownership", Value: ownershipName(dev.Ownership)},
+		{Name: "Supervision", Value: supervisionName(d.Supervised)},
+	}
+	if d.Enrolment.ID != "" {
+		out = append(out, fact{Name: "UDID", Value: d.Enrolment.Channel}, fact{Name: "Last seen", Value: at(d.Enrolment.LastSeen, now).Exact})
+	}
+	if i := d.View.Got.Information; i != nil && i.Value.Battery > 0 {
+		out = append(out, fact{"Battery", fmt.Sprintf("%.0f%%", i.Value.Battery*100), at(i.At, now)})
+	}
+	if sec := d.View.Got.Security; sec != nil {
+		out = append(out, fact{"Passcode", answer(sec.Value.PasscodePresent, "Set", "Not set"), at(sec.At, now)}, fact{"Encryption", answer(sec.Value.Encrypted, "On", "Off"), at(sec.At, now)})
+	}
+	return out
+}
+
+func answer(b *bool, yes, no string) string {
+	switch {
+	case b == nil:
+		return "Not told"
+	case *b:
+		return yes
+	}
+	return no
+}
+
+// apps lists the approved apps with what the device says of each.
+func apps(d posture.Detail, now time.Time) []holding {
+	var out []holding
+	for _, a := range d.View.Want.Apps {
+		status, told := "", false
+		if m := d.View.Got.Managed; m != nil {
+			i := slices.IndexFunc(m.Value, func(m fleet.ManagedApp) bool { return m.BundleID == a.BundleID })
+			if told = true; i >= 0 {
+				status = m.Value[i].Status
+			}
+		}
+		h := holding{Name: a.Name, Note: a.BundleID, Tag: tag{"Not installed yet", "info", "clock"}}
+		switch {
+		case a.Remove && status == "":
+			h.Tag = tag{"Removed", "quiet", "gone"}
+		case a.Remove:
+			h.Tag = tag{"To be removed", "info", "clock"}
+		case status == "Managed":
+			h.Tag = tag{"Installed", "good", "check"}
+		case status != "":
+			h.Tag.Text, h.Note = "On its way", a.BundleID+" · the phone says "+status
+		case !told:
+			h.Tag = tag{"Not known yet", "warn", "question"}
+		}
+		if told {
+			h.Note += " · told " + at(d.View.Got.Managed.At, now).Ago
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// blockedApps lists the apps on the device that the policy blocks.
+func (s *Server) blockedApps(ctx context.Context, d posture.Detail) ([]holding, error) {
+	if d.View.Got.Apps == nil {
+		return nil, nil
+	}
+	p, _, err := s.Posture.Policies.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(d.View.Got.Apps.Value))
+	for i, a := range d.View.Got.Apps.Value {
+		ids[i] = a.BundleID
+	}
+	t := tag{"Present, can’t be opened", "warn", "half"}
+	if slices.ContainsFunc(d.Assessment.Findings, func(f compliance.Finding) bool { return f.Code == "blocked-app-present" }) {
+		t = tag{"Present", "bad", "alert"}
+	}
+	var out []holding
+	for _, a := range profiles.Present(ids, p) {
+		out = append(out, holding{t, a.Name, "Blocked by the policy · seen " + at(d.View.Got.Apps.At, s.Now()).Ago})
+	}
+	return out, nil
+}
+
+// installed lists the profiles that are wanted and those that the device has besides.
+func installed(d posture.Detail) []holding {
+	var out []holding
+	wanted := map[string]bool{}
+	for _, p := range d.View.Want.Profiles {
+		wanted[p.Identifier] = true
+		h := holding{Name: p.Name, Note: p.Identifier, Tag: tag{"Not installed yet", "info", "clock"}}
+		for _, t := range d.View.Attempts {
+			if t.Key == "profile:"+p.Identifier+":"+p.Hash {
+				if h.Tag = commandTag(t.State); t.State == command.Accepted {
+					h.Tag.Text = "Installed"
+				}
+			}
+		}
+		out = append(out, h)
+	}
+	if d.View.Got.Profiles == nil {
+		return out
+	}
+	for _, p := range d.View.Got.Profiles.Value {
+		if !wanted[p.Identifier] {
+			out = append(out, holding{tag{"Installed", "quiet", "check"}, cmp.Or(p.Name, p.Identifier), p.Identifier})
+		}
+	}
+	return out
+}
+
+// certificates lists what the record knows of the certificates of the device's apps.
+func certificates(d posture.Detail, now time.Time) []holding {
+	var out []holding
+	for _, a := range d.View.Want.Apps {
+		if !a.NeedsCertificate {
+			continue
+		}
+		c := d.View.Got.Credentials[a.BundleID]
+		h := holding{Name: a.Name}
+		switch {
+		case c.ValidUntil.After(now):
+			h.Tag, h.Note = tag{"Valid", "good", "check"}, "until "+at(c.ValidUntil, now).Exact
+		case !c.Revoked.IsZero():
+			h.Tag, h.Note = tag{"Revoked", "bad", "cross"}, at(c.Revoked, now).Exact
+		case !c.ValidUntil.IsZero():
+			h.Tag, h.Note = tag{"Expired", "warn", "clock"}, at(c.ValidUntil, now).Exact
+		case !c.TokenIssued.IsZero():
+			h.Tag, h.Note = tag{"Not fetched yet", "info", "clock"}, "the app was told how "+at(c.TokenIssued, now).Ago
+		default:
+			h.Tag, h.Note = tag{"None yet", "info", "clock"}, "comes after the app is installed"
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+func enrolments(all []ward.Enrolment, now time.Time) []enrolmentView {
+	out := make([]enrolmentView, len(all))
+	for i, e := range all {
+		rights := "Work phone: all rights"
+		if !e.Rights.Has(ward.RightErase) {
+			rights = "Without the right to erase"
+		}
+		out[i] = enrolmentView{enrolmentTag(e.State), e.Epoch, e.Kind, rights, at(e.Enrolled, now), at(e.Ended, now), e.EndReason, at(e.LastSeen, now)}
+	}
+	return out
+}
+
+// commands lists what was sent, the newest first, in words that are true.
+func commands(d posture.Detail, people func(ward.PersonID) (string, error), now time.Time) ([]commandView, error) {
+	epochs := map[ward.EnrolmentID]ward.Enrolment{}
+	for _, e := range d.Enrolments {
+		epochs[e.ID] = e
+	}
+	sent := slices.Clone(d.Commands)
+	slices.SortStableFunc(sent, func(a, b command.Record) int { return b.Created.Compare(a.Created) })
+	out := make([]commandView, len(sent))
+	for i, c := range sent {
+		by, err := people(c.By)
+		if err != nil {
+			return nil, err
+		}
+		contact := lost.Contact{LastSeen: epochs[c.Enrolment].LastSeen}
+		if len(d.Enrolments) > 0 && d.Enrolments[0].ID != c.Enrolment {
+			contact.Afresh = d.Enrolments[0].Enrolled
+		}
+		_, words, _ := strings.Cut(lost.Words(c, contact), ": ")
+		out[i] = commandView{commandTag(c.State), commandName(c.RequestType), by, epochs[c.Enrolment].Epoch, at(c.Created, now), sentence(words)}
+	}
+	return out, nil
+}
+
+// people returns a function that names persons, each looked up once. No person is
+// Ward itself.
+func (s *Server) people(ctx context.Context) func(ward.PersonID) (string, error) {
+	names := map[ward.PersonID]string{"": "Ward"}
+	return func(id ward.PersonID) (string, error) {
+		if n, ok := names[id]; ok {
+			return n, nil
+		}
+		p, err := s.Access.Person(ctx, id)
+		if ward.KindOf(err) == ward.NotFound {
+			p.Name, err = string(id), nil
+		}
+		names[id] = p.Name
+		return p.Name, err
+	}
+}
+
+func (s *Server) caseView(ctx context.Context, d posture.Detail) (*caseView, error) {
+	if d.View.Case == nil {
+		return nil, nil
+	}
+	c, err := s.Lost.Case(ctx, d.View.Case.ID)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.Lost.Timeline(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	now := s.Now()
+	v := &caseView{Kind: string(c.Kind), By: cmp.Or(c.ReportedName, "Ward"), Reported: at(c.Reported, now), Where: c.LastSeenWhere, Note: c.Note, Located: at(c.Located, now)}
+	switch c.WasUnlocked {
+	case lost.Yes:
+		v.Unlocked = "It was unlocked"
+	case lost.No:
+		v.Unlocked = "It was locked"
+	}
+	for _, e := range events {
+		v.Timeline = append(v.Timeline, eventView{at(e.At, now), e.Text, e.Name})
+	}
+	return v, nil
+}

@@ -1,0 +1,131 @@
+package web
+
+import (
+	"cmp"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/order"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// Page is what every page shows around its own content.
+type Page struct {
+	Title    string
+	Section  string // of the navigation: "devices", "orders" or none
+	Name     string // of the organisation
+	Who      string // who has signed in; empty for a visitor
+	Waiting  int    // orders that wait for an approval; 0 shows none
+	Flash    string // what was just done
+	Problem  *problem
+	Narrow   bool // a form or a message rather than tables
+	Style    string
+	Script   string
+	Backlink string // address one level up; empty for none
+	Backname string
+}
+
+func (p *Page) base() *Page { return p }
+
+// pageData is a pointer to a struct that embeds Page.
+type pageData interface{ base() *Page }
+
+// problem is an error summary: what is wrong, and the field to go to.
+type problem struct {
+	Field  string // id of the field; empty for none
+	Lines  []string
+	Text   string // all lines, beside the field
+	status int
+}
+
+// At reports whether the field is the one that is wrong.
+func (p *problem) At(field string) bool { return p != nil && p.Field == field }
+
+// page is a template that takes a T.
+type page[T pageData] struct{ t *template.Template }
+
+// pages are all templates, each with what it takes.
+type pages struct {
+	signIn     page[*signInPage]
+	link       page[*linkPage]
+	passphrase page[*passphrasePage]
+	devices    page[*devicesPage]
+	device     page[*devicePage]
+	lost       page[*lostPage]
+	found      page[*foundPage]
+	lock       page[*lockPage]
+	erase      page[*erasePage]
+	location   page[*locationPage]
+	orders     page[*ordersPage]
+	order      page[*orderPage]
+	enrol      page[*enrolPage]
+	failure    page[*errorPage]
+}
+
+type errorPage struct {
+	Page
+	Status    int
+	Message   string // empty where nothing can be said
+	Details   []string
+	RequestID string
+}
+
+func parsePages() (p pages, err error) {
+	for _, one := range []struct {
+		file string
+		into **template.Template
+	}{
+		{"signin", &p.signIn.t}, {"link", &p.link.t}, {"passphrase", &p.passphrase.t}, {"devices", &p.devices.t}, {"device", &p.device.t},
+		{"lost", &p.lost.t}, {"found", &p.found.t}, {"lock", &p.lock.t}, {"erase", &p.erase.t}, {"location", &p.location.t},
+		{"orders", &p.orders.t}, {"order", &p.order.t}, {"enrol", &p.enrol.t}, {"failure", &p.failure.t},
+	} {
+		t := template.New(one.file + ".html").Option("missingkey=error")
+		if *one.into, err = t.ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+one.file+".html"); err != nil {
+			return p, fmt.Errorf("template %s: %w", one.file, err)
+		}
+	}
+	return p, nil
+}
+
+// furnish fills in what a page shows around its content.
+func (s *Server) furnish(r *http.Request, p *Page) error {
+	ctx := r.Context()
+	p.Name, p.Style, p.Script = cmp.Or(s.Name, "Ward"), s.assets.style, s.assets.script
+	a := ward.ActorFrom(ctx)
+	if a.Via == "" {
+		return nil
+	}
+	p.Who, p.Flash = a.Name, s.sessions.PopString(ctx, flashKey)
+	if !access.Allows(a, access.OrderRead) {
+		return nil
+	}
+	waiting, err := s.Orders.List(ctx, order.Filter{State: order.Requested, Limit: 100})
+	if err != nil {
+		return fmt.Errorf("orders that wait: %w", err)
+	}
+	for _, o := range waiting {
+		if s.Now().Before(o.Expires) {
+			p.Waiting++
+		}
+	}
+	return nil
+}
+
+// flash has the next page say what was done.
+func (s *Server) flash(r *http.Request, format string, args ...any) {
+	s.sessions.Put(r.Context(), flashKey, fmt.Sprintf(format, args...))
+}
+
+func field(r *http.Request, name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
+
+func see(w http.ResponseWriter, r *http.Request, to string) error {
+	http.Redirect(w, r, to, http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,134 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/access"
+)
+
+type signInPage struct {
+	Page
+	Person string // typed
+	Next   string
+}
+
+type linkPage struct {
+	Page
+	Setup  bool
+	Broken string // why the link does not work
+}
+
+type passphrasePage struct {
+	Page
+	Person string
+	First  bool // the person came by a link, so the old passphrase is not asked for
+}
+
+// local returns next if it is a path on this server, else the first page.
+func local(next string) string {
+	u, err := url.Parse(next)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") {
+		return "/devices"
+	}
+	return next
+}
+
+func (s *Server) signInForm(w http.ResponseWriter, r *http.Request) error {
+	next := local(r.URL.Query().Get("next"))
+	if ward.ActorFrom(r.Context()).Via != "" {
+		return see(w, r, next)
+	}
+	return render(s, w, r, http.StatusOK, s.pages.signIn, &signInPage{Page: Page{Title: "Sign in", Narrow: true}, Next: next})
+}
+
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
+	v := &signInPage{Page: Page{Title: "Sign in", Narrow: true}, Person: field(r, "name"), Next: local(r.PostFormValue("next"))}
+	p, err := s.Access.CheckPassphrase(r.Context(), v.Person, r.PostFormValue("passphrase"))
+	if err != nil {
+		return again(s, w, r, s.pages.signIn, v, err, "name")
+	}
+	if err := s.begin(r.Context(), p.ID, false); err != nil {
+		return err
+	}
+	return see(w, r, v.Next)
+}
+
+// linkPage asks for a deliberate step: mail scanners and previews fetch links, and
+// that must not use one up.
+func (s *Server) linkPage(w http.ResponseWriter, r *http.Request) error {
+	return render(s, w, r, http.StatusOK, s.pages.link, linkView(r))
+}
+
+func linkView(r *http.Request) *linkPage {
+	v := &linkPage{Page: Page{Title: "Sign in", Narrow: true}, Setup: strings.HasPrefix(r.URL.Path, "/setup/")}
+	if v.Setup {
+		v.Title = "Set up your account"
+	}
+	return v
+}
+
+func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
+	p, kind, err := s.Access.Redeem(r.Context(), r.PathValue("secret"))
+	if ward.KindOf(err) == ward.Unauthenticated {
+		v := linkView(r)
+		v.Title, v.Broken = "This link does not work", "It was used already, has expired or is not whole. Ask for a new one."
+		return render(s, w, r, http.StatusUnauthorized, s.pages.link, v)
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.begin(r.Context(), p.ID, true); err != nil {
+		return err
+	}
+	if kind == access.LinkSetup {
+		return see(w, r, "/passphrase")
+	}
+	return see(w, r, "/devices")
+}
+
+func (s *Server) passphraseView(r *http.Request) *passphrasePage {
+	v := &passphrasePage{Page: Page{Title: "Change your passphrase", Narrow: true}, Person: ward.ActorFrom(r.Context()).Name, First: s.byLink(r.Context())}
+	if v.First {
+		v.Title = "Choose a passphrase"
+	}
+	return v
+}
+
+func (s *Server) passphraseForm(w http.ResponseWriter, r *http.Request) error {
+	return render(s, w, r, http.StatusOK, s.pages.passphrase, s.passphraseView(r))
+}
+
+func (s *Server) setPassphrase(w http.ResponseWriter, r *http.Request) error {
+	ctx, v := r.Context(), s.passphraseView(r)
+	a := ward.ActorFrom(ctx)
+	first, second := r.PostFormValue("passphrase"), r.PostFormValue("again")
+	if first != second {
+		return again(s, w, r, s.pages.passphrase, v, ward.Errorf(ward.Invalid, "The two passphrases are not the same."), "again")
+	}
+	if !v.First {
+		if _, err := s.Access.CheckPassphrase(ctx, a.Name, r.PostFormValue("current")); err != nil {
+			if ward.KindOf(err) == ward.Unauthenticated {
+				err = ward.Errorf(ward.Invalid, "The passphrase you have now is not this one.")
+			}
+			return again(s, w, r, s.pages.passphrase, v, err, "current")
+		}
+	}
+	if err := s.Access.SetPassphrase(ctx, a.Person, first); err != nil {
+		return again(s, w, r, s.pages.passphrase, v, err, "passphrase")
+	}
+	if err := s.begin(ctx, a.Person, false); err != nil {
+		return err
+	}
+	s.flash(r, "Your passphrase is set. Sign in with your name, %s, and this passphrase next time.", a.Name)
+	return see(w, r, "/devices")
+}
+
+func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {
+	if err := s.sessions.Destroy(r.Context()); err != nil {
+		return err
+	}
+	return see(w, r, "/signin")
+}

@@ -1,0 +1,221 @@
+package web
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/compliance"
+	"github.com/wardmdm/ward/server/order"
+)
+
+// tag is a state as people see it: a word with a shape. The colour only repeats them.
+type tag struct {
+	Text string
+	Tone string // good, bad, warn, info, lost or quiet
+	Icon string
+}
+
+func stateTag(s compliance.State) tag {
+	switch s {
+	case compliance.Compliant:
+		return tag{"Compliant", "good", "check"}
+	case compliance.Pending:
+		return tag{"Pending", "info", "clock"}
+	case compliance.Unknown:
+		return tag{"Unknown", "warn", "question"}
+	case compliance.NonCompliant:
+		return tag{"Non-compliant", "bad", "alert"}
+	case compliance.Lost:
+		return tag{"Lost", "lost", "pin"}
+	case compliance.Gone:
+		return tag{"Gone", "quiet", "gone"}
+	}
+	return tag{string(s), "quiet", "question"}
+}
+
+func verdictTag(v profiles.Verdict) tag {
+	switch v {
+	case profiles.Enforced:
+		return tag{"Enforced", "good", "check"}
+	case profiles.Partly:
+		return tag{"Partly", "warn", "half"}
+	case profiles.DetectOnly:
+		return tag{"Detected only", "warn", "eye"}
+	case profiles.Impossible:
+		return tag{"Impossible here", "bad", "cross"}
+	case profiles.NotEnforced:
+		return tag{"Not enforced", "quiet", "gone"}
+	}
+	return tag{string(v), "quiet", "question"}
+}
+
+func commandTag(s command.State) tag {
+	switch s {
+	case command.Waiting:
+		return tag{"Waiting", "quiet", "clock"}
+	case command.Delivered:
+		return tag{"Delivered", "info", "half"}
+	case command.Deferred:
+		return tag{"Not now", "warn", "clock"}
+	case command.Accepted:
+		return tag{"Accepted", "good", "check"}
+	case command.Refused:
+		return tag{"Refused", "bad", "cross"}
+	case command.Cancelled:
+		return tag{"Cancelled", "quiet", "gone"}
+	case command.Withheld:
+		return tag{"Withheld", "bad", "alert"}
+	}
+	return tag{string(s), "quiet", "question"}
+}
+
+func orderTag(o order.Order, now time.Time) tag {
+	switch o.State {
+	case order.Requested:
+		if !now.Before(o.Expires) {
+			return tag{"Expired", "quiet", "gone"}
+		}
+		return tag{"Waiting for approval", "warn", "clock"}
+	case order.Issued:
+		return tag{"Approved", "info", "check"}
+	case order.Refused:
+		return tag{"Refused", "quiet", "cross"}
+	case order.Cancelled:
+		return tag{"Cancelled", "quiet", "gone"}
+	case order.Expired:
+		return tag{"Expired", "quiet", "gone"}
+	}
+	return tag{string(o.State), "quiet", "question"}
+}
+
+func outcomeTag(o order.Outcome) tag {
+	switch o {
+	case "":
+		return tag{"Nothing sent", "quiet", "gone"}
+	case order.Superseded:
+		return tag{"Superseded", "quiet", "gone"}
+	}
+	return commandTag(command.State(o))
+}
+
+func enrolmentTag(s ward.EnrolmentState) tag {
+	switch s {
+	case ward.EnrolmentActive:
+		return tag{"Active", "good", "check"}
+	case ward.EnrolmentPending:
+		return tag{"Enrolling", "info", "clock"}
+	case ward.EnrolmentEnded:
+		return tag{"Ended", "quiet", "gone"}
+	}
+	return tag{string(s), "quiet", "question"}
+}
+
+func ownershipName(o ward.Ownership) string {
+	switch o {
+	case ward.Corporate:
+		return "Corporate"
+	case ward.Personal:
+		return "Personal"
+	}
+	return string(o)
+}
+
+func supervisionName(s ward.Supervision) string {
+	switch s {
+	case ward.Supervised:
+		return "Supervised"
+	case ward.Unsupervised:
+		return "Not supervised"
+	}
+	return "Not known yet"
+}
+
+// commandNames says what Apple's request types do, for the lists of commands.
+var commandNames = map[string]string{
+	"InstallProfile":           "Install a profile",
+	"RemoveProfile":            "Remove a profile",
+	"ProfileList":              "List profiles",
+	"InstallApplication":       "Install an app",
+	"RemoveApplication":        "Remove an app",
+	"InstalledApplicationList": "Look for apps",
+	"ManagedApplicationList":   "List managed apps",
+	"Settings":                 "Change settings",
+	"DeviceInformation":        "Ask about the device",
+	"SecurityInfo":             "Ask about security",
+	"CertificateList":          "List certificates",
+	"DeviceLock":               "Lock",
+	"EnableLostMode":           "Lost mode on",
+	"DisableLostMode":          "Lost mode off",
+	"DeviceLocation":           "Ask where it is",
+	"EraseDevice":              "Erase",
+	"ClearPasscode":            "Clear the passcode",
+}
+
+func commandName(requestType string) string {
+	if n, ok := commandNames[requestType]; ok {
+		return n
+	}
+	return requestType
+}
+
+func orderName(k order.Kind) string {
+	switch k {
+	case order.Erase:
+		return "Erase"
+	case order.ClearPasscode:
+		return "Clear the passcode of"
+	}
+	return string(k)
+}
+
+// moment is a time as pages show it: how long ago, or when, and exactly.
+type moment struct {
+	ISO   string // for machines; empty if it never was
+	Ago   string
+	Exact string
+}
+
+// at describes t as seen from now.
+func at(t, now time.Time) moment {
+	if t.IsZero() {
+		return moment{Ago: "never", Exact: "never"}
+	}
+	t = t.UTC()
+	return moment{ISO: t.Format(time.RFC3339), Ago: ago(t, now), Exact: t.Format("2 Jan 2006, 15:04:05 UTC")}
+}
+
+// Known reports whether there is such a time.
+func (m moment) Known() bool { return m.ISO != "" }
+
+func ago(t, now time.Time) string {
+	d := now.Sub(t)
+	word := "%s ago"
+	if d < 0 {
+		d, word = -d, "in %s"
+	}
+	switch {
+	case d < time.Minute:
+		if word == "in %s" {
+			return "in less than a minute"
+		}
+		return "just now"
+	case d < time.Hour:
+		return fmt.Sprintf(word, fmt.Sprintf("%d min", d/time.Minute))
+	case d < 48*time.Hour:
+		return fmt.Sprintf(word, fmt.Sprintf("%d h", d/time.Hour))
+	case d < 60*24*time.Hour:
+		return fmt.Sprintf(word, fmt.Sprintf("%d days", d/(24*time.Hour)))
+	}
+	return t.Format("2 Jan 2006")
+}
+
+// count says a number of things.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,280 @@
+package web_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/micromdm/nanomdm/mdm"
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/httpd"
+	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/policy"
+	"github.com/wardmdm/ward/server/posture"
+	"github.com/wardmdm/ward/server/reconcile"
+	"github.com/wardmdm/ward/server/store"
+	"github.com/wardmdm/ward/server/store/storetest"
+	"github.com/wardmdm/ward/server/web"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+)
+
+func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
+
+const (
+	messenger  = "org.example.wardmessenger"
+	whatsApp   = "net.whatsapp.WhatsApp"
+	passphrase = "lamp otter quiet seven"
+)
+
+// compiler makes commands that a phone of these tests understands.
+type compiler struct{ n *atomic.Int64 }
+
+func (c compiler) NewUUID() string { return fmt.Sprintf("UUID-%d", c.n.Add(1)) }
+
+func (compiler) Compile(_ context.Context, s reconcile.Step, _ ward.Device, _ ward.Enrolment, _ string) (string, []byte, error) {
+	types := map[reconcile.Deed]string{
+		reconcile.AskInformation: "DeviceInformation", reconcile.AskSecurity: "SecurityInfo", reconcile.AskApps: "InstalledApplicationList",
+		reconcile.AskManagedApps: "ManagedApplicationList", reconcile.AskProfiles: "ProfileList", reconcile.InstallProfile: "InstallProfile",
+		reconcile.RemoveProfile: "RemoveProfile", reconcile.InstallApp: "InstallApplication", reconcile.ConfigureApp: "Settings",
+		reconcile.RemoveApp: "RemoveApplication", reconcile.EnableLostMode: "EnableLostMode", reconcile.DisableLostMode: "DisableLostMode",
+		reconcile.Locate: "DeviceLocation", reconcile.Lock: "DeviceLock", reconcile.RemoveManagement: "RemoveProfile",
+	}
+	return types[s.Deed], []byte("a step"), nil
+}
+
+func (compiler) Ask(string) (string, []byte, error) {
+	return "DeviceInformation", []byte("tell"), nil
+}
+
+func (compiler) Lock(ward.Device, string, string) (string, []byte, error) {
+	return "DeviceLock", []byte("lock"), nil
+}
+
+func (compiler) Erase(order.Options) (string, []byte, error) {
+	return "EraseDevice", []byte("erase"), nil
+}
+
+func (compiler) ClearPasscode(context.Context, ward.EnrolmentID) (string, []byte, error) {
+	return "ClearPasscode", []byte("clear"), nil
+}
+
+// log is the audit log as the parts that know only texts want it.
+type log struct{ *audit.Service }
+
+func (l log) Record(ctx context.Context, action, subject string, detail map[string]string) error {
+	return l.Service.Record(ctx, audit.Entry{Action: action, Subject: subject, Detail: detail})
+}
+
+// wallet holds the app certificates of every phone: valid until their device is lost.
+type wallet struct {
+	now     func() time.Time
+	revoked atomic.Int64
+}
+
+func (w *wallet) RevokeApps(context.Context, ward.DeviceID, string) ([]string, error) {
+	w.revoked.Add(1)
+	return []string{"5e11a1"}, nil
+}
+
+func (w *wallet) Credentials(context.Context, ward.EnrolmentID) (map[string]reconcile.Credential, error) {
+	return map[string]reconcile.Credential{messenger: {ValidUntil: w.now().Add(60 * 24 * time.Hour), Life: 90 * 24 * time.Hour}}, nil
+}
+
+// cases tells the loop of the open case of a device.
+type cases struct{ store.Cases }
+
+func (c cases) OpenCase(ctx context.Context, id ward.DeviceID) (*profiles.Case, error) {
+	k, err := c.Cases.OpenCase(ctx, id)
+	if ward.KindOf(err) == ward.NotFound {
+		return nil, nil
+	}
+	return &profiles.Case{ID: k.ID, Kind: profiles.CaseKind(k.Kind), Reported: k.Reported}, err
+}
+
+// world is the pages on real services and a real database.
+type world struct {
+	t        *testing.T
+	db       *store.DB
+	access   *access.Service
+	loop     *reconcile.Loop
+	lost     *lost.Service
+	orders   *order.Service
+	posture  *posture.Reader
+	policies *policy.Service
+	web      *web.Server
+	url      string
+	now      func() time.Time
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, db: storetest.SQLite(t), now: func() time.Time { return time.Now().UTC() }}
+	key, err := audit.LoadKey(filepath.Join(t.TempDir(), "audit.key"), "ward.example/audit")
+	w.must(err)
+	entries, err := audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.now})
+	w.must(err)
+	record, purse, c := log{entries}, &wallet{now: w.now}, compiler{new(atomic.Int64)}
+	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
+	w.must(err)
+	w.policies = policy.New(w.db.Policies(), record, w.now, func() {})
+	w.loop = &reconcile.Loop{Fleet: w.db.Fleet(), Policies: w.policies, Cases: cases{w.db.Cases()}, Credentials: purse, Queue: w.db.Commands(), Compiler: c, Now: w.now}
+	w.orders, err = order.New(order.Config{Store: w.db.Orders(), Fleet: w.db.Fleet(), Cases: w.db.Cases(), Queue: w.db.Commands(), Compiler: c, Audit: record, Now: w.now})
+	w.must(err)
+	w.lost, err = lost.New(lost.Config{
+		Store: w.db.Cases(), Fleet: w.db.Fleet(), Certificates: purse, Planner: w.loop, Orders: w.orders, Queue: w.db.Commands(), Compiler: c, Audit: record, Now: w.now,
+	})
+	w.must(err)
+	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Policies: w.policies, Commands: w.db.Commands(), Queue: w.db.Commands(), Ask: c, Audit: record, Now: w.now}
+	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
+	w.web, err = web.New(web.Options{Posture: w.posture, Lost: w.lost, Orders: w.orders, Access: w.access, Sessions: w.db.Sessions(), Now: w.now, Log: logger, Name: "St Example’s Hospital"})
+	w.must(err)
+	srv := httptest.NewServer(httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web))
+	t.Cleanup(srv.Close)
+	w.url = srv.URL
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) system() context.Context { return ward.WithActor(w.t.Context(), ward.System) }
+
+func (w *world) publish() {
+	w.t.Helper()
+	_, err := w.policies.Publish(w.system(), profiles.ExamplePolicy())
+	w.must(err)
+}
+
+// person adds someone with a passphrase.
+func (w *world) person(name string, roles ...ward.Role) access.Person {
+	w.t.Helper()
+	p, err := w.access.CreatePerson(w.system(), access.NewPerson{Name: name, Roles: roles})
+	w.must(err)
+	w.must(w.access.SetPassphrase(w.system(), p.ID, passphrase))
+	return p
+}
+
+// as acts as a person who has signed in, beside the pages.
+func (w *world) as(p access.Person) context.Context {
+	return ward.WithActor(w.t.Context(), ward.Actor{Person: p.ID, Name: p.Name, Via: ward.ViaSession, Roles: p.Roles})
+}
+
+// phone is what a device of these tests is like.
+type phone struct {
+	ward.Device
+	supervised bool
+	apps       []string
+	noPasscode bool
+	seen       time.Duration // ago
+}
+
+// add makes a device known that is not enrolled.
+func (w *world) add(d ward.Device) ward.Device {
+	w.t.Helper()
+	d.Platform, d.Created = ward.IOS, w.now().Add(-30*24*time.Hour)
+	if d.State == "" {
+		d.State = ward.Invited
+	}
+	w.must(w.db.Fleet().InsertDevice(w.t.Context(), d))
+	return d
+}
+
+// enrol makes a device that has enrolled, checked in and done what it was told.
+func (w *world) enrol(p phone) ward.Enrolment {
+	w.t.Helper()
+	d := w.add(p.Device)
+	ctx := fleet.WithAdmission(w.t.Context(), fleet.Admission{Device: d.ID, Rights: ward.RightsFor(d.Ownership)})
+	r := mdm.NewRequestWithContext(ctx, nil)
+	r.EnrollID = &mdm.EnrollID{Type: mdm.Device, ID: "00008120-" + strings.ToUpper(string(d.ID))}
+	from := mdm.Enrollment{UDID: r.EnrollID.ID}
+	w.must(w.db.MDM().StoreAuthenticate(r, &mdm.Authenticate{Enrollment: from, Topic: "t", Raw: []byte("raw")}))
+	w.must(w.db.MDM().StoreTokenUpdate(r, &mdm.TokenUpdate{Enrollment: from, Push: mdm.Push{Topic: "t", PushMagic: "m", Token: []byte{1}}, Raw: []byte("raw")}))
+	w.must(w.db.Fleet().SetDeviceState(ctx, d.ID, ward.Managed))
+	e, err := w.db.Fleet().Current(ctx, d.ID)
+	w.must(err)
+	w.must(w.loop.Replan(w.system(), d.ID))
+	w.checkIn(e, p)
+	w.db.Seen(e.ID, w.now().Add(-p.seen))
+	return e
+}
+
+// checkIn has a phone fetch and accept commands until none is left.
+func (w *world) checkIn(e ward.Enrolment, p phone) {
+	w.t.Helper()
+	ctx := ward.WithActor(w.t.Context(), ward.Actor{Device: e.Device, Via: ward.ViaDevice})
+	for range 40 {
+		r, body, _, err := w.db.Commands().Next(ctx, e.ID)
+		w.must(err)
+		if body == nil {
+			return
+		}
+		told := p.answer(r.RequestType, w.now())
+		w.must(w.db.Do(ctx, func(ctx context.Context) error {
+			rec, known, err := w.db.Commands().Report(ctx, e.ID, store.Answer{UUID: r.UUID, State: command.Accepted})
+			if err != nil {
+				return err
+			}
+			return w.loop.Answered(ctx, e, rec, known, told)
+		}))
+	}
+	w.t.Fatalf("the commands for %s do not end", e.Device)
+}
+
+// answer tells what the phone tells when asked.
+func (p phone) answer(requestType string, now time.Time) reconcile.Told {
+	fact := func(k fleet.FactKind, v any) reconcile.Told {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			panic(err)
+		}
+		return reconcile.Told{Facts: []fleet.Fact{{Kind: k, Value: raw, Observed: now}}}
+	}
+	set := !p.noPasscode
+	switch requestType {
+	case "DeviceInformation":
+		i := reconcile.Information{Supervised: &p.supervised, OSVersion: "19.2", Model: "iPhone15,4", Battery: .81}
+		t := fact(fleet.Information, i)
+		t.Information = &i
+		return t
+	case "SecurityInfo":
+		return fact(fleet.Security, reconcile.Security{PasscodePresent: &set, PasscodeCompliant: &set, Encrypted: &set})
+	case "InstalledApplicationList":
+		apps := []fleet.App{{BundleID: messenger, Name: "Ward Messenger", Version: "4.2"}}
+		for _, a := range p.apps {
+			apps = append(apps, fleet.App{BundleID: a})
+		}
+		return fact(fleet.Apps, apps)
+	case "ManagedApplicationList":
+		return fact(fleet.ManagedApps, []fleet.ManagedApp{{BundleID: messenger, Status: "Managed", HasConfiguration: true}})
+	case "ProfileList":
+		return fact(fleet.Profiles, []fleet.Profile{{Identifier: "org.wardmdm.enrolment", Name: "Ward enrolment", Managed: true}})
+	}
+	return reconcile.Told{}
+}
+
+// browser keeps cookies and follows no redirect by itself.
+func (w *world) browser() *http.Client {
+	jar, err := cookiejar.New(nil)
+	w.must(err)
+	return &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
