@@ -26,6 +26,10 @@ func newCaseCommand() *cli.Command {
 				Name: "location", Usage: "tell where a lost device last said it was; each look is recorded", ArgsUsage: "CASE",
 				Action: caseLocation, Flags: remoteFlags(),
 			},
+			{
+				Name: "close", Usage: "put a case away whose device was found or is beyond reach", ArgsUsage: "CASE", Action: caseClose,
+				Flags: remoteFlags(&cli.StringFlag{Name: "note", Usage: "`TEXT` for the record"}),
+			},
 		},
 	}
 }
@@ -105,4 +109,16 @@ func caseLocation(c *cli.Context) error {
 		p.facts("accuracy", accuracy, "at", stamp(l.At))
 		p.line("This look is recorded in the audit log.")
 	})
+}
+
+func caseClose(c *cli.Context) error {
+	cl, args, err := readyFor(c, "CASE")
+	if err != nil {
+		return err
+	}
+	raw, err := cl.send(c.Context, http.MethodPost, casePath(args[0], "/close"), map[string]string{"note": c.String("note")})
+	if err != nil {
+		return err
+	}
+	return said(c, raw, "Case "+args[0]+" is closed.")
 }

@@ -26,6 +26,7 @@ type teller struct {
 	json bool
 	tty  bool
 	bar  *progressbar.ProgressBar
+	held []string // what was seen in a step, shown below its name
 }
 
 func newTeller(w io.Writer, asJSON bool) *teller {
@@ -64,10 +65,16 @@ func (t *teller) done(f figure) {
 		mark = "FAILED"
 	}
 	t.line("%s: %s (%.2f s)", f.Step, mark, f.Seconds)
+	for _, l := range t.held {
+		t.line("    %s", l)
+	}
+	t.held = nil
 }
 
-// said shows what was seen in a step.
-func (t *teller) said(format string, args ...any) { t.line("    "+format, args...) }
+// said keeps what was seen in a step until the step is done.
+func (t *teller) said(format string, args ...any) {
+	t.held = append(t.held, fmt.Sprintf(format, args...))
+}
 
 // end shows the outcome.
 func (t *teller) end(s *story, err error) error {

@@ -26,6 +26,7 @@ func deviceShow(c *cli.Context) error {
 	return answer(c, raw, func(p *printer, d api.DeviceDetail) {
 		printWhat(p, d)
 		printWrong(p, d)
+		printHeld(p, d)
 		printEnforced(p, d)
 		printDone(p, d)
 	})
@@ -77,7 +78,7 @@ func printWrong(p *printer, d api.DeviceDetail) {
 }
 
 func printEnforced(p *printer, d api.DeviceDetail) {
-	p.line("\nEnforced here, and what can't be and why")
+	p.line("\nWhat the policy can do here, and what it can't and why")
 	if len(d.Limits) == 0 {
 		p.line("  Nothing: no policy is published.")
 	}

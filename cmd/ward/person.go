@@ -38,6 +38,18 @@ func newPersonCommand() *cli.Command {
 					&cli.DurationFlag{Name: "life", Value: 24 * time.Hour, Usage: "how long the link works, in whole hours, at most 168h"},
 				)...),
 			},
+			{
+				Name: "roles", Usage: "replace a person's roles", ArgsUsage: "NAME", Action: personRoles,
+				Flags: remoteFlags(&cli.StringSliceFlag{Name: "role", Usage: "`ROLE` of the person; may be repeated"}),
+			},
+			{
+				Name: "disable", Usage: "take every right from a person at once", ArgsUsage: "NAME", Flags: remoteFlags(),
+				Action: personDeed("disable", "%s is disabled: tokens, sessions and links stop working."),
+			},
+			{
+				Name: "enable", Usage: "let a disabled person act again", ArgsUsage: "NAME", Flags: remoteFlags(),
+				Action: personDeed("enable", "%s may act again."),
+			},
 		},
 	}
 }
@@ -152,4 +164,35 @@ func linkMade(c *cli.Context, name string, raw []byte) error {
 		p.line("Whoever opens this link is %s. It works once, until %s:", name, stamp(v.Expires))
 		p.line("\n  %s", v.URL)
 	})
+}
+
+func personRoles(c *cli.Context) error {
+	cl, args, err := readyFor(c, "NAME")
+	if err != nil {
+		return err
+	}
+	roles := c.StringSlice("role")
+	if len(roles) == 0 {
+		return usagef(c, "--role is missing: one of %s. To take every right away: ward person disable.", roleList(ward.Roles))
+	}
+	raw, err := cl.send(c.Context, http.MethodPut, personPath(args[0], "/roles"), map[string]any{"roles": roles})
+	if err != nil {
+		return err
+	}
+	return answer(c, raw, func(p *printer, v api.Person) { p.line("%s is now: %s.", v.Name, roleList(v.Roles)) })
+}
+
+// personDeed is the action of a command about which nothing more is to be said.
+func personDeed(deed, done string) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		cl, args, err := readyFor(c, "NAME")
+		if err != nil {
+			return err
+		}
+		raw, err := cl.send(c.Context, http.MethodPost, personPath(args[0], "/"+deed), nil)
+		if err != nil {
+			return err
+		}
+		return said(c, raw, fmt.Sprintf(done, args[0]))
+	}
 }

@@ -51,6 +51,8 @@ func New(o Options) (http.Handler, error) {
 	// No documentation page, for it would run scripts of others; no $schema in answers.
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
 	config.RejectUnknownQueryParameters = true
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	config.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	config.Transformers = []huma.Transformer{problems}
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{bearerName: {Type: "http", Scheme: "bearer", BearerFormat: access.TokenPrefix + "…"}}
 	s.api = humago.New(mux, config)
@@ -91,6 +93,10 @@ func guard(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		r.Body = http.MaxBytesReader(w, r.Body, maxTable+1)
+		if !storable(r.URL.Path) || !storable(r.URL.RawQuery) || strings.Contains(r.URL.RawQuery, "%00") {
+			httpd.WriteError(w, r, ward.Errorf(ward.Invalid, "The address holds characters that are no text."))
+			return
+		}
 		if _, pattern := mux.Handler(r); pattern != "" {
 			mux.ServeHTTP(w, r)
 			return

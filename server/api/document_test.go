@@ -30,7 +30,9 @@ func (w *world) document() ([]byte, map[string]map[string]operation) {
 	w.t.Helper()
 	out := httptest.NewRecorder()
 	w.handler.ServeHTTP(out, httptest.NewRequestWithContext(w.t.Context(), get, api.DocumentPath, nil))
-	var doc struct{ Paths map[string]map[string]operation }
+	var doc struct {
+		Paths map[string]map[string]operation
+	}
 	if err := json.Unmarshal(out.Body.Bytes(), &doc); out.Code != http.StatusOK || err != nil {
 		w.t.Fatalf("GET %s = %d, %v", api.DocumentPath, out.Code, err)
 	}

@@ -36,6 +36,7 @@ type operation struct {
 	status     int    // of the answer; 0 for 200, or 204 without a body
 	produces   string // media type of an answer that is no JSON
 	maxBody    int64  // 0 for the usual
+	partly     bool   // answers 207 where some of several things were done
 }
 
 // handle adds an operation. I and O are huma's inputs and outputs; an error of fn is
@@ -60,6 +61,10 @@ func handle[I, O any](s *server, o operation, fn func(context.Context, *I) (*O, 
 		}
 		return out, nil
 	})
+	if o.partly {
+		whole := op.Responses[strconv.Itoa(max(o.status, http.StatusOK))]
+		op.Responses[strconv.Itoa(http.StatusMultiStatus)] = &huma.Response{Description: "Done for some, and why not for the others", Content: whole.Content}
+	}
 }
 
 func (s *server) responses(o operation) map[string]*huma.Response {
@@ -198,6 +203,10 @@ type late struct {
 
 func (l *late) begin() {
 	l.begun = true
+	if w, ok := l.h.BodyWriter().(http.ResponseWriter); ok {
+		// However large the record is. A writer that knows no deadline has none to lift.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	}
 	l.h.SetHeader("Content-Type", l.mediaType)
 	l.h.SetStatus(http.StatusOK)
 }

@@ -35,7 +35,7 @@ func (s *server) deviceRoutes() {
 	handle(s, operation{method: remove, path: "/devices/{id}/commands/{uuid}", permission: access.CommandCancel, id: "cancel-command", summary: "Take a command off the queue"}, s.cancelCommand)
 
 	handle(s, operation{method: get, path: "/cases", permission: access.DeviceRead, id: "list-cases", summary: "List cases of lost devices, the newest first"}, s.listCases)
-	handle(s, operation{method: post, path: "/cases", permission: access.DeviceLost, id: "report-devices", summary: "Report several devices lost or stolen", status: http.StatusCreated}, s.reportDevices)
+	handle(s, operation{method: post, path: "/cases", permission: access.DeviceLost, id: "report-devices", summary: "Report several devices lost or stolen", status: http.StatusCreated, partly: true}, s.reportDevices)
 	handle(s, operation{method: get, path: "/cases/{id}", permission: access.DeviceRead, id: "show-case", summary: "Show a case with its timeline"}, s.showCase)
 	handle(s, operation{method: get, path: "/cases/{id}/location", permission: access.LocationRead, id: "locate", summary: "See where a lost device is; each look is audited"}, s.locate)
 	handle(s, operation{method: post, path: "/cases/{id}/found", permission: access.DeviceLost, id: "find-case", summary: "Report the device of a case found"}, s.findCase)
@@ -87,7 +87,7 @@ func (s *server) systemRoutes() {
 	handle(s, operation{method: get, path: "/audit/export", permission: access.AuditRead, id: "export-audit", summary: "Export the log up to the latest checkpoint as JSON lines", produces: jsonLines}, s.exportAudit)
 	handle(s, operation{method: get, path: "/audit/key", permission: access.AuditRead, id: "audit-key", summary: "Get the public key that checkpoints are verified with", produces: plain}, s.auditKey)
 
-	handle(s, operation{method: put, path: "/enqueue/{ids}", permission: access.CommandEnqueue, id: "enqueue", summary: "Queue a raw command of a harmless type"}, s.enqueue)
+	handle(s, operation{method: put, path: "/enqueue/{ids}", permission: access.CommandEnqueue, id: "enqueue", summary: "Queue a raw command of a harmless type", partly: true}, s.enqueue)
 	handle(s, operation{method: get, path: "/apns", permission: access.APNsRead, id: "show-apns", summary: "Show the push certificates"}, s.showAPNs)
 	handle(s, operation{method: post, path: "/apns/request", permission: access.APNsWrite, id: "request-apns", summary: "Make a key and a request for a push certificate", status: http.StatusCreated}, s.requestAPNs)
 	handle(s, operation{method: post, path: "/apns/import", permission: access.APNsWrite, id: "import-apns", summary: "Import a push certificate"}, s.importAPNs)

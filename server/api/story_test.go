@@ -78,8 +78,6 @@ func TestLostAndWiped(t *testing.T) {
 	_, ada := w.person("Ada", ward.RoleSupport)
 	_, ben := w.person("Ben", ward.RoleApprover)
 	e := w.phone("dev_1")
-	w.phone("dev_2")
-	w.phone("dev_3")
 
 	var c api.Case
 	w.ok(201, ada, post, "/devices/dev_1/lost", map[string]any{"kind": "stolen", "where": "bus 36", "when": "2026-11-03T02:00:00Z", "unlocked": "no", "note": "black case"}, &c)
@@ -125,6 +123,14 @@ func TestLostAndWiped(t *testing.T) {
 		t.Errorf("case = %s, want closed", c.State)
 	}
 
+}
+
+func TestReportOfSeveral(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, ada := w.person("Ada", ward.RoleSupport)
+	w.phone("dev_2")
+	w.phone("dev_3")
 	var several api.CasesReported
 	w.ok(201, ada, post, "/cases", map[string]any{"devices": []string{"dev_2", "S-dev_3"}, "note": "a bag with two"}, &several)
 	if len(several.Cases) != 2 {
@@ -346,5 +352,22 @@ func TestAppleAndBackup(t *testing.T) {
 	w.ok(200, root, get, "/audit?action=backup.made", nil, &l)
 	if len(l.Items) != 1 {
 		t.Errorf("audit = %+v, want that a backup was made", l)
+	}
+}
+
+func TestReportOfSeveralIsHeldByTheBrake(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, ada := w.person("Ada", ward.RoleSupport)
+	var ids []string
+	for i := range 11 { // the brake lets ten through
+		id := ward.DeviceID("dev_" + string(rune('a'+i)))
+		w.phone(id)
+		ids = append(ids, string(id))
+	}
+	var got api.CasesReported
+	w.ok(207, ada, post, "/cases", map[string]any{"devices": ids}, &got)
+	if len(got.Cases) != 10 || len(got.Errors) == 0 {
+		t.Errorf("report = %d cases, errors %q; want ten and why not the last", len(got.Cases), got.Errors)
 	}
 }

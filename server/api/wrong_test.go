@@ -51,6 +51,10 @@ func TestWrongRequests(t *testing.T) {
 		{"too large", post, "/people", `{"name":"` + strings.Repeat("x", 1<<20) + `"}`, 413, ward.Invalid, "too large"},
 		{"table too large", post, "/invitations/csv", strings.Repeat("x", 8<<20), 413, ward.Invalid, "too large"},
 		{"huge", post, "/people", strings.Repeat("x", 9<<20), 413, ward.Invalid, "too large"},
+		{"zero character in a path", get, "/devices/%00", nil, 400, ward.Invalid, "no text"},
+		{"zero character in a query", get, "/audit?subject=%00", nil, 400, ward.Invalid, "no text"},
+		{"no UTF-8", get, "/devices/%ff", nil, 400, ward.Invalid, "no text"},
+		{"zero character in a body", post, "/devices/dev_1/lost", `{"note":"a\u0000b"}`, 400, ward.Invalid, "zero character"},
 		{"two mistakes of the business", post, "/invitations", map[string]any{"name": "", "ownership": "ours"}, 400, ward.Invalid, "ownership"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -59,6 +63,19 @@ func TestWrongRequests(t *testing.T) {
 				t.Errorf("problem = %s: %s\nwant %s: …%s…", p.Kind, all, tt.kind, tt.says)
 			}
 		})
+	}
+}
+
+// TestWordsOfAnEscape: a text that talks of the zero character holds none.
+func TestWordsOfAnEscape(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, ada := w.person("Ada", ward.RoleAdmin)
+	w.phone("dev_1")
+	var c api.Case
+	w.ok(201, ada, post, "/devices/dev_1/lost", `{"note":"it showed \\u0000"}`, &c)
+	if c.Note != `it showed \u0000` {
+		t.Errorf("note = %q, want it as it was sent", c.Note)
 	}
 }
 

@@ -136,6 +136,10 @@ func ErasedWords(t, seen time.Time) string {
 
 func (a *assessor) contact() {
 	e := a.v.Enrolment
+	if a.v.Device.Group == fleet.QuarantineGroup {
+		a.add(Unknown, "quarantined", e.Enrolled, "Move it to a group, and it gets the policy: ward device move.", "Adopted from another server; it waits for a person to sort it.")
+		return
+	}
 	if a.v.Got.Information == nil {
 		a.add(Unknown, "never-told", e.Enrolled, "It is asked and answers when it is next awake.", "It has not told anything about itself yet.")
 		return

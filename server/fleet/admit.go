@@ -49,7 +49,8 @@ type Admitter struct {
 	NewDevice   func() ward.DeviceID
 }
 
-// QuarantineGroup is where adopted devices wait for a person to sort them.
+// QuarantineGroup is where adopted devices wait for a person to sort them: until then
+// they are asked and sent nothing, unless they are reported lost.
 const QuarantineGroup = "quarantine"
 
 // Admit decides, within a unit of work, whether an arrival may begin an enrolment

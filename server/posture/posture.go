@@ -178,3 +178,26 @@ func (r *Reader) Release(ctx context.Context, id ward.DeviceID) error {
 		return r.Audit.Record(ctx, "device.released", string(id), nil)
 	})
 }
+
+// Move puts a device into another group, and plans it for that.
+func (r *Reader) Move(ctx context.Context, id ward.DeviceID, group string) error {
+	group = strings.TrimSpace(group)
+	if group == "" || len(group) > 100 {
+		return ward.Errorf(ward.Invalid, "group: a name of 1 to 100 characters is needed.")
+	}
+	return r.Store.Do(ctx, func(ctx context.Context) error {
+		d, err := r.Store.Device(ctx, id)
+		if err != nil {
+			return err
+		}
+		was := d.Group
+		d.Group = group
+		if err := r.Store.UpdateDevice(ctx, d); err != nil {
+			return err
+		}
+		if err := r.Audit.Record(ctx, "device.moved", string(id), map[string]string{"from": was, "to": group}); err != nil {
+			return err
+		}
+		return r.Loop.Replan(ctx, id)
+	})
+}

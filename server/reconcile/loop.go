@@ -36,6 +36,9 @@ type Fleet interface {
 	// EraseAccepted returns when the enrolment accepted an erase, zero if it never did.
 	EraseAccepted(ctx context.Context, id ward.EnrolmentID) (time.Time, error)
 	Planned(ctx context.Context, id ward.DeviceID, generation int64, next time.Time) error
+	// Hold keeps other units of work that hold the device waiting until this one ends, so
+	// that two copies of the server do not both plan the same step.
+	Hold(ctx context.Context, id ward.DeviceID) error
 	DuePlans(ctx context.Context, t time.Time, generation int64, limit int) ([]ward.DeviceID, error)
 }
 
@@ -64,6 +67,9 @@ type Compiler interface {
 // known, and queues the steps. A device that is not enrolled has none.
 func (l *Loop) Replan(ctx context.Context, id ward.DeviceID) error {
 	return l.Fleet.Do(ctx, func(ctx context.Context) error {
+		if err := l.Fleet.Hold(ctx, id); err != nil {
+			return err
+		}
 		policy, generation, err := l.Policies.Current(ctx)
 		if err != nil {
 			return err
@@ -96,6 +102,9 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment, polic
 	var c Case
 	if v.Case != nil {
 		c.ID = v.Case.ID
+	}
+	if c.ID == "" && d.Group == fleet.QuarantineGroup {
+		return time.Time{}, nil // it is asked and sent nothing until a person has sorted it
 	}
 	if err := l.makeWay(ctx, e.ID, c.ID); err != nil {
 		return time.Time{}, err

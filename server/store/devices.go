@@ -296,3 +296,12 @@ func (f Fleet) EraseAccepted(ctx context.Context, id ward.EnrolmentID) (time.Tim
 	err := f.row(ctx, `SELECT COALESCE(MAX(answered_at), 0) FROM command WHERE enrolment_id = $1 AND request_type = 'EraseDevice' AND state = 'accepted'`, string(id)).Scan(&at)
 	return fromMicros(at), err
 }
+
+// Hold meets reconcile.Fleet. SQLite has one writer, which holds everything.
+func (f Fleet) Hold(ctx context.Context, id ward.DeviceID) error {
+	if f.dialect.hold == "" {
+		return nil
+	}
+	var one int
+	return missing(f.row(ctx, `SELECT 1 FROM device WHERE id = $1`+f.dialect.hold, string(id)).Scan(&one), "There is no device %s.", id)
+}

@@ -21,6 +21,7 @@ type dialect struct {
 	name  string
 	types *strings.Replacer // in migrations
 	lock  string            // suffix of a SELECT that claims rows
+	hold  string            // suffix of a SELECT that keeps others from a row
 
 	// What dumping and loading need to know of the schema.
 	snapshot   sql.IsolationLevel
@@ -41,6 +42,7 @@ var (
 		name:  "postgres",
 		types: strings.NewReplacer("{{blob}}", "BYTEA", "{{identity}}", "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
 		lock:  " FOR UPDATE SKIP LOCKED",
+		hold:  " FOR NO KEY UPDATE",
 
 		snapshot:   sql.LevelRepeatableRead,
 		tables:     `SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace ORDER BY oid`,

@@ -28,7 +28,10 @@ type lostPage struct {
 	Fate                  string // what being lost means for this device
 }
 
-type foundPage struct{ deedPage }
+type foundPage struct {
+	deedPage
+	Personal bool
+}
 
 type lockPage struct {
 	deedPage
@@ -90,10 +93,17 @@ func (s *Server) lostView(r *http.Request) (posture.Detail, *lostPage, error) {
 // fate says what being lost means for a device, as its limits do.
 func fate(d posture.Detail) string {
 	i := slices.IndexFunc(d.Limits, func(l profiles.Limit) bool { return l.Intent == "Lock and find a lost phone" })
-	if i < 0 {
-		return "Ward locks the device as far as the device allows it."
+	words := "Ward locks the device as far as the device allows it."
+	if i >= 0 {
+		words = d.Limits[i].Why
 	}
-	return d.Limits[i].Why
+	switch {
+	case d.Device.Ownership == ward.Personal:
+		return words + " Found again, it has to be invited and enrolled anew."
+	case d.Supervised == ward.Supervised:
+		return words + " Nothing is erased, and lost mode is taken off once it is marked found."
+	}
+	return words + " Nothing is erased."
 }
 
 func (s *Server) lostForm(w http.ResponseWriter, r *http.Request) error {
@@ -132,7 +142,7 @@ func (s *Server) foundForm(w http.ResponseWriter, r *http.Request) error {
 		s.flash(r, "This device has no open case.")
 		return see(w, r, base.Address)
 	}
-	return render(s, w, r, http.StatusOK, s.pages.found, &foundPage{base})
+	return render(s, w, r, http.StatusOK, s.pages.found, &foundPage{base, d.Device.Ownership == ward.Personal})
 }
 
 func (s *Server) found(w http.ResponseWriter, r *http.Request) error {
@@ -145,9 +155,9 @@ func (s *Server) found(w http.ResponseWriter, r *http.Request) error {
 		return s.done(w, r, d, "This device has no open case.")
 	}
 	if _, err := s.Lost.Found(r.Context(), d.View.Case.ID, base.Note); err != nil {
-		return again(s, w, r, s.pages.found, &foundPage{base}, err, "note")
+		return again(s, w, r, s.pages.found, &foundPage{base, d.Device.Ownership == ward.Personal}, err, "note")
 	}
-	return s.done(w, r, d, "Marked as found. Lost mode is taken off when the device is next awake, and its apps fetch new certificates.")
+	return s.done(w, r, d, "Marked as found. Where lost mode is on, it is taken off when the device is next awake.")
 }
 
 func (s *Server) lockForm(w http.ResponseWriter, r *http.Request) error {

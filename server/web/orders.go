@@ -96,11 +96,7 @@ func (s *Server) orders(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	for _, o := range list {
-		names := make([]string, len(o.Targets))
-		for i, t := range o.Targets {
-			names[i] = cmp.Or(t.Name, string(t.Device))
-		}
-		v.Rows = append(v.Rows, orderRow{orderAddress(o.ID), orderName(o.Kind), strings.Join(names, ", "), o.Reason, o.RequestedName, orderTag(o, now), at(o.Created, now)})
+		v.Rows = append(v.Rows, orderRow{orderAddress(o.ID), orderName(o.Kind), subjects(o), o.Reason, o.RequestedName, orderTag(o, now), at(o.Created, now)})
 	}
 	if len(list) == ordersListed {
 		v.Next = ordersAddress(f.State, list[len(list)-1].ID)
@@ -109,6 +105,15 @@ func (s *Server) orders(w http.ResponseWriter, r *http.Request) error {
 		v.Start = ordersAddress(f.State, "")
 	}
 	return render(s, w, r, http.StatusOK, s.pages.orders, v)
+}
+
+// subjects names the devices of an order.
+func subjects(o order.Order) string {
+	names := make([]string, len(o.Targets))
+	for i, t := range o.Targets {
+		names[i] = cmp.Or(t.Name, string(t.Device))
+	}
+	return strings.Join(names, ", ")
 }
 
 func ordersAddress(st order.State, after ward.OrderID) string {
@@ -143,7 +148,7 @@ func (s *Server) orderView(r *http.Request) (*orderPage, error) {
 	}
 	now, a := s.Now(), ward.ActorFrom(r.Context())
 	v := &orderPage{
-		Page:    Page{Title: orderName(o.Kind) + " " + count(len(o.Targets), "device", "devices"), Section: "orders", Narrow: true, Backlink: "/orders", Backname: "Orders"},
+		Page:    Page{Title: orderName(o.Kind) + " " + subjects(o), Section: "orders", Narrow: true, Backlink: "/orders", Backname: "Orders"},
 		Address: orderAddress(o.ID), Hash: o.Hash, Short: short(o.Hash), Deed: orderName(o.Kind), Tag: orderTag(o, now), Reason: o.Reason, By: o.RequestedName,
 		Asked: at(o.Created, now), Expires: at(o.Expires, now), InCase: o.Case != "",
 		Open: o.State == order.Requested && now.Before(o.Expires), Own: o.RequestedBy == a.Person,

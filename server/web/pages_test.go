@@ -36,7 +36,7 @@ func TestSetUp(t *testing.T) {
 		v.get("/setup/"+secret).want(t, 200, "Set up my account")
 	}
 	v.post("/setup/"+secret, nil).to(t, "/passphrase")
-	v.get("/passphrase").want(t, 200, "Choose a passphrase", "Administrator", "!passphrase you have now")
+	v.get("/passphrase").want(t, 200, "Choose a passphrase", "Your name", "!passphrase you have now")
 	v.post("/passphrase", url.Values{"passphrase": {"short"}, "again": {"short"}}).want(t, 400, "There is a problem", "at least 12 characters")
 	v.post("/passphrase", url.Values{"passphrase": {passphrase}, "again": {"another"}}).want(t, 400, "are not the same")
 	v.post("/passphrase", url.Values{"passphrase": {passphrase}, "again": {passphrase}}).to(t, "/devices")
@@ -224,7 +224,7 @@ func TestDevice(t *testing.T) {
 	v := w.signedIn(maud)
 
 	v.get("/devices/dev-1").want(t, 200, "Asha’s iPhone", "Non-compliant", "Has WhatsApp, which the policy blocks", "Ask the person to delete it", "Detected only", "only supervised iPhones block apps",
-		"Blocked by the policy", "iPhone15,4", "Ward Messenger", "Valid until", "Ask about the device", "Accepted by the device at", "Report lost", "Ask for an erase", "Lock")
+		"Blocked by the policy", "iPhone15,4", "Ward Messenger until", "Ask about the device", "Accepted by the device at", "Report lost", "Ask for an erase", "Lock")
 	v.get("/devices/dev-2").want(t, 200, "Compliant", "Nothing: everything that the policy asks for is in place", "Present, can’t be opened", "Enforced")
 	v.get("/devices/dev-3").want(t, 200, "A personal phone is never erased", "!Ask for an erase")
 	v.get("/devices/dev-3/erase").want(t, 403, "never erased")

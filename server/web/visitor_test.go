@@ -123,7 +123,7 @@ func (w *world) fleet(reporter access.Person) ward.DeviceID {
 		if i%3 == 1 {
 			p.apps = []string{whatsApp}
 		}
-		p.noPasscode = i == 13
+		p.noPasscode, p.noApp = i == 12, i == 9
 		if i == 20 {
 			p.seen = 6 * 24 * time.Hour
 		}
@@ -131,7 +131,11 @@ func (w *world) fleet(reporter access.Person) ward.DeviceID {
 			w.add(p.Device)
 			continue
 		}
-		w.enrol(p)
+		e := w.enrol(p)
+		if i == 15 {
+			w.must(w.db.Fleet().EndEnrolment(w.t.Context(), e.ID, "its owner removed the management"))
+			w.must(w.db.Fleet().SetDeviceState(w.t.Context(), p.ID, ward.Unenrolled))
+		}
 	}
 	lost := ward.DeviceID("dev-02")
 	w.report(reporter, lost)

@@ -211,11 +211,3 @@ func ago(t, now time.Time) string {
 	}
 	return t.Format("2 Jan 2006")
 }
-
-// count says a number of things.
-func count(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,18 +82,29 @@ func (l log) Record(ctx context.Context, action, subject string, detail map[stri
 	return l.Service.Record(ctx, audit.Entry{Action: action, Subject: subject, Detail: detail})
 }
 
-// wallet holds the app certificates of every phone: valid until their device is lost.
+// wallet holds the app certificates of every phone: valid until its device is lost.
 type wallet struct {
 	now     func() time.Time
-	revoked atomic.Int64
+	fleet   store.Fleet
+	revoked sync.Map // device to time
 }
 
-func (w *wallet) RevokeApps(context.Context, ward.DeviceID, string) ([]string, error) {
-	w.revoked.Add(1)
+func (w *wallet) RevokeApps(_ context.Context, id ward.DeviceID, _ string) ([]string, error) {
+	w.revoked.Store(id, w.now())
 	return []string{"5e11a1"}, nil
 }
 
-func (w *wallet) Credentials(context.Context, ward.EnrolmentID) (map[string]reconcile.Credential, error) {
+func (w *wallet) Credentials(ctx context.Context, id ward.EnrolmentID) (map[string]reconcile.Credential, error) {
+	if id == "" {
+		return nil, nil
+	}
+	e, err := w.fleet.Enrolment(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if at, ok := w.revoked.Load(e.Device); ok {
+		return map[string]reconcile.Credential{messenger: {Revoked: at.(time.Time)}}, nil
+	}
 	return map[string]reconcile.Credential{messenger: {ValidUntil: w.now().Add(60 * 24 * time.Hour), Life: 90 * 24 * time.Hour}}, nil
 }
 
@@ -129,7 +141,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	entries, err := audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.now})
 	w.must(err)
-	record, purse, c := log{entries}, &wallet{now: w.now}, compiler{new(atomic.Int64)}
+	record, purse, c := log{entries}, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
 	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
 	w.must(err)
 	w.policies = policy.New(w.db.Policies(), record, w.now, func() {})
@@ -185,6 +197,7 @@ type phone struct {
 	supervised bool
 	apps       []string
 	noPasscode bool
+	noApp      bool          // its owner has not let the app be installed
 	seen       time.Duration // ago
 }
 
@@ -265,6 +278,9 @@ func (p phone) answer(requestType string, now time.Time) reconcile.Told {
 		}
 		return fact(fleet.Apps, apps)
 	case "ManagedApplicationList":
+		if p.noApp {
+			return fact(fleet.ManagedApps, []fleet.ManagedApp{{BundleID: messenger, Status: "Prompting"}})
+		}
 		return fact(fleet.ManagedApps, []fleet.ManagedApp{{BundleID: messenger, Status: "Managed", HasConfiguration: true}})
 	case "ProfileList":
 		return fact(fleet.Profiles, []fleet.Profile{{Identifier: "org.wardmdm.enrolment", Name: "Ward enrolment", Managed: true}})
