@@ -117,7 +117,9 @@ func TestClientKeepsToken(t *testing.T) {
 	var asked atomic.Bool
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Store(true) }))
 	t.Cleanup(other.Close)
-	c := newTestClient(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect) })
+	c := newTestClient(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+	})
 	if _, err := c.do(t.Context(), request{method: http.MethodGet, path: "/x"}); err == nil {
 		t.Error("a redirect was taken for an answer")
 	}

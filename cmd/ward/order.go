@@ -148,6 +148,9 @@ func orderEnd(deed, done string) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
+		if c.String("reason") == "" {
+			return usagef(c, "--reason is missing: the record has to say why.")
+		}
 		raw, err := cl.send(c.Context, http.MethodPost, orderPath(args[0], "/"+deed), map[string]string{"reason": c.String("reason")})
 		if err != nil {
 			return err

@@ -84,6 +84,21 @@ func (s *server) releaseDevice(ctx context.Context, in *DevicePath) (*none, erro
 	return &none{}, s.Posture.Release(ctx, d.ID)
 }
 
+type moveInput struct {
+	DevicePath
+	Body struct {
+		Group string `json:"group" minLength:"1" maxLength:"100" doc:"The group that the device belongs to from now on."`
+	} `nameHint:"MoveRequest"`
+}
+
+func (s *server) moveDevice(ctx context.Context, in *moveInput) (*none, error) {
+	d, err := s.Posture.Find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &none{}, s.Posture.Move(ctx, d.ID, in.Body.Group)
+}
+
 type lockInput struct {
 	DevicePath
 	Body *struct {

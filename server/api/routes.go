@@ -27,6 +27,7 @@ func (s *server) deviceRoutes() {
 	handle(s, operation{method: get, path: "/devices/{id}", permission: access.DeviceRead, id: "show-device", summary: "Show everything about a device"}, s.showDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/refresh", permission: access.DeviceRefresh, id: "refresh-device", summary: "Ask a device for news"}, s.refreshDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/release", permission: access.DeviceWrite, id: "release-device", summary: "Let a device enrol anew although an enrolment of it lives"}, s.releaseDevice)
+	handle(s, operation{method: put, path: "/devices/{id}/group", permission: access.DeviceWrite, id: "move-device", summary: "Put a device into another group"}, s.moveDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/lock", permission: access.DeviceLock, id: "lock-device", summary: "Lock a device once", status: http.StatusAccepted}, s.lockDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/lost", permission: access.DeviceLost, id: "report-device", summary: "Report a device lost or stolen", status: http.StatusCreated}, s.reportDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/found", permission: access.DeviceLost, id: "find-device", summary: "Report a lost device found"}, s.findDevice)

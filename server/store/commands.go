@@ -38,13 +38,14 @@ func (c Commands) Enqueue(ctx context.Context, n command.New) (string, error) {
 	}
 	err := c.Do(ctx, func(ctx context.Context) error {
 		rows, err := c.exec(ctx, `INSERT INTO command (uuid, enrolment_id, request_type, sealed, urgent, pending, deferred, state, step_key, case_id, order_id, requested_by, created_at, delivered_at, deliveries, not_now_at, answered_at, error)
-			SELECT $1, e.id, $3, $4, $5, TRUE, FALSE, 'waiting', $6, $7, $8, $9, $10, 0, 0, 0, 0, '' FROM enrolment e WHERE e.id = $2 AND e.state = 'active'`,
+			SELECT $1, e.id, $3, $4, $5, TRUE, FALSE, 'waiting', $6, $7, $8, $9, $10, 0, 0, 0, 0, '' FROM enrolment e WHERE e.id = $2 AND e.state = 'active'
+			ON CONFLICT (uuid, enrolment_id) DO NOTHING`, // a failed INSERT would end the whole unit on PostgreSQL
 			n.UUID, string(n.Enrolment), n.RequestType, sealed, urgent, n.StepKey, string(n.Case), string(n.Order), string(n.By), now)
-		if duplicate(err) {
-			return ward.Errorf(ward.Conflict, "This device has had a command with the CommandUUID %s already.", n.UUID)
-		}
-		if err := one(rows, err, "The enrolment %s is not active: it takes no commands.", n.Enrolment); err != nil {
+		if err != nil {
 			return err
+		}
+		if rows == 0 {
+			return c.refused(ctx, n)
 		}
 		if n.StepKey != "" {
 			if err := c.attempt(ctx, n, now); err != nil {
@@ -57,6 +58,14 @@ func (c Commands) Enqueue(ctx context.Context, n command.New) (string, error) {
 		return c.OwePush(ctx, n.Enrolment, c.now())
 	})
 	return n.UUID, err
+}
+
+// refused says why a command was not queued.
+func (c Commands) refused(ctx context.Context, n command.New) error {
+	if _, err := c.Command(ctx, n.UUID, n.Enrolment); err == nil {
+		return ward.Errorf(ward.Conflict, "This device has had a command with the CommandUUID %s already.", n.UUID)
+	}
+	return ward.Errorf(ward.NotFound, "The enrolment %s is not active: it takes no commands.", n.Enrolment)
 }
 
 func (c Commands) attempt(ctx context.Context, n command.New, now int64) error {
