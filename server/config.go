@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/wardmdm/ward"
 	"go.yaml.in/yaml/v3"
@@ -38,6 +39,16 @@ type Config struct {
 	Trial bool `yaml:"-"`
 	// DatabaseURL overrides DatabaseFile; tests and the command line set it.
 	DatabaseURL string `yaml:"-"`
+
+	now func() time.Time // nil for the clock of the machine; tests set it
+}
+
+// clock returns the clock, in UTC.
+func (c *Config) clock() func() time.Time {
+	if c.now != nil {
+		return c.now
+	}
+	return func() time.Time { return time.Now().UTC() }
 }
 
 // TLS says how connections are protected.

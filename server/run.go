@@ -42,10 +42,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener, started func()) (err e
 			return ward.Errorf(ward.Unavailable, "Can't listen on %s: %v.", s.config.Listen, err)
 		}
 	}
-	srv := &http.Server{
-		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeader, ErrorLog: log.New(quiet{s.Log.Named("http")}, "", 0),
-	}
+	srv := s.httpServer(h)
 	g, working := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		if s.tls != nil {
@@ -73,6 +70,15 @@ func (s *Server) Run(ctx context.Context, l net.Listener, started func()) (err e
 	err = g.Wait()
 	s.Log.Info("stopped")
 	return err
+}
+
+// httpServer bounds what a connection may cost: a client that is slow or says too much
+// is cut off.
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeader, ErrorLog: log.New(quiet{s.Log.Named("http")}, "", 0),
+	}
 }
 
 // closed turns the error of an ordinary stop into none.

@@ -77,7 +77,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 		return nil, err
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-	s := &Server{config: c, now: func() time.Time { return time.Now().UTC() }, crlStale: make(chan struct{}, 1), planNow: make(chan struct{}, 1), metrics: newMetrics()}
+	s := &Server{config: c, now: c.clock(), crlStale: make(chan struct{}, 1), planNow: make(chan struct{}, 1), metrics: newMetrics()}
 	if s.Log, err = newLog(c.Log); err != nil {
 		return nil, err
 	}

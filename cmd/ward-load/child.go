@@ -164,8 +164,8 @@ func startChild(ctx context.Context, o order) (_ *child, err error) {
 		err = json.NewDecoder(out).Decode(&c.served)
 	}
 	if err != nil {
-		said, _ := os.ReadFile(c.log.Name()) //nolint:errcheck // it only adds to the error below
-		return nil, errors.Join(fmt.Errorf("the server does not start: %w\n%s", err, strings.TrimSpace(string(said))), c.stop())
+		told, _ := os.ReadFile(c.log.Name()) //nolint:errcheck // it only adds to the error below
+		return nil, errors.Join(fmt.Errorf("the server does not start: %w\n%s", err, strings.TrimSpace(string(told))), c.stop())
 	}
 	return c, nil
 }

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -63,10 +62,7 @@ func processorTime(pid int, family bool) (time.Duration, error) {
 			continue
 		}
 		c, err := readProcess(id)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && c.parent != pid {
-			continue
-		}
-		if err != nil && len(all) > 0 { // it ended while it was read: its time is its parent's now
+		if err != nil || c.parent != pid { // one that ended while it was read is in its parent's time
 			continue
 		}
 		sum += c.own + c.inherited

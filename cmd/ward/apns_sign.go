@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -85,10 +83,8 @@ func (f *fileReader) read(what, path string) []byte {
 	if f.err != nil {
 		return nil
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		f.err = fmt.Errorf("the %s can't be read: %w", what, err)
-	}
+	var b []byte
+	b, f.err = readFile("the "+what, path)
 	return b
 }
 

@@ -140,9 +140,9 @@ func arguments(c *cli.Context, names ...string) ([]string, error) {
 	case n > len(names):
 		return nil, usagef(c, "%q is one argument too many.", c.Args().Get(len(names)))
 	}
-	for i, a := range c.Args().Slice() {
-		if strings.TrimSpace(a) == "" {
-			return nil, usagef(c, "%s is empty.", names[i])
+	for i, name := range names {
+		if strings.TrimSpace(c.Args().Get(i)) == "" {
+			return nil, usagef(c, "%s is empty.", name)
 		}
 	}
 	return c.Args().Slice(), nil

@@ -67,16 +67,18 @@ func verifyOptions(c *cli.Context) (verify.Options, error) {
 	if key == "" {
 		return verify.Options{}, usagef(c, "--key is missing: a log can't be checked by a key that it brings itself.")
 	}
-	if b, err := os.ReadFile(key); err == nil {
+	b, err := readFile("the key", key)
+	switch {
+	case err == nil:
 		key = string(b)
-	} else if !strings.Contains(key, "+") { // no key as text either
-		return verify.Options{}, fmt.Errorf("the key can't be read: %w", err)
+	case !strings.Contains(key, "+"): // no key as text either
+		return verify.Options{}, err
 	}
 	o := verify.Options{PublicKey: key}
 	for _, path := range c.StringSlice("checkpoint") {
-		b, err := os.ReadFile(path)
+		b, err := readFile("the checkpoint", path)
 		if err != nil {
-			return o, fmt.Errorf("the checkpoint can't be read: %w", err)
+			return o, err
 		}
 		o.Earlier = append(o.Earlier, b)
 	}
@@ -86,11 +88,11 @@ func verifyOptions(c *cli.Context) (verify.Options, error) {
 // verifyFrom checks the export that is named, or the server's as it comes.
 func verifyFrom(c *cli.Context, o verify.Options) (verify.Report, error) {
 	if path := c.Args().First(); path != "" {
-		f, err := os.Open(path)
+		f, err := os.Open(path) //nolint:gosec // the caller's own file, as the caller
 		if err != nil {
 			return verify.Report{}, fmt.Errorf("the export can't be read: %w", err)
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // it was only read
 		return verify.Verify(f, o)
 	}
 	cl, err := connect(c)

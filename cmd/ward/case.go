@@ -116,6 +116,9 @@ func caseClose(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.String("note") == "" {
+		return usagef(c, "--note is missing: the record has to say why the case is closed.")
+	}
 	raw, err := cl.send(c.Context, http.MethodPost, casePath(args[0], "/close"), map[string]string{"note": c.String("note")})
 	if err != nil {
 		return err

@@ -10,11 +10,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/httpd"
 )
 
@@ -100,7 +102,7 @@ func (c *client) stream(ctx context.Context, r request, w io.Writer) error {
 	if err != nil {
 		return c.unreachable(err)
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // it was only read
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return refusal(res)
 	}
@@ -128,15 +130,14 @@ func (c *client) unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	var stranger x509.UnknownAuthorityError
-	if errors.As(err, &stranger) {
-		return fmt.Errorf("The certificate of %s is signed by an authority that this computer does not know: name the file with that authority in WARD_CA.", c.base) //nolint:staticcheck // a sentence for people
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return ward.Errorf(ward.Unavailable, "The certificate of %s is signed by an authority that this computer does not know: name the file with that authority in WARD_CA.", c.base)
 	}
 	cause := err
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		cause = u.Err
 	}
-	return fmt.Errorf("%s can't be reached: %w\nIs the server running, and is WARD_URL its address?", c.base, cause) //nolint:staticcheck // a sentence for people
+	return ward.Errorf(ward.Unavailable, "%s can't be reached: %v.\nIs the server running, and is WARD_URL its address?", c.base, cause)
 }
 
 // page is one page of a list, as the server sends it.
@@ -149,9 +150,7 @@ type page struct {
 // form of a single page.
 func (c *client) list(ctx context.Context, path string, query url.Values, limit int) ([]byte, error) {
 	q := url.Values{"limit": {pageSize}}
-	for k, v := range query {
-		q[k] = v
-	}
+	maps.Copy(q, query)
 	all := []json.RawMessage{}
 	for {
 		raw, err := c.do(ctx, request{method: http.MethodGet, path: path, query: q})

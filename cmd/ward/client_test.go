@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -40,7 +41,7 @@ func TestClientList(t *testing.T) {
 		if after < 4 {
 			next = fmt.Sprintf(`,"next":"%d"`, after+2)
 		}
-		fmt.Fprintf(w, `{"items":[%d,%d]%s}`, after+1, after+2, next)
+		reply(t, w, fmt.Sprintf(`{"items":[%d,%d]%s}`, after+1, after+2, next))
 	})
 	for _, tt := range []struct {
 		limit int
@@ -67,7 +68,7 @@ func TestClientList(t *testing.T) {
 
 func TestClientListEmpty(t *testing.T) {
 	t.Parallel()
-	c := newTestClient(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"items":[]}`) })
+	c := newTestClient(t, func(w http.ResponseWriter, _ *http.Request) { reply(t, w, `{"items":[]}`) })
 	raw, err := c.list(t.Context(), "/things", nil, 0)
 	if err != nil || string(raw) != `{"items":[]}` {
 		t.Errorf("list = %s, %v, want an empty list and never null", raw, err)
@@ -81,10 +82,10 @@ func TestClientErrors(t *testing.T) {
 		handler http.HandlerFunc
 		want    []string
 	}{
-		{"every mistake", problem(400, `{"detail":"The policy has mistakes.","details":["line 1","line 9"]}`), []string{"The policy has mistakes.", "\n  - line 1", "\n  - line 9"}},
-		{"internal", problem(500, `{"detail":"Something went wrong.","request_id":"r42"}`), []string{"Something went wrong.", "request r42"}},
-		{"no problem document", problem(502, `<html>Bad gateway</html>`), []string{"502 Bad Gateway"}},
-		{"sent elsewhere", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.example/", 302) }, []string{"https://elsewhere.example/", "WARD_URL"}},
+		{"every mistake", problem(t, 400, `{"detail":"The policy has mistakes.","details":["line 1","line 9"]}`), []string{"The policy has mistakes.", "\n  - line 1", "\n  - line 9"}},
+		{"internal", problem(t, 500, `{"detail":"Something went wrong.","request_id":"r42"}`), []string{"Something went wrong.", "request r42"}},
+		{"no problem document", problem(t, 502, `<html>Bad gateway</html>`), []string{"502 Bad Gateway"}},
+		{"sent elsewhere", http.RedirectHandler("https://elsewhere.example/", http.StatusFound).ServeHTTP, []string{"https://elsewhere.example/", "WARD_URL"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -104,10 +105,18 @@ func TestClientErrors(t *testing.T) {
 	}
 }
 
-func problem(status int, body string) http.HandlerFunc {
+func problem(t *testing.T, status int, body string) http.HandlerFunc {
+	t.Helper()
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
-		fmt.Fprint(w, body)
+		reply(t, w, body)
+	}
+}
+
+func reply(t *testing.T, w http.ResponseWriter, body string) {
+	t.Helper()
+	if _, err := io.WriteString(w, body); err != nil {
+		t.Error(err)
 	}
 }
 

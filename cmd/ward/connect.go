@@ -35,9 +35,9 @@ func connect(c *cli.Context) (*client, error) {
 	if path == "" {
 		return newClient(base, token, nil), nil
 	}
-	pem, err := os.ReadFile(path)
+	pem, err := readFile("WARD_CA (--ca)", path)
 	if err != nil {
-		return nil, usagef(c, "WARD_CA (--ca) can't be read: %v.", err)
+		return nil, usagef(c, "%v.", err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
@@ -69,9 +69,9 @@ func readToken(c *cli.Context) (string, error) {
 		token, path = os.Getenv("WARD_TOKEN"), os.Getenv("WARD_TOKEN_FILE")
 	}
 	if token == "" && path != "" {
-		b, err := os.ReadFile(path)
+		b, err := readFile("the token file", path)
 		if err != nil {
-			return "", usagef(c, "The token file can't be read: %v.", err)
+			return "", usagef(c, "%v.", err)
 		}
 		token = string(b)
 	}

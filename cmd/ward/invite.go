@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 
 	qrcode "github.com/skip2/go-qrcode"
 	"github.com/urfave/cli/v2"
@@ -94,16 +94,15 @@ func inviteStaff(c *cli.Context) error {
 	if c.String("name") != "" || c.String("device") != "" {
 		return usagef(c, "--csv names the people itself: leave out --name and --device.")
 	}
-	f, err := os.Open(c.Path("csv"))
+	table, err := readFile("the file of staff", c.Path("csv"))
 	if err != nil {
-		return fmt.Errorf("the file of staff can't be read: %w", err)
+		return err
 	}
-	defer f.Close()
 	cl, err := connect(c)
 	if err != nil {
 		return err
 	}
-	raw, err := cl.do(c.Context, request{method: http.MethodPost, path: "/invitations/csv", contentType: "text/csv", body: f})
+	raw, err := cl.do(c.Context, request{method: http.MethodPost, path: "/invitations/csv", contentType: "text/csv", body: bytes.NewReader(table)})
 	if err != nil {
 		return err
 	}

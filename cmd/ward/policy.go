@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -40,16 +39,10 @@ func policyFile(c *cli.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := c.App.Reader
 	if args[0] != "-" {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return nil, fmt.Errorf("the policy can't be read: %w", err)
-		}
-		defer f.Close()
-		in = f
+		return readFile("the policy", args[0])
 	}
-	text, err := io.ReadAll(io.LimitReader(in, profiles.MaxPolicySize+1))
+	text, err := io.ReadAll(io.LimitReader(c.App.Reader, profiles.MaxPolicySize+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the policy: %w", err)
 	}

@@ -91,11 +91,9 @@ func (p *printer) table(header []string, rows [][]string) {
 		for i, cell := range r {
 			cells[i] = clean(cell)
 		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
+		fmt.Fprintln(t, strings.Join(cells, "\t")) //nolint:errcheck // b takes everything
 	}
-	if err := t.Flush(); err != nil && p.err == nil {
-		p.err = err
-	}
+	t.Flush() //nolint:errcheck // b takes everything
 	for l := range strings.Lines(b.String()) {
 		p.write(strings.TrimRight(l, " \n") + "\n")
 	}

@@ -142,14 +142,29 @@ func (w *world) sights() (p access.Person, all []sight) {
 	}
 	own, others := ask(maud, "dev-05", "Sold with the old building."), ask(ada, "dev-02", "Stolen on the bus, and it was unlocked when it was last seen.")
 	for _, s := range []sight{
-		{"signin", "/signin", true}, {"link", "/setup/secret", true}, {"notfound", "/nowhere", true},
-		{"devices", "/devices", false}, {"devices-none", "/devices?q=nobody&state=lost", false},
-		{"device-lost", "/devices/" + string(lost), false}, {"device-bad", "/devices/dev-01", false}, {"device-good", "/devices/dev-03", false},
-		{"device-personal", "/devices/dev-04", false}, {"device-invited", "/devices/dev-26", false}, {"device-gone", "/devices/dev-15", false},
-		{"lost", "/devices/dev-01/lost", false}, {"found", "/devices/dev-02/found", false}, {"lock", "/devices/dev-01/lock", false}, {"erase", "/devices/dev-00/erase", false},
-		{"orders", "/orders", false}, {"orders-none", "/orders?state=expired", false}, {"order", others, false}, {"order-own", own, false},
-		{"passphrase", "/passphrase", false}, {"forbidden", "/devices/dev-04/erase", false},
-		{"enrol-personal", w.enrolURL(ward.Personal, false), true}, {"enrol-supervised", w.enrolURL(ward.Corporate, true), true},
+		{"signin", "/signin", true},
+		{"link", "/setup/secret", true},
+		{"notfound", "/nowhere", true},
+		{"devices", "/devices", false},
+		{"devices-none", "/devices?q=nobody&state=lost", false},
+		{"device-lost", "/devices/" + string(lost), false},
+		{"device-bad", "/devices/dev-01", false},
+		{"device-good", "/devices/dev-03", false},
+		{"device-personal", "/devices/dev-04", false},
+		{"device-invited", "/devices/dev-26", false},
+		{"device-gone", "/devices/dev-15", false},
+		{"lost", "/devices/dev-01/lost", false},
+		{"found", "/devices/dev-02/found", false},
+		{"lock", "/devices/dev-01/lock", false},
+		{"erase", "/devices/dev-00/erase", false},
+		{"orders", "/orders", false},
+		{"orders-none", "/orders?state=expired", false},
+		{"order", others, false},
+		{"order-own", own, false},
+		{"passphrase", "/passphrase", false},
+		{"forbidden", "/devices/dev-04/erase", false},
+		{"enrol-personal", w.enrolURL(ward.Personal, false), true},
+		{"enrol-supervised", w.enrolURL(ward.Corporate, true), true},
 	} {
 		if strings.HasPrefix(s.url, "/") {
 			s.url = w.url + s.url

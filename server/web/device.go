@@ -5,16 +5,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/access"
-	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/compliance"
-	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/posture"
 )
@@ -144,7 +140,11 @@ func (s *Server) deviceView(ctx context.Context, d posture.Detail) (*devicePage,
 		}
 	}
 	for _, f := range d.Assessment.Findings {
-		v.Findings = append(v.Findings, findingView{stateTag(f.State), sentence(f.Text), f.Cure, at(f.Since, now)})
+		since := at(f.Since, now)
+		if strings.Contains(f.Text, compliance.Stamp(f.Since)) {
+			since = moment{} // it says so itself
+		}
+		v.Findings = append(v.Findings, findingView{stateTag(f.State), sentence(f.Text), f.Cure, since})
 	}
 	for _, l := range d.Limits {
 		v.Limits = append(v.Limits, limitView{verdictTag(l.Verdict), l.Intent, l.Why, l.Cure})
@@ -241,151 +241,6 @@ func answer(b *bool, yes, no string) string {
 		return yes
 	}
 	return no
-}
-
-// apps lists the approved apps with what the device says of each.
-func apps(d posture.Detail, now time.Time) []holding {
-	var out []holding
-	for _, a := range d.View.Want.Apps {
-		status, told := "", false
-		if m := d.View.Got.Managed; m != nil {
-			i := slices.IndexFunc(m.Value, func(m fleet.ManagedApp) bool { return m.BundleID == a.BundleID })
-			if told = true; i >= 0 {
-				status = m.Value[i].Status
-			}
-		}
-		h := holding{Name: a.Name, Note: a.BundleID, Tag: tag{"Not installed yet", "info", "clock"}}
-		switch {
-		case a.Remove && status == "":
-			h.Tag = tag{"Removed", "quiet", "gone"}
-		case a.Remove:
-			h.Tag = tag{"To be removed", "info", "clock"}
-		case status == "Managed":
-			h.Tag = tag{"Installed", "good", "check"}
-		case status != "":
-			h.Tag.Text, h.Note = "On its way", a.BundleID+" · the phone says "+status
-		case !told:
-			h.Tag = tag{"Not known yet", "warn", "question"}
-		}
-		if told {
-			h.Note += " · told " + at(d.View.Got.Managed.At, now).Ago
-		}
-		out = append(out, h)
-	}
-	return out
-}
-
-// blockedApps lists the apps on the device that the policy blocks.
-func (s *Server) blockedApps(ctx context.Context, d posture.Detail) ([]holding, error) {
-	if d.View.Got.Apps == nil {
-		return nil, nil
-	}
-	p, _, err := s.Posture.Policies.Current(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ids := make([]string, len(d.View.Got.Apps.Value))
-	for i, a := range d.View.Got.Apps.Value {
-		ids[i] = a.BundleID
-	}
-	t := tag{"Present, can’t be opened", "warn", "half"}
-	if slices.ContainsFunc(d.Assessment.Findings, func(f compliance.Finding) bool { return f.Code == "blocked-app-present" }) {
-		t = tag{"Present", "bad", "alert"}
-	}
-	var out []holding
-	for _, a := range profiles.Present(ids, p) {
-		out = append(out, holding{t, a.Name, "Blocked by the policy · seen " + at(d.View.Got.Apps.At, s.Now()).Ago})
-	}
-	return out, nil
-}
-
-// installed lists the profiles that are wanted and those that the device has besides.
-func installed(d posture.Detail) []holding {
-	var out []holding
-	wanted := map[string]bool{}
-	for _, p := range d.View.Want.Profiles {
-		wanted[p.Identifier] = true
-		h := holding{Name: p.Name, Note: p.Identifier, Tag: tag{"Not installed yet", "info", "clock"}}
-		for _, t := range d.View.Attempts {
-			if t.Key == "profile:"+p.Identifier+":"+p.Hash {
-				if h.Tag = commandTag(t.State); t.State == command.Accepted {
-					h.Tag.Text = "Installed"
-				}
-			}
-		}
-		out = append(out, h)
-	}
-	if d.View.Got.Profiles == nil {
-		return out
-	}
-	for _, p := range d.View.Got.Profiles.Value {
-		if !wanted[p.Identifier] {
-			out = append(out, holding{tag{"Installed", "quiet", "check"}, cmp.Or(p.Name, p.Identifier), p.Identifier})
-		}
-	}
-	return out
-}
-
-// certificates lists what the record knows of the certificates of the device's apps.
-func certificates(d posture.Detail, now time.Time) []holding {
-	var out []holding
-	for _, a := range d.View.Want.Apps {
-		if !a.NeedsCertificate {
-			continue
-		}
-		c := d.View.Got.Credentials[a.BundleID]
-		h := holding{Name: a.Name}
-		switch {
-		case c.ValidUntil.After(now):
-			h.Tag, h.Note = tag{"Valid", "good", "check"}, "until "+at(c.ValidUntil, now).Exact
-		case !c.Revoked.IsZero():
-			h.Tag, h.Note = tag{"Revoked", "bad", "cross"}, at(c.Revoked, now).Exact
-		case !c.ValidUntil.IsZero():
-			h.Tag, h.Note = tag{"Expired", "warn", "clock"}, at(c.ValidUntil, now).Exact
-		case !c.TokenIssued.IsZero():
-			h.Tag, h.Note = tag{"Not fetched yet", "info", "clock"}, "the app was told how "+at(c.TokenIssued, now).Ago
-		default:
-			h.Tag, h.Note = tag{"None yet", "info", "clock"}, "comes after the app is installed"
-		}
-		out = append(out, h)
-	}
-	return out
-}
-
-func enrolments(all []ward.Enrolment, now time.Time) []enrolmentView {
-	out := make([]enrolmentView, len(all))
-	for i, e := range all {
-		rights := "Work phone: all rights"
-		if !e.Rights.Has(ward.RightErase) {
-			rights = "Without the right to erase"
-		}
-		out[i] = enrolmentView{enrolmentTag(e.State), e.Epoch, e.Kind, rights, at(e.Enrolled, now), at(e.Ended, now), e.EndReason, at(e.LastSeen, now)}
-	}
-	return out
-}
-
-// commands lists what was sent, the newest first, in words that are true.
-func commands(d posture.Detail, people func(ward.PersonID) (string, error), now time.Time) ([]commandView, error) {
-	epochs := map[ward.EnrolmentID]ward.Enrolment{}
-	for _, e := range d.Enrolments {
-		epochs[e.ID] = e
-	}
-	sent := slices.Clone(d.Commands)
-	slices.SortStableFunc(sent, func(a, b command.Record) int { return b.Created.Compare(a.Created) })
-	out := make([]commandView, len(sent))
-	for i, c := range sent {
-		by, err := people(c.By)
-		if err != nil {
-			return nil, err
-		}
-		contact := lost.Contact{LastSeen: epochs[c.Enrolment].LastSeen}
-		if len(d.Enrolments) > 0 && d.Enrolments[0].ID != c.Enrolment {
-			contact.Afresh = d.Enrolments[0].Enrolled
-		}
-		_, words, _ := strings.Cut(lost.Words(c, contact), ": ")
-		out[i] = commandView{commandTag(c.State), commandName(c.RequestType), by, epochs[c.Enrolment].Epoch, at(c.Created, now), sentence(words)}
-	}
-	return out, nil
 }
 
 // people returns a function that names persons, each looked up once. No person is

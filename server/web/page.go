@@ -82,9 +82,20 @@ func parsePages() (p pages, err error) {
 		file string
 		into **template.Template
 	}{
-		{"signin", &p.signIn.t}, {"link", &p.link.t}, {"passphrase", &p.passphrase.t}, {"devices", &p.devices.t}, {"device", &p.device.t},
-		{"lost", &p.lost.t}, {"found", &p.found.t}, {"lock", &p.lock.t}, {"erase", &p.erase.t}, {"location", &p.location.t},
-		{"orders", &p.orders.t}, {"order", &p.order.t}, {"enrol", &p.enrol.t}, {"failure", &p.failure.t},
+		{"signin", &p.signIn.t},
+		{"link", &p.link.t},
+		{"passphrase", &p.passphrase.t},
+		{"devices", &p.devices.t},
+		{"device", &p.device.t},
+		{"lost", &p.lost.t},
+		{"found", &p.found.t},
+		{"lock", &p.lock.t},
+		{"erase", &p.erase.t},
+		{"location", &p.location.t},
+		{"orders", &p.orders.t},
+		{"order", &p.order.t},
+		{"enrol", &p.enrol.t},
+		{"failure", &p.failure.t},
 	} {
 		t := template.New(one.file + ".html").Option("missingkey=error")
 		if *one.into, err = t.ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+one.file+".html"); err != nil {
@@ -125,7 +136,8 @@ func (s *Server) flash(r *http.Request, format string, args ...any) {
 
 func field(r *http.Request, name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
 
+// see leads to a page. to is an address that was made here, or that passed local.
 func see(w http.ResponseWriter, r *http.Request, to string) error {
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // see local
 	return nil
 }

@@ -61,8 +61,9 @@ func (s *Server) admit(r *http.Request, needs access.Permission) (*http.Request,
 	if err != nil {
 		return r, err
 	}
-	r = r.WithContext(ward.WithActor(r.Context(), a))
-	httpd.NoteActor(r.Context(), a)
+	ctx := ward.WithActor(r.Context(), a)
+	httpd.NoteActor(ctx, a)
+	r = r.WithContext(ctx)
 	switch {
 	case needs == anyone:
 		return r, nil
@@ -71,7 +72,7 @@ func (s *Server) admit(r *http.Request, needs access.Permission) (*http.Request,
 	case needs == signedIn:
 		return r, nil
 	}
-	return r, s.Access.Check(r.Context(), needs)
+	return r, s.Access.Check(ctx, needs)
 }
 
 // errSignIn sends a visitor to the sign-in page.

@@ -218,8 +218,9 @@ func (w *world) enrol(p phone) ward.Enrolment {
 	d := w.add(p.Device)
 	ctx := fleet.WithAdmission(w.t.Context(), fleet.Admission{Device: d.ID, Rights: ward.RightsFor(d.Ownership)})
 	r := mdm.NewRequestWithContext(ctx, nil)
-	r.EnrollID = &mdm.EnrollID{Type: mdm.Device, ID: "00008120-" + strings.ToUpper(string(d.ID))}
-	from := mdm.Enrollment{UDID: r.EnrollID.ID}
+	udid := "00008120-" + strings.ToUpper(string(d.ID))
+	r.EnrollID = &mdm.EnrollID{Type: mdm.Device, ID: udid}
+	from := mdm.Enrollment{UDID: udid}
 	w.must(w.db.MDM().StoreAuthenticate(r, &mdm.Authenticate{Enrollment: from, Topic: "t", Raw: []byte("raw")}))
 	w.must(w.db.MDM().StoreTokenUpdate(r, &mdm.TokenUpdate{Enrollment: from, Push: mdm.Push{Topic: "t", PushMagic: "m", Token: []byte{1}}, Raw: []byte("raw")}))
 	w.must(w.db.Fleet().SetDeviceState(ctx, d.ID, ward.Managed))

@@ -20,7 +20,7 @@ func output(c *cli.Context, fn func(w io.Writer) error) error {
 	if path == "" {
 		return fn(c.App.Writer)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the caller's own file, as the caller
 	if os.IsExist(err) {
 		return fmt.Errorf("%s exists already: it is not written over", path)
 	}
@@ -32,4 +32,14 @@ func output(c *cli.Context, fn func(w io.Writer) error) error {
 	}
 	_, err = fmt.Fprintln(c.App.ErrWriter, "written to", path)
 	return err
+}
+
+// readFile reads a file that the caller named; what says in an error what it should have
+// been.
+func readFile(what, path string) ([]byte, error) {
+	b, err := os.ReadFile(path) //nolint:gosec // the caller's own file, as the caller
+	if err != nil {
+		return nil, fmt.Errorf("%s can't be read: %w", what, err)
+	}
+	return b, nil
 }

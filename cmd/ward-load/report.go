@@ -1,0 +1,87 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// figures are what one phase measured.
+type figures struct {
+	Name        string  `json:"name"`
+	Devices     int     `json:"devices"`
+	Requests    int     `json:"requests"`
+	PerSecond   float64 `json:"requests_per_second"`
+	P50         float64 `json:"p50_ms"`
+	P99         float64 `json:"p99_ms"`
+	ServerCPU   float64 `json:"server_us_per_request"`
+	DatabaseCPU float64 `json:"database_us_per_request"`
+	CPU         float64 `json:"cpu_us_per_request"`
+	Failures    int     `json:"failures"`
+	Failure     string  `json:"failure,omitempty"` // one of them
+}
+
+// lossFigures are what reports of losses took until lost mode was acknowledged.
+type lossFigures struct {
+	Devices      int     `json:"devices"`
+	Reports      int     `json:"reports"`
+	CyclesASec   float64 `json:"other_cycles_per_second"`
+	P50          float64 `json:"p50_ms"`
+	P99          float64 `json:"p99_ms"`
+	Most         float64 `json:"most_ms"`
+	Failures     int     `json:"failures"`
+	Failure      string  `json:"failure,omitempty"`
+	TrafficP99   float64 `json:"traffic_p99_ms"`
+	EnrolledASec float64 `json:"enrolments_per_second"`
+}
+
+// report is the outcome of a run.
+type report struct {
+	Database     string       `json:"database"`
+	Phases       []figures    `json:"phases,omitempty"`
+	Losses       *lossFigures `json:"losses,omitempty"`
+	ServerMemory int64        `json:"server_rss_bytes"`
+}
+
+func (r report) failures() (n int) {
+	for _, f := range r.Phases {
+		n += f.Failures
+	}
+	if r.Losses != nil {
+		n += r.Losses.Failures
+	}
+	return n
+}
+
+// print shows the report to people.
+func (r report) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var errs []error
+	line := func(format string, a ...any) {
+		_, err := fmt.Fprintf(t, format+"\n", a...)
+		errs = append(errs, err)
+	}
+	line("database: %s", r.Database)
+	if len(r.Phases) > 0 {
+		line("phase\tdevices\trequests\treq/s\tp50 ms\tp99 ms\tserver us\tdatabase us\tCPU us/req\tfailures\t")
+	}
+	for _, f := range r.Phases {
+		line("%s\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t%d\t", f.Name, f.Devices, f.Requests, f.PerSecond, f.P50, f.P99, f.ServerCPU, f.DatabaseCPU, f.CPU, f.Failures)
+		if f.Failure != "" {
+			line("one failure: %s", f.Failure)
+		}
+	}
+	if l := r.Losses; l != nil {
+		line("%d losses reported, %d phones connected, %.0f cycles/s of other traffic", l.Reports, l.Devices, l.CyclesASec)
+		line("from the report to lost mode acknowledged: p50 %.0f ms, p99 %.0f ms, most %.0f ms; failures %d", l.P50, l.P99, l.Most, l.Failures)
+		line("the other traffic's p99 was %.0f ms; phones enrolled at %.0f a second", l.TrafficP99, l.EnrolledASec)
+		if l.Failure != "" {
+			line("one failure: %s", l.Failure)
+		}
+	}
+	line("server memory: %.0f MB", float64(r.ServerMemory)/1e6)
+	return errors.Join(append(errs, t.Flush())...)
+}
+
+func join(errs ...error) error { return errors.Join(errs...) }

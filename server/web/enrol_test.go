@@ -1,0 +1,52 @@
+package web_test
+
+import (
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/enrollment"
+	"github.com/wardmdm/ward/server/web"
+)
+
+func TestEnrolPage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const link = "https://ward.example.nhs.uk/invite/k3Zr8LxQ"
+	page := func(change func(*enrollment.Invitation)) answer {
+		i := enrollment.Invitation{ID: "inv-1", Name: "Asha <Rao>", Ownership: ward.Corporate, Created: w.now(), Expires: w.now().Add(time.Hour)}
+		change(&i)
+		rec := httptest.NewRecorder()
+		w.web.EnrolPage(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/invite/k3Zr8LxQ", nil), web.EnrolView{Invitation: i, URL: link})
+		return answer{rec.Code, "", rec.Header(), rec.Body.String()}
+	}
+	work := page(func(*enrollment.Invitation) {})
+	work.want(t, 200, "For Asha <Rao> · a work phone", "Three steps", "May erase it, if two people agree", "St Example’s Hospital sees", "!Keeps blocked messaging apps from opening")
+	if !strings.Contains(work.body, `href="`+link+`?download=1"`) || !regexp.MustCompile(`src="data:image/png;base64,[A-Za-z0-9+/&#;]{400,}`).MatchString(work.body) {
+		t.Errorf("the page lacks the download or the QR code: %s", work.body)
+	}
+	page(func(i *enrollment.Invitation) { i.Supervised = true }).want(t, 200, "Keeps blocked messaging apps from opening", "asks it once where it is")
+	page(func(i *enrollment.Invitation) { i.Ownership = ward.Personal }).want(t, 200, "your own phone", "Can’t erase your phone", "not even when it is lost", "!May erase it")
+	for want, change := range map[string]func(*enrollment.Invitation){
+		"it works once":  func(i *enrollment.Invitation) { i.Used = w.now() },
+		"has expired":    func(i *enrollment.Invitation) { i.Expires = w.now().Add(-time.Minute) },
+		"was taken back": func(i *enrollment.Invitation) { i.Revoked = w.now() },
+	} {
+		page(change).want(t, 410, "This link does not work any more", want, "!Download")
+	}
+}
+
+func TestErrorPageElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	rec := httptest.NewRecorder()
+	w.web.ErrorPage(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/invite/none", nil), ward.Errorf(ward.NotFound, "There is no such invitation."))
+	a := answer{rec.Code, "", rec.Header(), rec.Body.String()}
+	a.want(t, 404, "Not found", "There is no such invitation.")
+	if a.header.Get("Content-Security-Policy") == "" {
+		t.Error("the error page has no policy of contents")
+	}
+}

@@ -1,0 +1,100 @@
+package web
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+
+	"github.com/jba/templatecheck"
+	"github.com/wardmdm/ward/server/access"
+)
+
+// TestTemplates proves every template against the struct that it is given.
+func TestTemplates(t *testing.T) {
+	t.Parallel()
+	p, err := parsePages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := map[string]bool{"layout.html": true, "parts.html": true}
+	for _, c := range []struct {
+		name string
+		err  error
+	}{
+		check(p.signIn), check(p.link), check(p.passphrase), check(p.devices), check(p.device), check(p.lost), check(p.found),
+		check(p.lock), check(p.erase), check(p.location), check(p.orders), check(p.order), check(p.enrol), check(p.failure),
+	} {
+		checked[c.name] = true
+		if c.err != nil {
+			t.Errorf("%s: %v", c.name, c.err)
+		}
+	}
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if name := strings.TrimPrefix(f, "templates/"); !checked[name] {
+			t.Errorf("no page uses %s", name)
+		}
+	}
+}
+
+func check[T pageData](p page[T]) struct {
+	name string
+	err  error
+} {
+	var v T
+	return struct {
+		name string
+		err  error
+	}{p.t.Name(), templatecheck.CheckHTML(p.t.Lookup("layout"), v)}
+}
+
+// TestRoutesNeedSomething walks the routes: each says what it needs, and what changes a
+// device or an order is open to nobody who merely has signed in.
+func TestRoutesNeedSomething(t *testing.T) {
+	t.Parallel()
+	s := &Server{}
+	seen := map[string]bool{}
+	for _, r := range s.routes() {
+		method, path, _ := strings.Cut(r.pattern, " ")
+		if seen[r.pattern] {
+			t.Errorf("%s stands twice", r.pattern)
+		}
+		seen[r.pattern] = true
+		general := r.needs == anyone || r.needs == signedIn
+		if !general && !r.needs.Valid() {
+			t.Errorf("%s needs %q, which is no permission", r.pattern, r.needs)
+		}
+		if general && (strings.HasPrefix(path, "/devices") || strings.HasPrefix(path, "/orders")) {
+			t.Errorf("%s needs no permission", r.pattern)
+		}
+		if read := r.needs == access.DeviceRead || r.needs == access.OrderRead; method == "POST" && read {
+			t.Errorf("%s is a deed that needs %s only", r.pattern, r.needs)
+		}
+	}
+}
+
+// TestNoInline keeps out of the templates what the policy of contents would block.
+func TestNoInline(t *testing.T) {
+	t.Parallel()
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := templateFiles.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range []string{"<style", " style=", " onclick=", " onsubmit=", "javascript:", "http://", "https://"} {
+			if strings.Contains(string(b), bad) {
+				t.Errorf("%s has %q", f, bad)
+			}
+		}
+		if n := strings.Count(string(b), "<script"); n != strings.Count(string(b), `<script type="module" src="{{.Script}}">`) {
+			t.Errorf("%s has an inline script", f)
+		}
+	}
+}
