@@ -289,7 +289,7 @@ func (w *world) show(t testing.TB, word string) posture.Detail {
 	return d
 }
 
-const patience = 30 * time.Second
+const patience = 15 * time.Second
 
 // await waits until cond is true of the phone.
 func await(t testing.TB, p *virtual.Phone, what string, cond func(*virtual.Phone) bool) {

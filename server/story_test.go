@@ -15,6 +15,7 @@ import (
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/posture"
 )
 
 // TestStory takes phones through what a phone meets: enrolment, the policy, the app and
@@ -99,8 +100,21 @@ func (s *story) app(t *testing.T) {
 			s.app1 = app
 		}
 	}
-	eventually(t, "the supervised phone to comply", func() bool {
-		return s.w.show(t, s.supervised.Serial()).Assessment.State == compliance.Compliant
+	s.complies(t, s.supervised)
+}
+
+// complies waits until the server says that a phone complies.
+func (s *story) complies(t *testing.T, p *virtual.Phone) {
+	t.Helper()
+	var d posture.Detail
+	t.Cleanup(func() {
+		if d.Assessment.State != compliance.Compliant {
+			t.Logf("%s is %s: %+v; attempts %+v", d.Device.ID, d.Assessment.State, d.Assessment.Findings, d.View.Attempts)
+		}
+	})
+	eventually(t, "the phone "+p.Serial()+" to comply", func() bool {
+		d = s.w.show(t, p.Serial())
+		return d.Device.State == ward.Managed && d.Assessment.State == compliance.Compliant
 	})
 }
 
@@ -188,7 +202,7 @@ func (s *story) found(t *testing.T) {
 	await(t, p, "lost mode", func(p *virtual.Phone) bool { _, on := p.InLostMode(); return on })
 	await(t, p, "being located", func(p *virtual.Phone) bool { return asked(p, "DeviceLocation") > 0 })
 	eventually(t, "the location", func() bool {
-		l, err := s.w.Lost.Location(s.w.ctx, cases[0].ID)
+		l, err := s.w.Lost.ViewLocation(s.w.ctx, cases[0].ID)
 		return err == nil && l.Lat > 55 && l.Lat < 56
 	})
 	if n := asked(p, "DeviceLocation"); n != 1 {
@@ -209,10 +223,7 @@ func (s *story) found(t *testing.T) {
 	if _, err := s.w.Authority.Check(t.Context(), old); !errors.Is(err, ca.ErrRevoked) {
 		t.Errorf("the old certificate: %v, want it revoked", err)
 	}
-	eventually(t, "the phone to comply again", func() bool {
-		d := s.w.show(t, p.Serial())
-		return d.Device.State == ward.Managed && d.Assessment.State == compliance.Compliant
-	})
+	s.complies(t, p)
 	if n := asked(p, "EnableLostMode") + asked(p, "DisableLostMode"); n != 2 {
 		t.Errorf("lost mode was switched %d times, want on and off", n)
 	}

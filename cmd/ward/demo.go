@@ -53,7 +53,7 @@ func demo(c *cli.Context) (err error) {
 	}
 	ctx, stop := context.WithCancel(c.Context)
 	defer stop()
-	srv, l, err := demoServer(ctx, dir, n)
+	srv, l, err := demoServer(ctx, dir)
 	if err != nil {
 		return err
 	}
@@ -77,9 +77,8 @@ func demo(c *cli.Context) (err error) {
 	return err
 }
 
-// demoServer opens a trial server on a free port of loopback. The brake is set for the
-// size of the fleet; the story itself stays far below it.
-func demoServer(ctx context.Context, dir string, n int) (*server.Server, net.Listener, error) {
+// demoServer opens a trial server on a free port of loopback.
+func demoServer(ctx context.Context, dir string) (*server.Server, net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -125,7 +124,7 @@ func play(ctx context.Context, c *cli.Context, srv *server.Server, n int, link s
 // demoPeople makes the two persons of the story, each with a token, as the console.
 func demoPeople(ctx context.Context, srv *server.Server) (support, second, approver string, err error) {
 	ctx = ward.WithActor(ctx, ward.Actor{Name: "console", Via: ward.ViaConsole})
-	make := func(name string, roles ...ward.Role) (ward.PersonID, error) {
+	person := func(name string, roles ...ward.Role) (ward.PersonID, error) {
 		p, err := srv.Access.CreatePerson(ctx, access.NewPerson{Name: name, Roles: roles})
 		return p.ID, err
 	}
@@ -133,11 +132,11 @@ func demoPeople(ctx context.Context, srv *server.Server) (support, second, appro
 		_, secret, err = srv.Access.CreateToken(ctx, access.NewToken{Person: id, Name: name})
 		return secret, err
 	}
-	alex, err := make("Alex Morgan", ward.RoleSupport, ward.RoleAdmin, ward.RoleGovern, ward.RoleApprover)
+	alex, err := person("Alex Morgan", ward.RoleSupport, ward.RoleAdmin, ward.RoleGovern, ward.RoleApprover)
 	if err != nil {
 		return "", "", "", fmt.Errorf("make Alex: %w", err)
 	}
-	priya, err := make("Priya Shah", ward.RoleApprover)
+	priya, err := person("Priya Shah", ward.RoleApprover)
 	if err != nil {
 		return "", "", "", fmt.Errorf("make Priya: %w", err)
 	}

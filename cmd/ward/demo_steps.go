@@ -67,7 +67,7 @@ func (s *story) invite(ctx context.Context, i int, name string) (string, error) 
 func (s *story) findOut(ctx context.Context) error {
 	return s.step("2. The server finds WhatsApp from the phones", s.n, func(seen map[string]any) error {
 		var found atomic.Int64
-		err := s.fleet.Each(ctx, atOnce, func(ctx context.Context, i int, p *virtual.Phone) error {
+		err := s.fleet.Each(ctx, atOnce, func(ctx context.Context, _ int, p *virtual.Phone) error {
 			defer s.out.part()
 			has, _ := p.AppInstalled(whatsApp)
 			d, err := s.awaitDevice(ctx, p, "its apps and its supervision", func(d device) bool {

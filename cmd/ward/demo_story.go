@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -131,15 +130,7 @@ func (s *story) tell(ctx context.Context) error {
 
 // call asks the API as one person and decodes the answer into v, which may be nil.
 func call(ctx context.Context, c *client, method, path string, body, v any) error {
-	r := request{method: method, path: path}
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		r.body = bytes.NewReader(b)
-	}
-	raw, err := c.do(ctx, r)
+	raw, err := c.send(ctx, method, path, body)
 	if err != nil || v == nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -37,11 +38,27 @@ func newDeviceCommand() *cli.Command {
 				Description: deviceWord, Flags: remoteFlags(),
 				Action: deviceDeed("release", "%s may enrol once more with a new invitation."),
 			},
+			{
+				Name: "move", Usage: "put a device into another group", ArgsUsage: "DEVICE GROUP", Description: deviceWord,
+				Flags: remoteFlags(), Action: deviceMove,
+			},
 		},
 	}
 }
 
 const deviceWord = "DEVICE is an id, a serial number, a UDID or the device's exact name."
+
+func deviceMove(c *cli.Context) error {
+	cl, args, err := readyFor(c, "DEVICE", "GROUP")
+	if err != nil {
+		return err
+	}
+	raw, err := cl.send(c.Context, http.MethodPut, devicePath(args[0], "group"), map[string]string{"group": args[1]})
+	if err != nil {
+		return err
+	}
+	return said(c, raw, fmt.Sprintf("%s is in the group %s now.", args[0], args[1]))
+}
 
 func deviceList(c *cli.Context) error {
 	cl, err := ready(c)

@@ -124,6 +124,11 @@ func (db *DB) Load(ctx context.Context, r io.Reader) error {
 		if err != nil {
 			return fmt.Errorf("load: %w", err)
 		}
+		for _, t := range slices.Backward(tables) { // rows that the migrations made come with the dump
+			if _, err := db.exec(ctx, `DELETE FROM "`+t+`"`); err != nil {
+				return fmt.Errorf("load: empty %s: %w", t, err)
+			}
+		}
 		blobs, err := db.blobs(ctx)
 		if err != nil {
 			return fmt.Errorf("load: %w", err)

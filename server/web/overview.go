@@ -94,11 +94,34 @@ func (o *overview) read(ctx context.Context) (*snapshot, error) {
 		}
 	}
 	slices.SortFunc(s.lines, func(a, b line) int {
-		return cmp.Or(a.importance-b.importance, strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(string(a.ID), string(b.ID)))
+		return cmp.Or(a.importance-b.importance, compareNames(a.Name, b.Name), strings.Compare(string(a.ID), string(b.ID)))
 	})
 	s.took = o.now().Sub(s.at)
 	return s, nil
 }
+
+// compareNames orders names as people do: whatever their case, and 2 before 10.
+func compareNames(a, b string) int {
+	for a, b = strings.ToLower(a), strings.ToLower(b); a != "" && b != ""; {
+		x, y := digits(a), digits(b)
+		if x == 0 || y == 0 {
+			if a[0] != b[0] {
+				return int(a[0]) - int(b[0])
+			}
+			a, b = a[1:], b[1:]
+			continue
+		}
+		n, m := strings.TrimLeft(a[:x], "0"), strings.TrimLeft(b[:y], "0")
+		if c := cmp.Or(len(n)-len(m), strings.Compare(n, m)); c != 0 {
+			return c
+		}
+		a, b = a[x:], b[y:]
+	}
+	return len(a) - len(b)
+}
+
+// digits returns how many digits s begins with.
+func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
 
 func lineOf(r posture.Row) line {
 	d := r.Device

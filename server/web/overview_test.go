@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,6 +86,17 @@ func TestOverviewReadsAll(t *testing.T) {
 	}
 	if diff := cmp.Diff(attention, order); diff != "" || len(s.lines) != 450 {
 		t.Errorf("%d devices, states mismatch (-want +got):\n%s", len(s.lines), diff)
+	}
+}
+
+func TestCompareNames(t *testing.T) {
+	t.Parallel()
+	want := []string{"", "7", "a", "iPhone 1", "iphone 2", "iPhone 2b", "iPhone 10", "iPhone 010x", "Zoë"}
+	got := slices.Clone(want)
+	slices.Reverse(got)
+	slices.SortFunc(got, compareNames)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order mismatch (-want +got):\n%s", diff)
 	}
 }
 
