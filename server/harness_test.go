@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -365,7 +366,8 @@ func (w *world) rows(t testing.TB) map[string]int {
 		if strings.HasPrefix(row.Table, "audit_") && row.Table != "audit_entry" {
 			continue // the tree follows the entries when it may
 		}
-		n[row.Table+" "+string(b)]++
+		sum := sha256.Sum256(b)
+		n[fmt.Sprintf("%s %.400s %x", row.Table, b, sum[:4])]++
 	}
 }
 

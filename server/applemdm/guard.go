@@ -56,7 +56,7 @@ func element(b []byte, depth int) ([]byte, int, error) {
 		return after(b[2:], "?>", depth)
 	case bytes.HasPrefix(b, []byte("<!")): // the document type; an internal subset has no place here
 		end := tagEnd(b)
-		if end < 0 || bytes.IndexByte(b[:end], '[') >= 0 {
+		if end < 0 || bytes.ContainsAny(b[1:end], "<[") { // nor has a comment, in which quotes mean nothing
 			return nil, depth, errBroken
 		}
 		return b[end+1:], depth, nil

@@ -29,7 +29,7 @@ func (s *Service) CommandAndReportResults(r *mdm.Request, m *mdm.CommandResults)
 	if m.Status == "Acknowledged" { // read before the unit of work, in which all writers wait
 		told, err := readAnswer(m.Raw, s.now())
 		if err != nil {
-			return nil, refuse(http.StatusBadRequest, err)
+			m = unreadable(m, err)
 		}
 		ctx = context.WithValue(ctx, toldKey{}, told)
 	}
@@ -43,6 +43,15 @@ func (s *Service) CommandAndReportResults(r *mdm.Request, m *mdm.CommandResults)
 		return err
 	})
 	return cmd, err
+}
+
+// unreadable turns an answer in an unexpected form into a refusal with that reason.
+// Were it refused itself, its command would stay open and stand before all others.
+func unreadable(m *mdm.CommandResults, why error) *mdm.CommandResults {
+	r := *m
+	r.Status = "Error"
+	r.ErrorChain = []mdm.ErrorChain{{ErrorDomain: "Ward", USEnglishDescription: "the answer can't be read: " + why.Error()}}
+	return &r
 }
 
 // due reports whether the device is to be planned before it is answered.

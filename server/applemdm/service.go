@@ -9,7 +9,9 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/micromdm/nanomdm/mdm"
@@ -161,6 +163,20 @@ func platform(product string) ward.Platform {
 	return ward.IOS
 }
 
+// maxName bounds the names that a device gives itself, in bytes. Apple's identifiers
+// have 40 at most.
+const maxName = 255
+
+var errLongName = fmt.Errorf("a UDID or serial number is longer than %d bytes", maxName)
+
+// short cuts a text that only people read to maxName bytes of whole characters.
+func short(s string) string {
+	if len(s) <= maxName {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxName], "")
+}
+
 // Authenticate admits a device and begins an epoch, or refuses and changes nothing.
 func (s *Service) Authenticate(r *mdm.Request, m *mdm.Authenticate) error {
 	if r.Certificate == nil {
@@ -169,6 +185,9 @@ func (s *Service) Authenticate(r *mdm.Request, m *mdm.Authenticate) error {
 	resolved := m.Enrollment.Resolved()
 	if err := resolved.Validate(); err != nil {
 		return refuse(http.StatusBadRequest, err)
+	}
+	if len(resolved.DeviceChannelID) > maxName || len(m.SerialNumber) > maxName {
+		return refuse(http.StatusBadRequest, errLongName)
 	}
 	var d description
 	if err := plist.Unmarshal(m.Raw, &d); err != nil {
@@ -179,7 +198,7 @@ func (s *Service) Authenticate(r *mdm.Request, m *mdm.Authenticate) error {
 	}
 	hash := Hash(r.Certificate)
 	arrival := fleet.Arrival{
-		Channel: resolved.DeviceChannelID, Serial: m.SerialNumber, Name: d.DeviceName, Model: d.ProductName, OSVersion: d.OSVersion,
+		Channel: resolved.DeviceChannelID, Serial: m.SerialNumber, Name: short(d.DeviceName), Model: short(d.ProductName), OSVersion: short(d.OSVersion),
 		Platform: platform(d.ProductName), Hash: hash, Adopted: s.adopted(r.Certificate),
 	}
 	ctx := ward.WithActor(r.Context(), ward.Actor{Name: m.SerialNumber, Via: ward.ViaDevice})

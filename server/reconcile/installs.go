@@ -96,21 +96,29 @@ func (p *planner) apps() {
 	}
 }
 
+// managed is the state of an app that is installed and managed.
+// Source: https://developer.apple.com/documentation/devicemanagement/managedapplicationlistresponse
+const managed = "Managed"
+
 // manages reports whether the app is there, or on its way, as a managed app.
-// Source: Apple, ManagedApplicationList, Status.
 func (p *planner) manages(bundle string) bool {
-	if p.got.Managed == nil {
-		return false
-	}
-	i := slices.IndexFunc(p.got.Managed.Value, func(m fleet.ManagedApp) bool { return m.BundleID == bundle })
-	if i < 0 {
-		return false
-	}
-	switch p.got.Managed.Value[i].Status {
-	case "UserRejected", "ManagementRejected", "Failed", "ManagedButUninstalled", "Unknown", "UserInstalledApp":
+	switch p.status(bundle) {
+	case "", "UserRejected", "ManagementRejected", "Failed", "ManagedButUninstalled", "Unknown", "UserInstalledApp":
 		return false
 	}
 	return true
+}
+
+// status returns the state that the device told of a managed app, "" if it told none.
+func (p *planner) status(bundle string) string {
+	if p.got.Managed == nil {
+		return ""
+	}
+	i := slices.IndexFunc(p.got.Managed.Value, func(m fleet.ManagedApp) bool { return m.BundleID == bundle })
+	if i < 0 {
+		return ""
+	}
+	return p.got.Managed.Value[i].Status
 }
 
 // token gives the app a new one-time token when its certificate is missing, revoked or

@@ -57,6 +57,8 @@ const (
 	maxTries        = 6
 	tokenPatience   = time.Hour // an app that did not use its token gets another
 	longestInterval = 7 * 24 * time.Hour
+
+	refreshInstalling = 15 * time.Minute // how an app on its way fares
 )
 
 // Case is what planning needs to know of the device's lost case.
@@ -192,53 +194,58 @@ func (p *planner) newest(prefix string) (best Attempt, ok bool) {
 	return best, ok
 }
 
-// facts asks for what was never told or is too old.
+// facts asks for what was never told or is too old, or may have changed since.
 func (p *planner) facts() {
-	ask := func(key string, d Deed, told time.Time, every time.Duration, watch []string) {
-		if a := p.tried[key]; a.State == command.Accepted && a.Answered.After(told) {
-			told = a.Answered // it was asked and had nothing to tell
-		}
-		if due := told.Add(every); !told.IsZero() && due.After(p.now) {
-			p.at(due)
-			return
-		}
-		p.issue(Step{Key: key, Deed: d, Watch: watch})
-	}
-	ask("information", AskInformation, toldAt(p.got.Information), refreshFacts, nil)
-	ask("security", AskSecurity, toldAt(p.got.Security), refreshFacts, nil)
+	p.ask("information", AskInformation, toldAt(p.got.Information), time.Time{}, refreshFacts, nil)
+	p.ask("security", AskSecurity, toldAt(p.got.Security), time.Time{}, refreshFacts, nil)
 	if len(p.want.WatchApps) > 0 {
 		key := "apps:" + digest(p.want.WatchApps)
 		told := toldAt(p.got.Apps)
 		if _, asked := p.tried[key]; !asked {
 			told = time.Time{} // another list of apps: what was told does not answer it
 		}
-		ask(key, AskApps, told, refreshApps, p.want.WatchApps)
+		p.ask(key, AskApps, told, time.Time{}, refreshApps, p.want.WatchApps)
 	}
-	profiles := toldAt(p.got.Profiles)
-	if p.changedSince("profile:", profiles) || p.changedSince("remove-profile:", profiles) {
-		profiles = time.Time{}
+	if p.got.Information == nil {
+		return
 	}
-	if p.got.Information != nil {
-		ask("profiles", AskProfiles, profiles, refreshFacts, nil)
-	}
-	if len(p.want.Apps) > 0 && p.got.Information != nil {
-		managed := toldAt(p.got.Managed)
-		if p.changedSince("app:", managed) || p.changedSince("remove-app:", managed) {
-			managed = time.Time{}
+	p.ask("profiles", AskProfiles, toldAt(p.got.Profiles), p.changed("profile:", "remove-profile:"), refreshFacts, nil)
+	if len(p.want.Apps) > 0 {
+		every := refreshFacts
+		if p.installing() {
+			every = refreshInstalling
 		}
-		ask("managed-apps", AskManagedApps, managed, refreshFacts, nil)
+		p.ask("managed-apps", AskManagedApps, toldAt(p.got.Managed), p.changed("app:", "remove-app:"), every, nil)
 	}
 }
 
-// changedSince reports whether a step with the prefix was accepted after t and after
-// the list was last asked for.
-func (p *planner) changedSince(prefix string, t time.Time) bool {
-	for key, a := range p.tried {
-		if strings.HasPrefix(key, prefix) && a.State == command.Accepted && a.Answered.After(t) {
-			return true
+// ask asks for a fact unless it was told, or asked for in vain, within the interval and
+// after the last change that may have made it wrong.
+func (p *planner) ask(key string, d Deed, told, changed time.Time, every time.Duration, watch []string) {
+	if a := p.tried[key]; a.State == command.Accepted && a.Answered.After(told) {
+		told = a.Answered // it was asked and had nothing to tell
+	}
+	if due := told.Add(every); !told.IsZero() && due.After(p.now) && !changed.After(told) {
+		p.at(due)
+		return
+	}
+	p.issue(Step{Key: key, Deed: d, Watch: watch})
+}
+
+// changed returns when a step with one of the prefixes was last accepted; zero if none
+// was.
+func (p *planner) changed(prefixes ...string) (last time.Time) {
+	for _, prefix := range prefixes {
+		if a, ok := p.lastAccepted(prefix); ok && a.Answered.After(last) {
+			last = a.Answered
 		}
 	}
-	return false
+	return last
+}
+
+// installing reports whether the device told of a wanted app that is on its way.
+func (p *planner) installing() bool {
+	return slices.ContainsFunc(p.want.Apps, func(a profiles.App) bool { return !a.Remove && p.manages(a.BundleID) && p.status(a.BundleID) != managed })
 }
 
 func toldAt[T any](k *Known[T]) time.Time {

@@ -19,6 +19,7 @@ import (
 type DB struct {
 	dialect dialect
 	pool    *sql.DB // readers on SQLite, everything on PostgreSQL
+	reads   querier // the pool, on SQLite with its statements prepared
 	writer  *writer // SQLite only
 	now     func() time.Time
 	queue   *seal.Box // commands on their way to devices
@@ -66,6 +67,9 @@ func (db *DB) Close() error {
 	if db.writer != nil {
 		err = errors.Join(err, db.writer.close())
 	}
+	if s, ok := db.reads.(*keptStatements); ok {
+		err = errors.Join(err, s.close())
+	}
 	return errors.Join(err, db.pool.Close())
 }
 
@@ -95,7 +99,7 @@ func (db *DB) q(ctx context.Context) querier {
 	if q, ok := ctx.Value(unitKey{}).(querier); ok {
 		return q
 	}
-	return db.pool
+	return db.reads
 }
 
 // exec writes within the unit of work in ctx, making one of its own outside.

@@ -70,7 +70,7 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 		return fmt.Errorf("open database: %w", err)
 	}
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16000)&_txlock=immediate"
+		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)&_txlock=immediate"
 	w, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)
@@ -84,6 +84,7 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 	}
 	db.pool.SetMaxOpenConns(4)
 	db.pool.SetMaxIdleConns(4)
+	db.reads = &keptStatements{pool: db.pool, kept: map[string]*sql.Stmt{}}
 	db.dialect = sqliteDialect
 	return nil
 }
@@ -96,6 +97,7 @@ func (db *DB) openPostgres(ctx context.Context, dsn string) (err error) {
 	}
 	db.pool.SetMaxOpenConns(16)
 	db.pool.SetMaxIdleConns(16)
+	db.reads = db.pool // its driver keeps statements itself
 	db.dialect = postgresDialect
 	if err := db.pool.PingContext(ctx); err != nil {
 		return errors.Join(fmt.Errorf("open database: %w", err), db.pool.Close())

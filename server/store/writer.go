@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"sync"
 
@@ -94,6 +95,7 @@ func (w *writer) run() {
 		case <-w.quit:
 			return
 		}
+		runtime.Gosched() // what is about to arrive shares the commit
 	drain:
 		for len(batch) < maxBatch {
 			select {
