@@ -41,7 +41,7 @@ func (s *Server) invite(w http.ResponseWriter, r *http.Request) {
 	if !wantsProfile(r) {
 		inv, err := s.Enrolment.Find(r.Context(), token)
 		if err != nil {
-			httpd.WriteError(w, r, err)
+			s.web.ErrorPage(w, r, err)
 			return
 		}
 		s.web.EnrolPage(w, r, web.EnrolView{Invitation: inv, URL: s.InviteURL(token)})

@@ -100,16 +100,7 @@ func (p *planner) apps() {
 // Source: https://developer.apple.com/documentation/devicemanagement/managedapplicationlistresponse
 const managed = "Managed"
 
-// manages reports whether the app is there, or on its way, as a managed app.
-func (p *planner) manages(bundle string) bool {
-	switch p.status(bundle) {
-	case "", "UserRejected", "ManagementRejected", "Failed", "ManagedButUninstalled", "Unknown", "UserInstalledApp":
-		return false
-	}
-	return true
-}
-
-// status returns the state that the device told of a managed app, "" if it told none.
+// status returns what the device says of a managed app, "" if it does not list it.
 func (p *planner) status(bundle string) string {
 	if p.got.Managed == nil {
 		return ""
@@ -119,6 +110,16 @@ func (p *planner) status(bundle string) string {
 		return ""
 	}
 	return p.got.Managed.Value[i].Status
+}
+
+// manages reports whether the app is there, or on its way, as a managed app.
+// Source: Apple, ManagedApplicationList, Status.
+func (p *planner) manages(bundle string) bool {
+	switch p.status(bundle) {
+	case "", "UserRejected", "ManagementRejected", "Failed", "ManagedButUninstalled", "Unknown", "UserInstalledApp":
+		return false
+	}
+	return true
 }
 
 // token gives the app a new one-time token when its certificate is missing, revoked or

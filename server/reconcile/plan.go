@@ -52,6 +52,7 @@ type Step struct {
 const (
 	refreshApps     = 6 * time.Hour
 	refreshFacts    = 24 * time.Hour
+	refreshSettling = 5 * time.Minute // while an app is on its way
 	retryFirst      = time.Minute
 	retryFactor     = 4
 	maxTries        = 6
@@ -194,58 +195,66 @@ func (p *planner) newest(prefix string) (best Attempt, ok bool) {
 	return best, ok
 }
 
-// facts asks for what was never told or is too old, or may have changed since.
+// facts asks for what was never told or is too old.
 func (p *planner) facts() {
-	p.ask("information", AskInformation, toldAt(p.got.Information), time.Time{}, refreshFacts, nil)
-	p.ask("security", AskSecurity, toldAt(p.got.Security), time.Time{}, refreshFacts, nil)
+	p.ask(Step{Key: "information", Deed: AskInformation}, toldAt(p.got.Information), refreshFacts, time.Time{})
+	p.ask(Step{Key: "security", Deed: AskSecurity}, toldAt(p.got.Security), refreshFacts, time.Time{})
 	if len(p.want.WatchApps) > 0 {
 		key := "apps:" + digest(p.want.WatchApps)
 		told := toldAt(p.got.Apps)
 		if _, asked := p.tried[key]; !asked {
 			told = time.Time{} // another list of apps: what was told does not answer it
 		}
-		p.ask(key, AskApps, told, time.Time{}, refreshApps, p.want.WatchApps)
+		p.ask(Step{Key: key, Deed: AskApps, Watch: p.want.WatchApps}, told, refreshApps, time.Time{})
 	}
 	if p.got.Information == nil {
 		return
 	}
-	p.ask("profiles", AskProfiles, toldAt(p.got.Profiles), p.changed("profile:", "remove-profile:"), refreshFacts, nil)
+	p.ask(Step{Key: "profiles", Deed: AskProfiles}, toldAt(p.got.Profiles), refreshFacts, p.changed("profile:", "remove-profile:"))
 	if len(p.want.Apps) > 0 {
 		every := refreshFacts
-		if p.installing() {
-			every = refreshInstalling
+		if p.settling() {
+			every = refreshSettling
 		}
-		p.ask("managed-apps", AskManagedApps, toldAt(p.got.Managed), p.changed("app:", "remove-app:"), every, nil)
+		p.ask(Step{Key: "managed-apps", Deed: AskManagedApps}, toldAt(p.got.Managed), every, p.changed("app:", "remove-app:"))
 	}
 }
 
-// ask asks for a fact unless it was told, or asked for in vain, within the interval and
-// after the last change that may have made it wrong.
-func (p *planner) ask(key string, d Deed, told, changed time.Time, every time.Duration, watch []string) {
-	if a := p.tried[key]; a.State == command.Accepted && a.Answered.After(told) {
+// ask asks for a fact that was never told, that is too old, or that something has
+// changed since it was told.
+func (p *planner) ask(s Step, told time.Time, every time.Duration, changed time.Time) {
+	if a := p.tried[s.Key]; a.State == command.Accepted && a.Answered.After(told) {
 		told = a.Answered // it was asked and had nothing to tell
 	}
-	if due := told.Add(every); !told.IsZero() && due.After(p.now) && !changed.After(told) {
+	if due := told.Add(every); !told.IsZero() && !changed.After(told) && due.After(p.now) {
 		p.at(due)
 		return
 	}
-	p.issue(Step{Key: key, Deed: d, Watch: watch})
+	p.issue(s)
 }
 
-// changed returns when a step with one of the prefixes was last accepted; zero if none
-// was.
+// changed returns when a step with one of the prefixes was last accepted, zero if never.
 func (p *planner) changed(prefixes ...string) (last time.Time) {
-	for _, prefix := range prefixes {
-		if a, ok := p.lastAccepted(prefix); ok && a.Answered.After(last) {
-			last = a.Answered
+	for key, a := range p.tried {
+		for _, prefix := range prefixes {
+			if strings.HasPrefix(key, prefix) && a.State == command.Accepted && a.Answered.After(last) {
+				last = a.Answered
+			}
 		}
 	}
 	return last
 }
 
-// installing reports whether the device told of a wanted app that is on its way.
-func (p *planner) installing() bool {
-	return slices.ContainsFunc(p.want.Apps, func(a profiles.App) bool { return !a.Remove && p.manages(a.BundleID) && p.status(a.BundleID) != managed })
+// settling reports whether a wanted app is on its way: the device accepted it and has not
+// finished, for it may be loading, or asking its owner.
+func (p *planner) settling() bool {
+	for i := range p.want.Apps {
+		a := &p.want.Apps[i]
+		if last, ok := p.lastAccepted("app:" + a.BundleID + ":"); ok && !a.Remove && p.now.Sub(last.Answered) < reinstallApp && p.status(a.BundleID) != "Managed" {
+			return true
+		}
+	}
+	return false
 }
 
 func toldAt[T any](k *Known[T]) time.Time {
