@@ -190,6 +190,10 @@ func appsOf(v reconcile.View) []App {
 		for _, m := range v.Got.Managed.Value {
 			a := of(m.BundleID, m.BundleID)
 			a.ManagedStatus, a.HasConfiguration = m.Status, m.HasConfiguration
+			if m.Status == "Managed" { // Apple's word for installed and managed; the other list may be older
+				there := true
+				a.Installed = &there
+			}
 		}
 	}
 	out := make([]App, len(order))
