@@ -14,8 +14,11 @@ import (
 
 const modulePath = "github.com/wardmdm/ward"
 
-// maxLines is how long a file of code may be before it must be divided.
-const maxLines = 400
+// How long a file and a function may be before they must be divided.
+const (
+	maxLines    = 400
+	maxFunction = 60
+)
 
 // rule says what the packages of one part may import of this module. The longest
 // part that a package lies in decides. A part is a folder under the root, "." the
@@ -224,11 +227,23 @@ func inModule(importPath string) (folder string, ours bool) {
 	return strings.CutPrefix(importPath, modulePath+"/")
 }
 
-func TestFilesAreShort(t *testing.T) {
+func TestFilesAndFunctionsAreShort(t *testing.T) {
 	t.Parallel()
 	for _, f := range sources(t) {
-		if f.lines > maxLines && !ast.IsGenerated(f.syntax) {
+		if ast.IsGenerated(f.syntax) {
+			continue
+		}
+		if f.lines > maxLines {
 			t.Errorf("%s has %d lines, %d at most: divide it by what it is about", f.name, f.lines, maxLines)
+		}
+		for _, d := range f.syntax.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if n := f.fset.Position(fn.End()).Line - f.fset.Position(fn.Pos()).Line + 1; n > maxFunction {
+				t.Errorf("%s: %s has %d lines, %d at most: name its steps", f.fset.Position(fn.Pos()), fn.Name.Name, n, maxFunction)
+			}
 		}
 	}
 }
@@ -259,7 +274,7 @@ func TestNoSleepNoPrint(t *testing.T) {
 	}
 }
 
-// TestNoInitNoPackageState refuses init functions: what a package needs is passed in.
+// TestNoInit refuses init functions: what a package needs is passed in.
 func TestNoInit(t *testing.T) {
 	t.Parallel()
 	for _, f := range sources(t) {

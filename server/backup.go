@@ -38,6 +38,9 @@ func Backup(ctx context.Context, c Config, w io.Writer, passphrase string) error
 	if err != nil {
 		return err
 	}
+	if c.workFactor > 0 {
+		recipient.SetWorkFactor(c.workFactor)
+	}
 	enc, err := age.Encrypt(w, recipient)
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
@@ -113,8 +116,15 @@ func Restore(ctx context.Context, c Config, r io.Reader, passphrase string) (err
 		return ward.Errorf(ward.Invalid, "The backup can't be opened: the passphrase is wrong, or it is no backup.").Because(err)
 	}
 	_, existed := os.Stat(c.Data)
+	var written []string
 	defer func() {
-		if err != nil && errors.Is(existed, fs.ErrNotExist) {
+		if err == nil {
+			return
+		}
+		for _, path := range written {
+			err = errors.Join(err, os.Remove(path))
+		}
+		if errors.Is(existed, fs.ErrNotExist) {
 			err = errors.Join(err, os.RemoveAll(c.Data))
 		}
 	}()
@@ -130,7 +140,10 @@ func Restore(ctx context.Context, c Config, r io.Reader, passphrase string) (err
 		}
 		switch name, isKey := strings.CutPrefix(h.Name, backupKeys); {
 		case isKey:
-			err = restoreKey(c.keysDir(), name, t)
+			var path string
+			if path, err = restoreKey(c.keysDir(), name, t); path != "" {
+				written = append(written, path)
+			}
 		case h.Name == backupDump:
 			restored = true
 			err = restoreDump(ctx, c, t)
@@ -147,19 +160,25 @@ func Restore(ctx context.Context, c Config, r io.Reader, passphrase string) (err
 	return nil
 }
 
-func restoreKey(dir, name string, r io.Reader) error {
+// restoreKey writes one file of the keys and returns its path, "" if there is none.
+func restoreKey(dir, name string, r io.Reader) (string, error) {
 	if !filepath.IsLocal(name) {
-		return ward.Errorf(ward.Invalid, "The backup holds a key file %q outside its folder.", name)
+		return "", ward.Errorf(ward.Invalid, "The backup holds a key file %q outside its folder.", name)
 	}
 	b, err := io.ReadAll(io.LimitReader(r, maxKeyFile))
 	if err != nil {
-		return err
+		return "", ward.Errorf(ward.Invalid, "The backup is damaged.").Because(err)
 	}
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return "", err
 	}
-	return os.WriteFile(path, b, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) // never over a key that is there
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(b)
+	return path, errors.Join(err, f.Sync(), f.Close())
 }
 
 func restoreDump(ctx context.Context, c Config, r io.Reader) (err error) {

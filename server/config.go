@@ -40,7 +40,8 @@ type Config struct {
 	// DatabaseURL overrides DatabaseFile; tests and the command line set it.
 	DatabaseURL string `yaml:"-"`
 
-	now func() time.Time // nil for the clock of the machine; tests set it
+	now        func() time.Time // nil for the clock of the machine; tests set it
+	workFactor int              // log2 of the work to try a backup's passphrase, 0 for age's own; tests lower it
 }
 
 // clock returns the clock, in UTC.

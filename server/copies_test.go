@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,42 +30,15 @@ import (
 // carries on.
 func TestCopies(t *testing.T) {
 	t.Parallel()
-	url, keys := storetest.PostgresURL(t), t.TempDir()
-	push, err := standin.Start(standin.Options{Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := push.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	apnsCA := filepath.Join(t.TempDir(), "apns.pem")
-	if err := os.WriteFile(apnsCA, push.CAPEM(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l, l2 := listen(t), listen(t)
-	copyOf := func(c Config) Config {
-		c.Trial, c.TLS.Mode, c.Keys = false, TLSSelfMade, keys
-		c.APNs = APNs{URL: push.URL(), CA: apnsCA}
-		return c
-	}
-	c := copyOf(trialConfig(t, l, url))
-	a := run(t, l, c)
-	c.Data = t.TempDir()
-	b := run(t, l2, c)
-	_, cert, key, err := push.IssueCertificate("com.apple.mgmt.External.copies")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.mdm.StorePushCert(t.Context(), cert, key); err != nil {
-		t.Fatal(err)
-	}
+	a, b, push := twoCopies(t)
 	a.devices.Roots().AppendCertsFromPEM(push.CAPEM())
-	p := a.phone(t, "1", func(o *virtual.Options) { o.PushURL, o.Supervised = push.URL(), true })
+	p := a.phone(t, "1", func(o *virtual.Options) {
+		o.PushURL, o.Supervised = push.URL(), true
+		o.Store = []virtual.StoreApp{{ID: 42, Installed: virtual.Installed{BundleID: messenger, Name: "Ward Messenger"}}}
+	})
 	id := a.enrol(t, p, ward.Corporate)
 	a.on(t, p)
-	if _, err := b.Policy.Publish(b.ctx, profiles.ExamplePolicy()); err != nil {
+	if _, err := b.Policy.Publish(b.ctx, storePolicy(t)); err != nil {
 		t.Fatal(err)
 	}
 	await(t, p, "the policy that the other copy published", hasToken)
@@ -108,6 +82,54 @@ func TestCopies(t *testing.T) {
 	}
 }
 
+// twoCopies starts two copies of a server on one PostgreSQL, with the same keys and the
+// same push service.
+func twoCopies(t *testing.T) (a, b *world, push *standin.Server) {
+	t.Helper()
+	push, err := standin.Start(standin.Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := push.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	apnsCA := filepath.Join(t.TempDir(), "apns.pem")
+	if err := os.WriteFile(apnsCA, push.CAPEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := listen(t)
+	c := trialConfig(t, l, storetest.PostgresURL(t))
+	c.Trial, c.TLS.Mode, c.Keys = false, TLSSelfMade, t.TempDir()
+	c.APNs = APNs{URL: push.URL(), CA: apnsCA}
+	a = run(t, l, c)
+	c.Data = t.TempDir()
+	b = run(t, listen(t), c)
+	_, cert, key, err := push.IssueCertificate("com.apple.mgmt.External.copies")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.mdm.StorePushCert(t.Context(), cert, key); err != nil {
+		t.Fatal(err)
+	}
+	return a, b, push
+}
+
+// storePolicy is the example with its app from the App Store, for only a trial serves a
+// package of its own.
+func storePolicy(t *testing.T) []byte {
+	t.Helper()
+	var lines []string
+	for line := range strings.Lines(string(profiles.ExamplePolicy())) {
+		if before, _, ok := strings.Cut(line, "manifest_url:"); ok {
+			line = before + "app_store_id: 42\n"
+		}
+		lines = append(lines, line)
+	}
+	return []byte(strings.Join(lines, ""))
+}
+
 // TestAdoption: a device of another authority checks in without an invitation only where
 // that authority is configured, and waits in quarantine.
 func TestAdoption(t *testing.T) {
@@ -133,8 +155,14 @@ func TestAdoption(t *testing.T) {
 	if got.Device.Group != "quarantine" || got.Device.State != ward.Managed || got.Enrolment.Invitation != "" {
 		t.Errorf("it is %s in group %q by invitation %q; want managed, quarantine, none", got.Device.State, got.Device.Group, got.Enrolment.Invitation)
 	}
-	if types := d.drain(t); len(types) == 0 {
-		t.Error("it was asked nothing")
+	if types := d.drain(t); len(types) != 0 {
+		t.Errorf("in quarantine it was given %v, want nothing", types)
+	}
+	if err := open.Devices.Move(open.ctx, got.Device.ID, "Ward 7"); err != nil {
+		t.Fatal(err)
+	}
+	if types := d.drain(t); !slices.Contains(types, "DeviceInformation") {
+		t.Errorf("moved to a group it was given %v, want to be asked about itself", types)
 	}
 	second := wire{open, "OLD-1", foreignDevice(t, authority, key), sharedKey(t)}
 	open.refused(t, "a second certificate under an adopted UDID", http.StatusForbidden, func() said { return second.authenticate(t, "SN1") })
@@ -192,9 +220,11 @@ func TestRawEnqueue(t *testing.T) {
 			enrolWire(t, d, []string{"SN1", "SN2"}[i])
 			d.drain(t)
 		}
-		eventually(t, "no push to be owed", func() bool {
-			n, err := w.db.Counts(t.Context())
-			return err == nil && n.OwedPushes == 0
+		eventually(t, "the pushes of the enrolments", func() bool {
+			return !slices.ContainsFunc(w.dump(t), func(r row) bool {
+				due, ok := r.Row["due_at"].(float64)
+				return r.Table == "push" && (!ok || due <= float64(w.now().UnixMicro()))
+			})
 		})
 		before := w.StandIn().Stats().Accepted
 		command := func(uuid, requestType string) *bytes.Reader {
@@ -202,15 +232,14 @@ func TestRawEnqueue(t *testing.T) {
 		}
 		var got struct {
 			Status map[string]struct {
-				EnqueueError string `json:"enqueue_error"`
+				Error string `json:"error"`
 			} `json:"status"`
-			NoPush bool `json:"no_push"`
 		}
 		status := w.call(t, http.MethodPut, "/enqueue/UDID-1,UDID-2,UDID-9?nopush=1", command("RAW-1", "ProfileList"), &got)
-		if status != http.StatusMultiStatus && status != http.StatusOK {
-			t.Errorf("it was answered %d, want 200 or 207", status)
+		if status != http.StatusMultiStatus {
+			t.Errorf("it was answered %d, want 207", status)
 		}
-		if got.Status["UDID-1"].EnqueueError != "" || got.Status["UDID-2"].EnqueueError != "" || got.Status["UDID-9"].EnqueueError == "" {
+		if got.Status["UDID-1"].Error != "" || got.Status["UDID-2"].Error != "" || got.Status["UDID-9"].Error == "" {
 			t.Errorf("it was answered %+v, want an error for UDID-9 alone", got.Status)
 		}
 		for _, d := range []wire{one, two} {
@@ -226,7 +255,7 @@ func TestRawEnqueue(t *testing.T) {
 		}
 		eventually(t, "the push", func() bool { return w.StandIn().Stats().Accepted > before })
 		for requestType, want := range map[string]int{"EraseDevice": http.StatusForbidden, "DeviceLock": http.StatusForbidden, "InstallProfile": http.StatusForbidden, "RemoveProfile": http.StatusForbidden,
-			"EnableLostMode": http.StatusForbidden, "Settings": http.StatusForbidden, "": http.StatusUnprocessableEntity} {
+			"EnableLostMode": http.StatusForbidden, "Settings": http.StatusForbidden, "": http.StatusBadRequest} {
 			w.unchanged(t, "queueing "+requestType+" raw", func() {
 				if got := w.call(t, http.MethodPut, "/enqueue/UDID-1", command("RAW-3", requestType), nil); got != want {
 					t.Errorf("%q was answered %d, want %d", requestType, got, want)

@@ -1,11 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -78,7 +76,7 @@ func trialConfig(t testing.TB, l net.Listener, url string) Config {
 	t.Helper()
 	c := DefaultConfig()
 	c.Data, c.Listen, c.PublicURL, c.Trial, c.DatabaseURL = t.TempDir(), l.Addr().String(), "https://"+l.Addr().String(), true, url
-	c.Organisation, c.Log = "Test Hospital", Log{Level: "fatal", Format: "json"}
+	c.Organisation, c.Log, c.workFactor = "Test Hospital", Log{Level: "fatal", Format: "json"}, 10
 	return c
 }
 
@@ -334,43 +332,6 @@ func eventually(t testing.TB, what string, cond func() bool) {
 	}
 }
 
-// rows counts what the database holds, by table, without what any request may leave:
-// heartbeats, and the revocation list that is made after a revocation.
-func (w *world) rows(t testing.TB) map[string]int {
-	t.Helper()
-	var dump bytes.Buffer
-	if err := w.db.Dump(t.Context(), &dump); err != nil {
-		t.Fatal(err)
-	}
-	n := map[string]int{}
-	for dec := json.NewDecoder(&dump); ; {
-		var row struct {
-			Table string         `json:"t"`
-			Row   map[string]any `json:"r"`
-		}
-		if err := dec.Decode(&row); err == io.EOF {
-			return n
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if row.Table == "" || row.Table == "seen" || row.Table == "certificate_list" {
-			continue
-		}
-		for _, volatile := range []string{"tree_index", "due_at", "attempts", "leased_until", "last_used_at"} {
-			delete(row.Row, volatile)
-		}
-		b, err := json.Marshal(row.Row)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasPrefix(row.Table, "audit_") && row.Table != "audit_entry" {
-			continue // the tree follows the entries when it may
-		}
-		sum := sha256.Sum256(b)
-		n[fmt.Sprintf("%s %.400s %x", row.Table, b, sum[:4])]++
-	}
-}
-
 // certificateOf returns what a phone proves itself by.
 func certificateOf(t testing.TB, p *virtual.Phone) (*x509.Certificate, *agent.Enrolment) {
 	t.Helper()
@@ -379,4 +340,11 @@ func certificateOf(t testing.TB, p *virtual.Phone) (*x509.Certificate, *agent.En
 		t.Fatal(err)
 	}
 	return e.Certificate, e
+}
+
+// reopen listens on an address again that a server was at.
+func reopen(t testing.TB, address string) (net.Listener, error) {
+	t.Helper()
+	var lc net.ListenConfig
+	return lc.Listen(t.Context(), "tcp", address)
 }

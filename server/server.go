@@ -14,6 +14,7 @@ import (
 	"github.com/rs/xid"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
+	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/apns"
 	"github.com/wardmdm/ward/server/apns/standin"
@@ -21,6 +22,7 @@ import (
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/order"
@@ -242,6 +244,10 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 		}}
 	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases()}, Credentials: s.db.AppTokens(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
 	s.Loop.Watch = consumerApps()
+	s.Loop.Renews = func(v reconcile.View, p *profiles.Policy) bool {
+		state := compliance.Assess(v, p, s.now()).State
+		return state == compliance.Compliant || state == compliance.Pending
+	}
 	s.Orders, err = order.New(order.Config{
 		Store: s.db.Orders(), Fleet: s.fleet, Cases: caseDevices{s.db.Cases()}, Queue: s.queue, Compiler: deedCompiler{s.compiler, s.mdm}, Audit: s.record, Now: s.now,
 	})

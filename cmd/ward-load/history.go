@@ -14,7 +14,7 @@ import (
 // server that is not running. Their sealed bodies are no commands: nobody reads them
 // any more. The sizes are those of a short question and its answer.
 func (at *place) age(ctx context.Context, n int) error {
-	driver, url, filler := "pgx", at.database, "decode(repeat('00', $2), 'hex'), decode(repeat('00', $3), 'hex')"
+	driver, url, filler := "pgx", at.database, "decode(repeat('00', CAST($2 AS INTEGER)), 'hex'), decode(repeat('00', CAST($3 AS INTEGER)), 'hex')"
 	if url == "" {
 		driver, url, filler = "sqlite", "file:"+filepath.Join(at.dir, "server", "ward.db"), "zeroblob($2), zeroblob($3)"
 	}
@@ -23,9 +23,9 @@ func (at *place) age(ctx context.Context, n int) error {
 		return err
 	}
 	db.SetMaxOpenConns(1)
-	_, err = db.ExecContext(ctx, `WITH RECURSIVE old (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM old WHERE i < $1)
+	_, err = db.ExecContext(ctx, `WITH RECURSIVE old (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM old WHERE i < CAST($1 AS INTEGER))
 		INSERT INTO command (uuid, enrolment_id, request_type, urgent, pending, deferred, state, step_key, case_id, order_id, requested_by, created_at, delivered_at, deliveries, not_now_at, answered_at, error, sealed, answer)
-		SELECT 'OLD-' || old.i, e.id, 'DeviceInformation', 1, FALSE, FALSE, 'accepted', '', '', '', '', $4 + old.i, $4 + old.i, 1, 0, $4 + old.i, '', `+filler+`
+		SELECT 'OLD-' || old.i, e.id, 'DeviceInformation', 1, FALSE, FALSE, 'accepted', '', '', '', '', CAST($4 AS BIGINT) + old.i, CAST($4 AS BIGINT) + old.i, 1, 0, CAST($4 AS BIGINT) + old.i, '', `+filler+`
 		FROM old CROSS JOIN enrolment e`, n, 400, 900, time.Now().AddDate(0, -1, 0).UnixMicro())
 	if err != nil {
 		return join(fmt.Errorf("write history: %w", err), db.Close())

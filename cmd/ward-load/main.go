@@ -109,15 +109,12 @@ func measure(c *cli.Context) error {
 		fmt.Fprintf(os.Stderr, format+"\n", a...) //nolint:errcheck // it only tells how far it is
 	}
 	r, err := inPlace(c.Context, p, func(ctx context.Context, place *place) (report, error) { return work(ctx, p, place, say) })
-	if err != nil {
-		return err
-	}
 	if c.Bool("json") {
 		e := json.NewEncoder(c.App.Writer)
 		e.SetIndent("", "  ")
-		err = e.Encode(r)
+		err = errors.Join(err, e.Encode(r))
 	} else {
-		err = r.print(c.App.Writer)
+		err = errors.Join(err, r.print(c.App.Writer)) // what was measured before an error is told too
 	}
 	if n := r.failures(); n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d requests failed", n))

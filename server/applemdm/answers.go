@@ -15,16 +15,8 @@ import (
 // answer gathers what Ward reads from any acknowledged answer: which command it
 // belongs to shows by its keys.
 type answer struct {
-	QueryResponses *struct {
-		DeviceName           *string
-		OSVersion            *string
-		ProductName          *string
-		SerialNumber         *string
-		IsSupervised         *bool
-		IsMDMLostModeEnabled *bool
-		BatteryLevel         *float64
-	}
-	SecurityInfo *struct {
+	QueryResponses *queryResponses
+	SecurityInfo   *struct {
 		HardwareEncryptionCaps        *int
 		PasscodePresent               *bool
 		PasscodeCompliant             *bool
@@ -56,13 +48,41 @@ type answer struct {
 	Timestamp          string
 }
 
+// queryResponses is what DeviceInformation tells.
+type queryResponses struct {
+	DeviceName           *string
+	OSVersion            *string
+	ProductName          *string
+	SerialNumber         *string
+	IsSupervised         *bool
+	IsMDMLostModeEnabled *bool
+	BatteryLevel         *float64
+}
+
 // readAnswer reads what an acknowledged answer tells. An answer that tells nothing
 // gives an empty Told; one that can't be read is an error.
 func readAnswer(raw []byte, now time.Time) (t reconcile.Told, err error) {
+	root, ok := quick(raw)
+	return readTold(&root, ok, raw, now)
+}
+
+// readTold is readAnswer where root is what quick made of raw, if it did.
+func readTold(root *node, ok bool, raw []byte, now time.Time) (reconcile.Told, error) {
 	var a answer
-	if err := plist.Unmarshal(raw, &a); err != nil {
-		return t, fmt.Errorf("read answer: %w", err)
+	if ok {
+		a, ok = quickAnswer(root)
 	}
+	if !ok {
+		a = answer{}
+		if err := plist.Unmarshal(raw, &a); err != nil {
+			return reconcile.Told{}, fmt.Errorf("read answer: %w", err)
+		}
+	}
+	return a.told(now)
+}
+
+// told gathers the facts of an answer.
+func (a *answer) told(now time.Time) (t reconcile.Told, err error) {
 	add := func(kind fleet.FactKind, v any) {
 		if err == nil {
 			var b []byte

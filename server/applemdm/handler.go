@@ -38,7 +38,7 @@ type HandlerOptions struct {
 // commands from. Proofs are taken in this order: an Mdm-Signature header, the TLS
 // client certificate or, from a trusted proxy, its header.
 func (s *Service) Handler(o HandlerOptions) http.Handler {
-	var h http.Handler = httpmdm.CheckinAndCommandHandler(s, o.Log)
+	var h http.Handler = s.reports(httpmdm.CheckinAndCommandHandler(s, o.Log), o.Log)
 	h = httpmdm.CertVerifyMiddleware(h, newChainVerifier(o), o.Log)
 	h = httpmdm.CertExtractMdmSignatureMiddleware(h, httpmdm.MdmSignatureVerifierFunc(cryptoutil.VerifyMdmSignature), httpmdm.SigLogWithLogger(o.Log))
 	signed := h
@@ -85,6 +85,7 @@ func limit(next http.Handler, l log.Logger) http.Handler {
 			http.Error(w, http.StatusText(status), status)
 			return
 		}
+		r = r.WithContext(context.WithValue(r.Context(), rawKey{}, body))
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		next.ServeHTTP(w, r)
 	})

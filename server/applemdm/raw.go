@@ -21,7 +21,7 @@ func ReadRaw(raw []byte) (*mdm.Command, error) {
 	if err := guard(raw); err != nil {
 		return nil, ward.Errorf(ward.Invalid, "The body is not a command: %v.", err)
 	}
-	cmd, err := mdm.DecodeCommand(raw)
+	cmd, err := decodeCommand(raw)
 	if err != nil {
 		return nil, ward.Errorf(ward.Invalid, "The body is not a command property list with a CommandUUID and a Command with a RequestType.").Because(err)
 	}
@@ -33,4 +33,13 @@ func ReadRaw(raw []byte) (*mdm.Command, error) {
 			cmd.Command.RequestType, strings.Join(slices.Sorted(maps.Keys(harmless)), ", "))
 	}
 	return cmd, nil
+}
+
+func decodeCommand(raw []byte) (*mdm.Command, error) {
+	if root, ok := quick(raw); ok {
+		if cmd, ok := quickCommand(&root, raw); ok {
+			return cmd, nil
+		}
+	}
+	return mdm.DecodeCommand(raw)
 }

@@ -12,7 +12,10 @@ import (
 	"github.com/wardmdm/ward/server/reconcile"
 )
 
-type toldKey struct{}
+type (
+	toldKey struct{}
+	readKey struct{} // the report as quick read it
+)
 
 // CommandAndReportResults takes in a device's report and hands out its next command.
 // A device that is idle, with nothing waiting and nothing to plan, costs one read.
@@ -27,7 +30,8 @@ func (s *Service) CommandAndReportResults(r *mdm.Request, m *mdm.CommandResults)
 	}
 	ctx := r.Context()
 	if m.Status == "Acknowledged" { // read before the unit of work, in which all writers wait
-		told, err := readAnswer(m.Raw, s.now())
+		root, ok := ctx.Value(readKey{}).(*node)
+		told, err := readTold(root, ok, m.Raw, s.now())
 		if err != nil {
 			m = unreadable(m, err)
 		}

@@ -107,14 +107,13 @@ func (a *assessor) management() {
 		a.add(Lost, "lost", a.v.Case.Reported, "Mark it found when it is back.", "Reported %s on %s.", a.v.Case.Kind, Stamp(a.v.Case.Reported))
 	}
 	switch {
-	case d.State == ward.Invited && e.ID == "":
-		a.add(Unknown, "not-enrolled", d.Created, "The invitation's link enrols it.", "Invited, not enrolled yet.")
 	case e.State == ward.EnrolmentPending:
 		a.add(Unknown, "enrolling", e.LastSeen, "", "It is enrolling.")
-	case e.ID == "" || e.State == ward.EnrolmentEnded:
-		if d.State != ward.Erased && d.State != ward.Invited {
-			a.add(Gone, "unenrolled", e.Ended, "Invite it again to manage it.", "No longer managed: %s.", reason(e.EndReason))
-		}
+	case e.State == ward.EnrolmentActive || d.State == ward.Erased:
+	case d.State == ward.Invited:
+		a.add(Unknown, "not-enrolled", d.Created, "The invitation's link enrols it.", "Invited, not enrolled yet.")
+	default:
+		a.add(Gone, "unenrolled", e.Ended, "Invite it again to manage it.", "No longer managed: %s.", reason(e.EndReason))
 	}
 }
 
@@ -184,25 +183,15 @@ func (a *assessor) blocks() bool {
 	}
 	for _, w := range a.v.Want.Profiles {
 		if w.Identifier == profiles.MessagingProfile {
-			return a.inPlace("profile:" + w.Identifier + ":" + w.Hash)
+			return a.v.HasProfile(w)
 		}
 	}
 	return false
 }
 
-func (a *assessor) inPlace(key string) bool { return a.attempt(key).State == command.Accepted }
-
-func (a *assessor) attempt(key string) reconcile.Attempt {
-	i := slices.IndexFunc(a.v.Attempts, func(t reconcile.Attempt) bool { return t.Key == key })
-	if i < 0 {
-		return reconcile.Attempt{}
-	}
-	return a.v.Attempts[i]
-}
-
 func (a *assessor) profiles() {
 	for _, w := range a.v.Want.Profiles {
-		if !a.inPlace("profile:" + w.Identifier + ":" + w.Hash) {
+		if !a.v.HasProfile(w) {
 			a.add(Pending, "profile-missing", time.Time{}, "It is installed when the device is next awake.", "The profile %q is not installed yet.", w.Name)
 		}
 	}
@@ -234,14 +223,18 @@ func (a *assessor) manages(bundle string) bool {
 
 func (a *assessor) passcode() {
 	s := a.v.Got.Security
-	if s != nil && s.Value.PasscodePresent != nil && !*s.Value.PasscodePresent {
+	switch {
+	case a.v.Got.Information == nil: // said already: it has told nothing
+	case s == nil || s.Value.PasscodePresent == nil || a.now.Sub(s.At) > TooOld:
+		a.add(Unknown, "passcode-unknown", time.Time{}, "It is asked when it is next awake.", "Whether it has a passcode is not known.")
+	case !*s.Value.PasscodePresent:
 		a.add(NonCompliant, "no-passcode", s.At, "Ask the person to set one in Settings, Face ID & Passcode.", "It has no passcode, so its storage is not protected.")
 	}
 }
 
 func (a *assessor) refused() {
 	for _, t := range a.v.Attempts {
-		if t.State == command.Refused || t.State == command.Withheld {
+		if (t.State == command.Refused || t.State == command.Withheld) && a.v.Concerns(t.Key) {
 			step, _, _ := strings.Cut(t.Key, ":")
 			a.add(NonCompliant, "step-refused", t.Answered, "", "The device refused %s: %s.", strings.ReplaceAll(step, "-", " "), strings.TrimSuffix(t.Error, "."))
 		}

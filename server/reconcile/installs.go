@@ -30,14 +30,17 @@ func (p *planner) profiles() {
 			continue
 		}
 		key := "remove-profile:" + have.Identifier
-		if a := p.tried[key]; a.State == command.Accepted && a.Answered.After(p.got.Profiles.At) {
-			continue // removed since the list was told
+		if a := p.tried[key]; a.State == command.Accepted {
+			if due := a.Answered.Add(reinstallProfile); a.Answered.After(p.got.Profiles.At) || due.After(p.now) {
+				p.at(due)
+				continue // removed since the list was told, or so the device said lately
+			}
 		}
 		p.issue(Step{Key: key, Deed: RemoveProfile, Target: have.Identifier})
 	}
 }
 
-// How long to wait before putting back what a device accepted and then did not keep:
+// How long to wait before doing again what a device accepted and then did not keep to:
 // a person who declined an app is not asked again and again.
 const (
 	reinstallProfile = time.Hour

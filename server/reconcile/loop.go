@@ -3,6 +3,7 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -26,7 +27,10 @@ type Loop struct {
 	// Watch are the apps that phones are asked about by name before any policy is
 	// published, so that whoever writes the first one sees what it will meet.
 	Watch []string
-	Now   func() time.Time
+	// Renews reports whether a device may have an app certificate renewed: only one that
+	// complies may. Nil lets every device.
+	Renews func(v View, p *profiles.Policy) bool
+	Now    func() time.Time
 }
 
 // Fleet is what the loop needs of the store of devices.
@@ -103,9 +107,6 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment, polic
 	if v.Case != nil {
 		c.ID = v.Case.ID
 	}
-	if c.ID == "" && d.Group == fleet.QuarantineGroup {
-		return time.Time{}, nil // it is asked and sent nothing until a person has sorted it
-	}
 	if err := l.makeWay(ctx, e.ID, c.ID); err != nil {
 		return time.Time{}, err
 	}
@@ -113,6 +114,12 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment, polic
 		return time.Time{}, err
 	}
 	steps, next := Plan(v.Want, v.Got, v.Attempts, c, l.Now())
+	if l.Renews != nil && slices.ContainsFunc(steps, v.renewal) && !l.Renews(v, policy) {
+		steps = slices.DeleteFunc(steps, v.renewal)
+	}
+	if c.ID == "" && d.Group == fleet.QuarantineGroup { // it is asked and sent nothing until a person has sorted it, but let out of lost mode
+		steps = slices.DeleteFunc(steps, func(s Step) bool { return s.Deed != DisableLostMode })
+	}
 	for _, s := range steps {
 		uuid := l.Compiler.NewUUID()
 		requestType, body, err := l.Compiler.Compile(ctx, s, d, e, uuid)

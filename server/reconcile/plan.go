@@ -250,7 +250,7 @@ func (p *planner) changed(prefixes ...string) (last time.Time) {
 func (p *planner) settling() bool {
 	for i := range p.want.Apps {
 		a := &p.want.Apps[i]
-		if last, ok := p.lastAccepted("app:" + a.BundleID + ":"); ok && !a.Remove && p.now.Sub(last.Answered) < reinstallApp && p.status(a.BundleID) != "Managed" {
+		if last, ok := p.lastAccepted("app:" + a.BundleID + ":"); ok && !a.Remove && p.now.Sub(last.Answered) < reinstallApp && p.status(a.BundleID) != managed {
 			return true
 		}
 	}

@@ -20,6 +20,17 @@ var _ command.Queue = Commands{}
 // Commands returns the command queue.
 func (db *DB) Commands() Commands { return Commands{db} }
 
+// openCommand restricts a query to the commands that the device may still be given or answer.
+// Naming urgent has SQLite take the small index of these: it knows no statistics, and
+// would as soon read a device's whole history.
+const openCommand = `pending AND urgent >= 0`
+
+const resume = `UPDATE command SET deferred = FALSE WHERE enrolment_id = $1 AND ` + openCommand + ` AND deferred`
+
+const next = `UPDATE command SET state = 'delivered', delivered_at = $2, deliveries = deliveries + 1
+	WHERE seq = (SELECT seq FROM command WHERE enrolment_id = $1 AND ` + openCommand + ` AND NOT deferred ORDER BY urgent, seq LIMIT 1) AND pending
+	RETURNING sealed, ` + commandColumns
+
 // place binds a sealed command to its row.
 func place(uuid string, id ward.EnrolmentID, requestType string, order ward.OrderID) []string {
 	return []string{uuid, string(id), requestType, string(order)}
@@ -124,7 +135,7 @@ func (c Commands) List(ctx context.Context, id ward.EnrolmentID, before int64, l
 // Open returns the commands of an enrolment that it may still be given or answer, in
 // the order of their delivery.
 func (c Commands) Open(ctx context.Context, id ward.EnrolmentID) ([]command.Record, error) {
-	rows, err := c.query(ctx, `SELECT `+commandColumns+` FROM command WHERE enrolment_id = $1 AND pending ORDER BY urgent, seq`, string(id))
+	rows, err := c.query(ctx, `SELECT `+commandColumns+` FROM command WHERE enrolment_id = $1 AND `+openCommand+` ORDER BY urgent, seq`, string(id))
 	return scanAll(rows, err, scanCommand)
 }
 
@@ -206,8 +217,7 @@ func (c Commands) report(ctx context.Context, id ward.EnrolmentID, a Answer) (r 
 // Resume lets commands that were answered NotNow be given again: a new connection
 // of the device has begun.
 func (c Commands) Resume(ctx context.Context, id ward.EnrolmentID) error {
-	_, err := c.exec(ctx, `UPDATE command SET deferred = FALSE WHERE enrolment_id = $1 AND pending AND deferred`, string(id))
-	return err
+	return c.later(ctx, resume, string(id))
 }
 
 // Next hands out the next command of an enrolment: urgent ones first, then by age,
@@ -218,10 +228,7 @@ func (c Commands) Next(ctx context.Context, id ward.EnrolmentID) (r command.Reco
 	err = c.Do(ctx, func(ctx context.Context) error {
 		for {
 			var sealed []byte
-			row := c.row(ctx, `UPDATE command SET state = 'delivered', delivered_at = $2, deliveries = deliveries + 1
-				WHERE seq = (SELECT seq FROM command WHERE enrolment_id = $1 AND pending AND NOT deferred ORDER BY urgent, seq LIMIT 1) AND pending
-				RETURNING sealed, `+commandColumns, string(id), micros(c.now()))
-			r, err = scanCommand(prefixed{row, &sealed})
+			r, err = scanCommand(prefixed{c.row(ctx, next, string(id), micros(c.now())), &sealed})
 			if err != nil {
 				return none(err)
 			}

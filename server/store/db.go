@@ -19,7 +19,7 @@ import (
 type DB struct {
 	dialect dialect
 	pool    *sql.DB // readers on SQLite, everything on PostgreSQL
-	reads   querier // the pool, on SQLite with its statements prepared
+	reads   asker   // the pool, on SQLite with its statements prepared
 	writer  *writer // SQLite only
 	now     func() time.Time
 	queue   *seal.Box // commands on their way to devices
@@ -85,27 +85,48 @@ func (db *DB) Ping(ctx context.Context) error {
 	return nil
 }
 
-// querier is what a transaction, a connection and a pool have in common.
+// asker is what a unit of work, a connection and a pool have in common.
+type asker interface {
+	ExecContext(ctx context.Context, query string, args ...any) (outcome, error)
+	QueryContext(ctx context.Context, query string, args ...any) (rowSet, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) scanner
+}
+
+// querier is what database/sql's own have in common.
 type querier interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// outcome is what a write tells.
+type outcome interface{ RowsAffected() (int64, error) }
+
+// rowSet are the rows of a query.
+type rowSet interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close() error
+}
+
 type unitKey struct{}
 
-// q returns the unit of work in ctx, or the pool for reads outside one.
-func (db *DB) q(ctx context.Context) querier {
-	if q, ok := ctx.Value(unitKey{}).(querier); ok {
+// within returns the unit of work in ctx, or the readers outside one.
+func (db *DB) within(ctx context.Context) asker {
+	if q, ok := ctx.Value(unitKey{}).(asker); ok {
 		return q
 	}
 	return db.reads
 }
 
+// q returns what reads the schema, which no unit of work changes.
+func (db *DB) q(context.Context) querier { return db.pool }
+
 // exec writes within the unit of work in ctx, making one of its own outside.
 func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
 	err = db.Do(ctx, func(ctx context.Context) error {
-		res, err := db.q(ctx).ExecContext(ctx, query, args...)
+		res, err := db.within(ctx).ExecContext(ctx, query, args...)
 		if err != nil {
 			return err
 		}
@@ -115,12 +136,23 @@ func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err
 	return n, err
 }
 
-func (db *DB) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return db.q(ctx).QueryContext(ctx, query, args...)
+// later writes within the unit of work in ctx. Its error may be told only by the
+// statement after it, or by the commit.
+func (db *DB) later(ctx context.Context, query string, args ...any) error {
+	if u, ok := ctx.Value(unitKey{}).(*postgresUnit); ok {
+		u.later(query, args)
+		return nil
+	}
+	_, err := db.exec(ctx, query, args...)
+	return err
 }
 
-func (db *DB) row(ctx context.Context, query string, args ...any) *sql.Row {
-	return db.q(ctx).QueryRowContext(ctx, query, args...)
+func (db *DB) query(ctx context.Context, query string, args ...any) (rowSet, error) {
+	return db.within(ctx).QueryContext(ctx, query, args...)
+}
+
+func (db *DB) row(ctx context.Context, query string, args ...any) scanner {
+	return db.within(ctx).QueryRowContext(ctx, query, args...)
 }
 
 var _ unit.Unit = (*DB)(nil)
@@ -128,53 +160,13 @@ var _ unit.Unit = (*DB)(nil)
 // Do runs fn as one unit of work; see unit.Unit. A nested call joins the unit that
 // is already in ctx. The error of fn is returned as it is.
 func (db *DB) Do(ctx context.Context, fn func(ctx context.Context) error) error {
-	if _, ok := ctx.Value(unitKey{}).(querier); ok {
+	if _, ok := ctx.Value(unitKey{}).(asker); ok {
 		return fn(ctx)
 	}
 	if db.writer != nil {
 		return db.writer.do(ctx, fn)
 	}
 	return db.doPostgres(ctx, fn)
-}
-
-// maxTries bounds how often a unit of work is tried that PostgreSQL gave up for a
-// deadlock with another.
-const maxTries = 4
-
-func (db *DB) doPostgres(ctx context.Context, fn func(ctx context.Context) error) error {
-	for try := 1; ; try++ {
-		err := db.oncePostgres(ctx, fn)
-		if try == maxTries || !deadlock(err) {
-			return err
-		}
-	}
-}
-
-func (db *DB) oncePostgres(ctx context.Context, fn func(ctx context.Context) error) error {
-	tx, err := db.pool.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	inner, hooks := unit.With(context.WithValue(ctx, unitKey{}, querier(tx)))
-	done := false
-	defer func() {
-		if !done { // fn panicked
-			_ = tx.Rollback() // the panic is the error that matters
-		}
-	}()
-	if err := fn(inner); err != nil {
-		done = true
-		if rb := tx.Rollback(); rb != nil && !errors.Is(rb, sql.ErrTxDone) && ctx.Err() == nil {
-			return errors.Join(err, fmt.Errorf("roll back: %w", rb))
-		}
-		return err
-	}
-	done = true
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	hooks.Run()
-	return nil
 }
 
 // micros returns t as microseconds UTC, 0 for the zero time.

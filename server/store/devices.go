@@ -245,26 +245,27 @@ func (f Fleet) Bind(ctx context.Context, hash, channel string) error {
 	})
 }
 
+const contact = `SELECT ` + enrolmentColumns + `, COALESCE(d.generation, 0), COALESCE(d.check_at, 0),
+	EXISTS (SELECT 1 FROM command WHERE enrolment_id = e.id AND ` + openCommand + `), COALESCE((SELECT MAX(p.generation) FROM policy p), 0)
+	FROM identity i JOIN enrolment e ON e.channel = i.channel AND e.latest LEFT JOIN device d ON d.id = e.device_id
+	WHERE i.hash = $1 AND i.live`
+
 // Contact returns the enrolment that a certificate proves, with what a request
 // needs to know of it, in one read. NotFound means that it proves none.
 func (f Fleet) Contact(ctx context.Context, hash string) (fleet.Contact, error) {
 	var c fleet.Contact
 	var check int64
 	var err error
-	c.Enrolment, err = scanEnrolment(f.row(ctx, `SELECT `+enrolmentColumns+`, COALESCE(d.generation, 0), COALESCE(d.check_at, 0),
-		EXISTS (SELECT 1 FROM command c WHERE c.enrolment_id = e.id AND c.pending), COALESCE((SELECT MAX(p.generation) FROM policy p), 0)
-		FROM identity i JOIN enrolment e ON e.channel = i.channel AND e.latest LEFT JOIN device d ON d.id = e.device_id
-		WHERE i.hash = $1 AND i.live`, hash), &c.Generation, &check, &c.Pending, &c.Published)
+	c.Enrolment, err = scanEnrolment(f.row(ctx, contact, hash), &c.Generation, &check, &c.Pending, &c.Published)
 	c.CheckAt = fromMicros(check)
 	return c, missing(err, "This certificate proves no enrolment.")
 }
 
 // SetFact meets fleet.Store.
 func (f Fleet) SetFact(ctx context.Context, id ward.EnrolmentID, fact fleet.Fact) error {
-	_, err := f.exec(ctx, `INSERT INTO fact (enrolment_id, kind, value, observed_at) VALUES ($1, $2, $3, $4)
+	return f.later(ctx, `INSERT INTO fact (enrolment_id, kind, value, observed_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (enrolment_id, kind) DO UPDATE SET value = excluded.value, observed_at = excluded.observed_at`,
 		string(id), string(fact.Kind), string(fact.Value), micros(fact.Observed))
-	return err
 }
 
 // Facts meets fleet.Store.

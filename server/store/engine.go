@@ -10,8 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	_ "github.com/jackc/pgx/v5/stdlib" // the "pgx" driver
+	"github.com/jackc/pgx/v5/stdlib" // and the "pgx" driver
 	"github.com/wardmdm/ward"
 	"modernc.org/sqlite"
 )
@@ -54,7 +55,9 @@ var (
 
 // openSQLite opens a file with one writer and four readers. synchronous=FULL: what
 // was acknowledged survives a power cut. Pragmas stand in the DSN, for elsewhere
-// they would hold for one connection only.
+// they would hold for one connection only. Without temp_store each savepoint of a
+// group commit would open a file; a later checkpoint copies a page once that many
+// commits changed.
 func (db *DB) openSQLite(ctx context.Context, path string) error {
 	if path == "" {
 		return errors.New("open database: the path is empty")
@@ -70,7 +73,7 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 		return fmt.Errorf("open database: %w", err)
 	}
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)&_txlock=immediate"
+		"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)&_pragma=temp_store(MEMORY)&_txlock=immediate"
 	w, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)
@@ -92,12 +95,19 @@ func (db *DB) openSQLite(ctx context.Context, path string) error {
 // openPostgres opens a pool whose idle size equals its size: the default of two
 // idle connections makes a new login for most requests under load.
 func (db *DB) openPostgres(ctx context.Context, dsn string) (err error) {
-	if db.pool, err = sql.Open("pgx", dsn); err != nil {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}
+	if _, said := config.RuntimeParams["plan_cache_mode"]; !said {
+		// Statements are prepared and find their rows by key: planning one anew for its
+		// values costs more than running it.
+		config.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	}
+	db.pool = stdlib.OpenDB(*config)
 	db.pool.SetMaxOpenConns(16)
 	db.pool.SetMaxIdleConns(16)
-	db.reads = db.pool // its driver keeps statements itself
+	db.reads = pool{db.pool} // its driver keeps statements itself
 	db.dialect = postgresDialect
 	if err := db.pool.PingContext(ctx); err != nil {
 		return errors.Join(fmt.Errorf("open database: %w", err), db.pool.Close())
@@ -133,7 +143,7 @@ func missing(err error, format string, args ...any) error {
 }
 
 // scanAll reads every row with scan and closes rows.
-func scanAll[T any](rows *sql.Rows, err error, scan func(scanner) (T, error)) (out []T, _ error) {
+func scanAll[T any](rows rowSet, err error, scan func(scanner) (T, error)) (out []T, _ error) {
 	if err != nil {
 		return nil, err
 	}

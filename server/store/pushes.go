@@ -63,7 +63,7 @@ func (db Outbox) Lease(ctx context.Context, t time.Time, lease time.Duration, li
 		}
 		for _, p := range claimed {
 			var waits bool
-			err := db.row(ctx, `SELECT push_token, push_magic, topic, EXISTS (SELECT 1 FROM command c WHERE c.enrolment_id = $1 AND c.pending)
+			err := db.row(ctx, `SELECT push_token, push_magic, topic, EXISTS (SELECT 1 FROM command WHERE enrolment_id = $1 AND `+openCommand+`)
 				FROM enrolment WHERE id = $1 AND state = 'active' AND push_dead_at = 0 AND push_token <> ''`, string(p.Enrolment)).
 				Scan(&p.Token, &p.Magic, &p.Topic, &waits)
 			if none(err) != nil {
@@ -87,7 +87,7 @@ func (db Outbox) Lease(ctx context.Context, t time.Time, lease time.Duration, li
 func (db Outbox) Sent(ctx context.Context, id ward.EnrolmentID, again time.Time) error {
 	return db.Do(ctx, func(ctx context.Context) error {
 		if _, err := db.exec(ctx, `DELETE FROM push WHERE enrolment_id = $1 AND leased_until > 0
-			AND NOT EXISTS (SELECT 1 FROM command c WHERE c.enrolment_id = $1 AND c.pending)`, string(id)); err != nil {
+			AND NOT EXISTS (SELECT 1 FROM command WHERE enrolment_id = $1 AND `+openCommand+`)`, string(id)); err != nil {
 			return err
 		}
 		_, err := db.exec(ctx, `UPDATE push SET due_at = $2, leased_until = 0 WHERE enrolment_id = $1 AND leased_until > 0`, string(id), micros(again))

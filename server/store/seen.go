@@ -40,7 +40,7 @@ func (db *DB) FlushSeen(ctx context.Context) error {
 	err := db.Do(ctx, func(ctx context.Context) error {
 		for _, id := range slices.Sorted(maps.Keys(at)) { // one order, so that copies of the server do not deadlock
 			t := at[id]
-			if _, err := db.exec(ctx, `INSERT INTO seen (enrolment_id, at) VALUES ($1, $2)
+			if err := db.later(ctx, `INSERT INTO seen (enrolment_id, at) VALUES ($1, $2)
 				ON CONFLICT (enrolment_id) DO UPDATE SET at = excluded.at WHERE seen.at < excluded.at`, string(id), t); err != nil {
 				return err
 			}

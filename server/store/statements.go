@@ -19,7 +19,7 @@ type keptStatements struct {
 	kept map[string]*sql.Stmt
 }
 
-var _ querier = (*keptStatements)(nil)
+var _ asker = (*keptStatements)(nil)
 
 // of returns the statement for q, nil if it is not kept.
 func (s *keptStatements) of(ctx context.Context, q string) *sql.Stmt {
@@ -58,23 +58,41 @@ func (s *keptStatements) close() error {
 	return errors.Join(errs...)
 }
 
-// ExecContext meets querier.
-func (s *keptStatements) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
+// ExecContext meets asker.
+func (s *keptStatements) ExecContext(ctx context.Context, q string, args ...any) (outcome, error) {
 	return s.pool.ExecContext(ctx, q, args...)
 }
 
-// QueryContext meets querier.
-func (s *keptStatements) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+// QueryContext meets asker.
+func (s *keptStatements) QueryContext(ctx context.Context, q string, args ...any) (rowSet, error) {
 	if st := s.of(ctx, q); st != nil {
 		return st.QueryContext(ctx, args...)
 	}
 	return s.pool.QueryContext(ctx, q, args...)
 }
 
-// QueryRowContext meets querier.
-func (s *keptStatements) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
+// QueryRowContext meets asker.
+func (s *keptStatements) QueryRowContext(ctx context.Context, q string, args ...any) scanner {
 	if st := s.of(ctx, q); st != nil {
 		return st.QueryRowContext(ctx, args...)
 	}
 	return s.pool.QueryRowContext(ctx, q, args...)
+}
+
+// pool is a pool of connections as it is.
+type pool struct{ *sql.DB }
+
+// ExecContext meets asker.
+func (p pool) ExecContext(ctx context.Context, q string, args ...any) (outcome, error) {
+	return p.DB.ExecContext(ctx, q, args...)
+}
+
+// QueryContext meets asker.
+func (p pool) QueryContext(ctx context.Context, q string, args ...any) (rowSet, error) {
+	return p.DB.QueryContext(ctx, q, args...)
+}
+
+// QueryRowContext meets asker.
+func (p pool) QueryRowContext(ctx context.Context, q string, args ...any) scanner {
+	return p.DB.QueryRowContext(ctx, q, args...)
 }

@@ -60,7 +60,7 @@ func (w *writer) do(ctx context.Context, fn func(ctx context.Context) error) err
 		return err
 	}
 	j := &job{fn: fn, err: make(chan error, 1)}
-	inner := context.WithValue(context.WithoutCancel(ctx), unitKey{}, querier(w))
+	inner := context.WithValue(context.WithoutCancel(ctx), unitKey{}, asker(w))
 	j.ctx, j.hooks = unit.With(inner)
 	select {
 	case w.jobs <- j:
@@ -187,8 +187,8 @@ func (w *writer) prepared(ctx context.Context, q string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// ExecContext meets querier on the writer's connection.
-func (w *writer) ExecContext(ctx context.Context, q string, args ...any) (sql.Result, error) {
+// ExecContext meets asker on the writer's connection.
+func (w *writer) ExecContext(ctx context.Context, q string, args ...any) (outcome, error) {
 	s, err := w.prepared(ctx, q)
 	if err != nil {
 		return nil, err
@@ -196,8 +196,8 @@ func (w *writer) ExecContext(ctx context.Context, q string, args ...any) (sql.Re
 	return s.ExecContext(ctx, args...)
 }
 
-// QueryContext meets querier on the writer's connection.
-func (w *writer) QueryContext(ctx context.Context, q string, args ...any) (*sql.Rows, error) {
+// QueryContext meets asker on the writer's connection.
+func (w *writer) QueryContext(ctx context.Context, q string, args ...any) (rowSet, error) {
 	s, err := w.prepared(ctx, q)
 	if err != nil {
 		return nil, err
@@ -205,8 +205,8 @@ func (w *writer) QueryContext(ctx context.Context, q string, args ...any) (*sql.
 	return s.QueryContext(ctx, args...)
 }
 
-// QueryRowContext meets querier on the writer's connection.
-func (w *writer) QueryRowContext(ctx context.Context, q string, args ...any) *sql.Row {
+// QueryRowContext meets asker on the writer's connection.
+func (w *writer) QueryRowContext(ctx context.Context, q string, args ...any) scanner {
 	s, err := w.prepared(ctx, q)
 	if err != nil { // the row must carry the error: ask the connection itself
 		return w.conn.QueryRowContext(ctx, q, args...)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -198,6 +199,7 @@ type phone struct {
 	apps       []string
 	noPasscode bool
 	noApp      bool          // its owner has not let the app be installed
+	holds      bool          // the messaging profile
 	seen       time.Duration // ago
 }
 
@@ -242,6 +244,11 @@ func (w *world) checkIn(e ward.Enrolment, p phone) {
 		if body == nil {
 			return
 		}
+		tried, err := w.db.Fleet().Attempts(ctx, e.ID)
+		w.must(err)
+		p.holds = slices.ContainsFunc(tried, func(a reconcile.Attempt) bool {
+			return a.State == command.Accepted && strings.HasPrefix(a.Key, "profile:"+profiles.MessagingProfile+":")
+		})
 		told := p.answer(r.RequestType, w.now())
 		w.must(w.db.Do(ctx, func(ctx context.Context) error {
 			rec, known, err := w.db.Commands().Report(ctx, e.ID, store.Answer{UUID: r.UUID, State: command.Accepted})
@@ -284,7 +291,11 @@ func (p phone) answer(requestType string, now time.Time) reconcile.Told {
 		}
 		return fact(fleet.ManagedApps, []fleet.ManagedApp{{BundleID: messenger, Status: "Managed", HasConfiguration: true}})
 	case "ProfileList":
-		return fact(fleet.Profiles, []fleet.Profile{{Identifier: "org.wardmdm.enrolment", Name: "Ward enrolment", Managed: true}})
+		list := []fleet.Profile{{Identifier: "org.wardmdm.enrolment", Name: "Ward enrolment", Managed: true}}
+		if p.holds {
+			list = append(list, fleet.Profile{Identifier: profiles.MessagingProfile, Managed: true})
+		}
+		return fact(fleet.Profiles, list)
 	}
 	return reconcile.Told{}
 }
