@@ -260,7 +260,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 		Limits:  lost.Limits{PerPerson: s.config.Brake.PerPerson, Installation: s.config.Brake.Installation},
 		Message: s.config.Lost.Message, Phone: s.config.Lost.Phone, Footnote: s.config.Lost.Footnote,
 	})
-	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Policies: s.Policy, Commands: s.queue, Queue: s.queue, Ask: s.compiler, Audit: s.record, Now: s.now}
+	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Policies: s.Policy, Commands: s.queue, Queue: s.queue, Audit: s.record, Now: s.now}
 	return err
 }
 

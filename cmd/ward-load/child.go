@@ -144,7 +144,7 @@ func startChild(ctx context.Context, o order) (_ *child, err error) {
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
 		return nil, err
 	}
-	c := &child{cmd: exec.CommandContext(context.WithoutCancel(ctx), self)}
+	c := &child{cmd: exec.CommandContext(context.WithoutCancel(ctx), self)} //nolint:gosec // this program itself
 	if c.log, err = os.Create(filepath.Join(o.Config.Data, "server.log")); err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func startChild(ctx context.Context, o order) (_ *child, err error) {
 		err = json.NewDecoder(out).Decode(&c.served)
 	}
 	if err != nil {
-		told, _ := os.ReadFile(c.log.Name()) //nolint:errcheck // it only adds to the error below
+		told, _ := os.ReadFile(c.log.Name()) // it only adds to the error below
 		return nil, errors.Join(fmt.Errorf("the server does not start: %w\n%s", err, strings.TrimSpace(string(told))), c.stop())
 	}
 	return c, nil

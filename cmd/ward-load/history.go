@@ -23,6 +23,7 @@ func (at *place) age(ctx context.Context, n int) error {
 		return err
 	}
 	db.SetMaxOpenConns(1)
+	//nolint:gosec // one of two constants is put in
 	_, err = db.ExecContext(ctx, `WITH RECURSIVE old (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM old WHERE i < CAST($1 AS INTEGER))
 		INSERT INTO command (uuid, enrolment_id, request_type, urgent, pending, deferred, state, step_key, case_id, order_id, requested_by, created_at, delivered_at, deliveries, not_now_at, answered_at, error, sealed, answer)
 		SELECT 'OLD-' || old.i, e.id, 'DeviceInformation', 1, FALSE, FALSE, 'accepted', '', '', '', '', CAST($4 AS BIGINT) + old.i, CAST($4 AS BIGINT) + old.i, 1, 0, CAST($4 AS BIGINT) + old.i, '', `+filler+`

@@ -106,7 +106,7 @@ func measure(c *cli.Context) error {
 		work = idleMemory
 	}
 	say := func(format string, a ...any) {
-		fmt.Fprintf(os.Stderr, format+"\n", a...) //nolint:errcheck // it only tells how far it is
+		fmt.Fprintf(os.Stderr, format+"\n", a...)
 	}
 	r, err := inPlace(c.Context, p, func(ctx context.Context, place *place) (report, error) { return work(ctx, p, place, say) })
 	if c.Bool("json") {

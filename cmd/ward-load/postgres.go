@@ -46,12 +46,12 @@ func startCluster(ctx context.Context) (_ *cluster, err error) {
 		}
 	}
 	data := filepath.Join(c.dir, "data")
-	initdb := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", data, "-A", "trust", "-U", "ward", "-E", "UTF8", "--locale=C")
+	initdb := exec.CommandContext(ctx, filepath.Join(programs, "initdb"), "-D", data, "-A", "trust", "-U", "ward", "-E", "UTF8", "--locale=C") //nolint:gosec // where PostgreSQL is installed
 	initdb.SysProcAttr, initdb.Dir = attr, c.dir
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, errors.Join(fmt.Errorf("initdb: %w\n%s", err, out), os.RemoveAll(c.dir))
 	}
-	c.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(programs, "postgres"),
+	c.cmd = exec.CommandContext(context.WithoutCancel(ctx), filepath.Join(programs, "postgres"), //nolint:gosec // where PostgreSQL is installed
 		"-D", data, "-k", c.dir, "-c", "listen_addresses=", "-c", "fsync=on", "-c", "synchronous_commit=on")
 	c.cmd.SysProcAttr, c.cmd.Dir, c.cmd.Stderr = attr, c.dir, &c.log
 	if err := c.cmd.Start(); err != nil {

@@ -23,6 +23,13 @@ func printHeld(p *printer, d api.DeviceDetail) {
 		}
 		rows = append(rows, []string{"  app", a.Name, words})
 	}
+	for _, c := range d.Facts.Certificates {
+		what := "certificate of an authority"
+		if c.Identity {
+			what = "identity"
+		}
+		rows = append(rows, []string{"  certificate", c.CommonName, what})
+	}
 	if len(rows) == 0 {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/reconcile"
 )
 
@@ -15,6 +16,15 @@ type Facts struct {
 	AppsAt      *time.Time   `json:"apps_at,omitempty" doc:"When it told which of the watched apps it has."`
 	ManagedAt   *time.Time   `json:"managed_apps_at,omitempty"`
 	ProfilesAt  *time.Time   `json:"profiles_at,omitempty"`
+
+	Certificates   []Certificate `json:"certificates,omitempty" nullable:"false" doc:"What it said it holds when it was last asked for news."`
+	CertificatesAt *time.Time    `json:"certificates_at,omitempty"`
+}
+
+// Certificate is a certificate that a device said it holds.
+type Certificate struct {
+	CommonName string `json:"common_name"`
+	Identity   bool   `json:"identity" doc:"It has the key."`
 }
 
 // Information is what a device told about itself.
@@ -46,6 +56,9 @@ func factsOf(o reconcile.Observed) Facts {
 	}
 	if s := o.Security; s != nil {
 		f.Security = &Security{At: s.At.UTC(), PasscodePresent: s.Value.PasscodePresent, PasscodeCompliant: s.Value.PasscodeCompliant, Encrypted: s.Value.Encrypted}
+	}
+	if c := o.Certificates; c != nil {
+		f.Certificates, f.CertificatesAt = shapes(c.Value, func(c fleet.Certificate) Certificate { return Certificate(c) }), when(c.At)
 	}
 	f.AppsAt, f.ManagedAt, f.ProfilesAt = told(o.Apps), told(o.Managed), told(o.Profiles)
 	return f

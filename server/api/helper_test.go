@@ -46,12 +46,8 @@ type compiler struct{ n *atomic.Int64 }
 
 func (c compiler) NewUUID() string { return fmt.Sprintf("UUID-%d", c.n.Add(1)) }
 
-func (c compiler) Ask(string) (string, []byte, error) {
-	return "DeviceInformation", []byte("ask"), nil
-}
-
 func (c compiler) Compile(_ context.Context, s reconcile.Step, _ ward.Device, _ ward.Enrolment, _ string) (string, []byte, error) {
-	return string(s.Deed), []byte(s.Key), nil
+	return string(s.Deed), []byte(s.Deed), nil
 }
 
 func (c compiler) Lock(ward.Device, string, string) (string, []byte, error) {
@@ -173,7 +169,7 @@ func newWorld(t *testing.T) *world {
 	handler := must(api.New(api.Options{
 		PublicURL: "https://ward.example", InviteURL: func(token string) string { return "https://ward.example/enrol/" + token },
 		Unit: w.db, Access: w.access, Lost: cases, Orders: orders, Invitations: invitations, Policies: policies, Audit: w.audit,
-		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Policies: policies, Commands: w.db.Commands(), Queue: w.db.Commands(), Ask: comp, Audit: rec, Now: clock},
+		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Policies: policies, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: clock},
 		Pushes:  w.outside, Enqueuer: w.outside, Backups: w.outside, Now: clock,
 	}))(t)
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), w.log, zapcore.DebugLevel))

@@ -9,6 +9,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/api"
+	"github.com/wardmdm/ward/server/reconcile"
 )
 
 const (
@@ -65,7 +66,7 @@ func TestDevices(t *testing.T) {
 	}
 	w.ok(204, token, remove, "/devices/dev_1/commands/"+locked.Command, nil, nil)
 	w.problem(404, token, remove, "/devices/dev_1/commands/"+locked.Command, nil)
-	w.accept(e, "DeviceInformation")
+	w.accept(e, string(reconcile.AskInformation))
 	w.ok(200, token, get, "/devices/dev_1/commands", nil, &cs)
 	if states := cs.Items[0].State + " " + cs.Items[len(cs.Items)-1].State; states == "waiting waiting" {
 		t.Errorf("states = %q, want what truly happened", states)

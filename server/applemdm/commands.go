@@ -49,6 +49,7 @@ var requestTypes = map[reconcile.Deed]string{
 	reconcile.AskApps:          mdmcommands.InstalledApplicationListRequestType,
 	reconcile.AskManagedApps:   managedApplicationList,
 	reconcile.AskProfiles:      mdmcommands.ProfileListRequestType,
+	reconcile.AskCertificates:  mdmcommands.CertificateListRequestType,
 	reconcile.InstallProfile:   mdmcommands.InstallProfileRequestType,
 	reconcile.RemoveProfile:    mdmcommands.RemoveProfileRequestType,
 	reconcile.InstallApp:       mdmcommands.InstallApplicationRequestType,
@@ -81,6 +82,8 @@ func (c *Compiler) command(ctx context.Context, s reconcile.Step, d ward.Device,
 		return newManagedApplicationList(uuid), nil
 	case reconcile.AskProfiles:
 		return mdmcommands.NewProfileListCommand(uuid), nil
+	case reconcile.AskCertificates:
+		return mdmcommands.NewCertificateListCommand(uuid), nil
 	case reconcile.InstallProfile:
 		cmd := mdmcommands.NewInstallProfileCommand(uuid)
 		cmd.Command.Payload = s.Profile.Payload
@@ -191,14 +194,6 @@ func (c *Compiler) configuration(ctx context.Context, a *profiles.App, d ward.De
 		v.EnrolmentToken = token
 	}
 	return profiles.Render(a.Config, v), v, nil
-}
-
-// Ask makes the command that asks a device about itself.
-func (c *Compiler) Ask(uuid string) (requestType string, body []byte, err error) {
-	cmd := mdmcommands.NewDeviceInformationCommand(uuid)
-	cmd.Command.Queries = queries
-	body, err = plist.Marshal(cmd)
-	return mdmcommands.DeviceInformationRequestType, body, err
 }
 
 // Erase makes the command that erases a device. keepDataPlan keeps an eSIM.

@@ -58,6 +58,7 @@ func TestCompile(t *testing.T) {
 		{reconcile.Step{Deed: reconcile.DisableLostMode}, map[string]any{"RequestType": "DisableLostMode"}, 0},
 		{reconcile.Step{Deed: reconcile.Locate}, map[string]any{"RequestType": "DeviceLocation"}, 0},
 		{reconcile.Step{Deed: reconcile.Lock, Lock: &profiles.Lock{Message: "Lost"}}, map[string]any{"RequestType": "DeviceLock", "Message": "Lost"}, 0},
+		{reconcile.Step{Deed: reconcile.AskCertificates}, map[string]any{"RequestType": "CertificateList"}, 0},
 		{reconcile.Step{Deed: reconcile.RemoveManagement}, map[string]any{"RequestType": "RemoveProfile", "Identifier": "org.example.enrolment"}, 0},
 	} {
 		t.Run(string(tc.step.Deed), func(t *testing.T) {
@@ -82,8 +83,8 @@ func TestCompile(t *testing.T) {
 			}
 		})
 	}
-	if len(requestTypes) != 15 {
-		t.Errorf("%d deeds have a request type, and 15 are tested", len(requestTypes))
+	if len(requestTypes) != 16 {
+		t.Errorf("%d deeds have a request type, and 16 are tested", len(requestTypes))
 	}
 }
 
@@ -112,7 +113,6 @@ func TestOneShotDeeds(t *testing.T) {
 		"erase":          {func() (string, []byte, error) { return c.Erase("U", true) }, map[string]any{"RequestType": "EraseDevice", "PreserveDataPlan": true}},
 		"lock":           {func() (string, []byte, error) { return c.Lock("U", "Lost", "020") }, map[string]any{"RequestType": "DeviceLock", "Message": "Lost", "PhoneNumber": "020"}},
 		"clear passcode": {func() (string, []byte, error) { return c.ClearPasscode("U", []byte("secret")) }, map[string]any{"RequestType": "ClearPasscode", "UnlockToken": []byte("secret")}},
-		"ask":            {func() (string, []byte, error) { return c.Ask("U") }, nil},
 	} {
 		requestType, body, err := tc.make()
 		if err != nil {

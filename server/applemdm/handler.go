@@ -38,7 +38,7 @@ type HandlerOptions struct {
 // commands from. Proofs are taken in this order: an Mdm-Signature header, the TLS
 // client certificate or, from a trusted proxy, its header.
 func (s *Service) Handler(o HandlerOptions) http.Handler {
-	var h http.Handler = s.reports(httpmdm.CheckinAndCommandHandler(s, o.Log), o.Log)
+	h := s.reports(httpmdm.CheckinAndCommandHandler(s, o.Log), o.Log)
 	h = httpmdm.CertVerifyMiddleware(h, newChainVerifier(o), o.Log)
 	h = httpmdm.CertExtractMdmSignatureMiddleware(h, httpmdm.MdmSignatureVerifierFunc(cryptoutil.VerifyMdmSignature), httpmdm.SigLogWithLogger(o.Log))
 	signed := h

@@ -39,7 +39,8 @@ func (s *Service) reports(next http.Handler, l log.Logger) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		cmd, err := s.CommandAndReportResults(httpmdm.RequestFromHTTP(r.WithContext(context.WithValue(r.Context(), readKey{}, &root))), results)
+		ctx := context.WithValue(r.Context(), readKey{}, &root)
+		cmd, err := s.CommandAndReportResults(httpmdm.RequestFromHTTP(r.WithContext(ctx)), results) //nolint:contextcheck // the request carries it
 		if err != nil {
 			refuseReport(w, r, l, err)
 			return
@@ -53,8 +54,7 @@ func (s *Service) reports(next http.Handler, l log.Logger) http.Handler {
 // refuseReport answers and logs as nanomdm's handler does.
 func refuseReport(w http.ResponseWriter, r *http.Request, l log.Logger, err error) {
 	status := http.StatusInternalServerError
-	var known *service.HTTPStatusError
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*service.HTTPStatusError](err); ok {
 		status, err = known.Status, fmt.Errorf("HTTP error: %w", known.Unwrap())
 	}
 	what := []any{"msg", "command report results", "http_status", status, "err", err}

@@ -6,6 +6,8 @@ package posture
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +30,7 @@ type Store interface {
 // Commands lists what was sent.
 type Commands interface {
 	List(ctx context.Context, id ward.EnrolmentID, before int64, limit int) ([]command.Record, error)
+	Open(ctx context.Context, id ward.EnrolmentID) ([]command.Record, error)
 }
 
 // Recorder writes the audit log in the unit of work in ctx.
@@ -42,15 +45,8 @@ type Reader struct {
 	Policies reconcile.Policies
 	Commands Commands
 	Queue    command.Queue
-	Ask      Asker
 	Audit    Recorder
 	Now      func() time.Time
-}
-
-// Asker makes the command that asks a device about itself.
-type Asker interface {
-	NewUUID() string
-	Ask(uuid string) (requestType string, body []byte, err error)
 }
 
 // Row is one device in a list.
@@ -146,26 +142,52 @@ func (r *Reader) Show(ctx context.Context, word string) (Detail, error) {
 	return out, nil
 }
 
-// Refresh asks a device for its information now, and plans it afresh.
+// Refresh plans a device afresh and asks it everything that it is not being asked
+// already.
 func (r *Reader) Refresh(ctx context.Context, id ward.DeviceID) error {
 	return r.Store.Do(ctx, func(ctx context.Context) error {
+		d, err := r.Store.Device(ctx, id)
+		if err != nil {
+			return err
+		}
 		e, err := r.Store.Current(ctx, id)
 		if err != nil {
-			return err
-		}
-		uuid := r.Ask.NewUUID()
-		requestType, body, err := r.Ask.Ask(uuid)
-		if err != nil {
-			return err
-		}
-		if _, err := r.Queue.Enqueue(ctx, command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, By: ward.ActorFrom(ctx).Person}); err != nil {
 			return err
 		}
 		if err := r.Audit.Record(ctx, "device.refreshed", string(id), nil); err != nil {
 			return err
 		}
-		return r.Loop.Replan(ctx, id)
+		if err := r.Loop.Replan(ctx, id); err != nil {
+			return err
+		}
+		return r.ask(ctx, d, e)
 	})
+}
+
+func (r *Reader) ask(ctx context.Context, d ward.Device, e ward.Enrolment) error {
+	v, err := r.Loop.View(ctx, d, e)
+	if err != nil {
+		return err
+	}
+	open, err := r.Commands.Open(ctx, e.ID)
+	if err != nil {
+		return err
+	}
+	for _, q := range v.Questions() {
+		uuid := r.Loop.Compiler.NewUUID()
+		requestType, body, err := r.Loop.Compiler.Compile(ctx, q, d, e, uuid)
+		if err != nil {
+			return fmt.Errorf("%s: %w", q.Deed, err)
+		}
+		if slices.ContainsFunc(open, func(c command.Record) bool { return c.RequestType == requestType }) {
+			continue
+		}
+		n := command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, By: ward.ActorFrom(ctx).Person}
+		if _, err := r.Queue.Enqueue(ctx, n); err != nil {
+			return fmt.Errorf("%s: %w", q.Deed, err)
+		}
+	}
+	return nil
 }
 
 // Release lets a device enrol anew although an enrolment of it lives, for instance

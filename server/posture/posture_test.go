@@ -39,8 +39,7 @@ func (nothing) Credentials(context.Context, ward.EnrolmentID) (map[string]reconc
 // plain makes a command of its own name.
 type plain struct{}
 
-func (plain) NewUUID() string                    { return rand.Text() }
-func (plain) Ask(string) (string, []byte, error) { return "DeviceInformation", []byte("ask"), nil }
+func (plain) NewUUID() string { return rand.Text() }
 func (plain) Compile(_ context.Context, s reconcile.Step, _ ward.Device, _ ward.Enrolment, _ string) (string, []byte, error) {
 	return string(s.Deed), []byte(s.Key), nil
 }
@@ -59,7 +58,7 @@ func newReader(t *testing.T, db *store.DB) (*posture.Reader, *record) {
 	t.Helper()
 	log := &record{}
 	loop := &reconcile.Loop{Fleet: db.Fleet(), Policies: nothing{}, Cases: nothing{}, Credentials: nothing{}, Queue: db.Commands(), Compiler: plain{}, Now: now}
-	return &posture.Reader{Store: db.Fleet(), Loop: loop, Policies: nothing{}, Commands: db.Commands(), Queue: db.Commands(), Ask: plain{}, Audit: log, Now: now}, log
+	return &posture.Reader{Store: db.Fleet(), Loop: loop, Policies: nothing{}, Commands: db.Commands(), Queue: db.Commands(), Audit: log, Now: now}, log
 }
 
 func insert(t *testing.T, db *store.DB, id ward.DeviceID, serial, name string) {
@@ -109,7 +108,7 @@ func TestShow(t *testing.T) {
 			if d.Enrolment.Epoch != 2 || len(d.Enrolments) != 2 || d.Assessment.State != compliance.Unknown {
 				t.Errorf("Show(%q) = epoch %d of %d, %s; want 2 of 2, unknown", word, d.Enrolment.Epoch, len(d.Enrolments), d.Assessment.State)
 			}
-			if diff := cmp.Diff(map[command.State]int{command.Cancelled: 3, command.Waiting: 3}, states); diff != "" {
+			if diff := cmp.Diff(map[command.State]int{command.Cancelled: 4, command.Waiting: 4}, states); diff != "" {
 				t.Errorf("Show(%q) commands mismatch (-want +got):\n%s", word, diff)
 			}
 		}

@@ -231,3 +231,21 @@ func (l *Loop) Due(ctx context.Context, limit int) (int, []error) {
 	}
 	return len(ids), errs
 }
+
+// Questions are all that a device can be asked about itself, as steps without keys: a
+// person who wants news asks them once. One in lost mode is asked little, for it
+// answers little.
+func (v View) Questions() []Step {
+	asked := []Step{{Deed: AskInformation}, {Deed: AskSecurity}}
+	if v.Case != nil {
+		return asked
+	}
+	asked = append(asked, Step{Deed: AskProfiles}, Step{Deed: AskCertificates})
+	if len(v.Want.WatchApps) > 0 {
+		asked = append(asked, Step{Deed: AskApps, Watch: v.Want.WatchApps})
+	}
+	if len(v.Want.Apps) > 0 {
+		asked = append(asked, Step{Deed: AskManagedApps})
+	}
+	return asked
+}

@@ -20,7 +20,9 @@ type Observed struct {
 	Apps        *Known[[]fleet.App]
 	Managed     *Known[[]fleet.ManagedApp]
 	Profiles    *Known[[]fleet.Profile]
-	Credentials map[string]Credential // by bundle id
+	// Certificates are asked for when a person wants news, for nothing is decided by them.
+	Certificates *Known[[]fleet.Certificate]
+	Credentials  map[string]Credential // by bundle id
 }
 
 // Known is a fact with the time it was true.
@@ -71,6 +73,8 @@ func Observe(facts []fleet.Fact) (o Observed, err error) {
 			o.Managed, err = known[[]fleet.ManagedApp](f)
 		case fleet.Profiles:
 			o.Profiles, err = known[[]fleet.Profile](f)
+		case fleet.Certificates:
+			o.Certificates, err = known[[]fleet.Certificate](f)
 		}
 		if err != nil {
 			return o, fmt.Errorf("fact %s: %w", f.Kind, err)

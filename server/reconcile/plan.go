@@ -22,6 +22,7 @@ const (
 	AskApps          Deed = "ask for apps"
 	AskManagedApps   Deed = "ask for managed apps"
 	AskProfiles      Deed = "ask for profiles"
+	AskCertificates  Deed = "ask for certificates"
 	InstallProfile   Deed = "install profile"
 	RemoveProfile    Deed = "remove profile"
 	InstallApp       Deed = "install app"

@@ -147,7 +147,7 @@ func scanAll[T any](rows rowSet, err error, scan func(scanner) (T, error)) (out 
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // rows.Err says it
 	for rows.Next() {
 		v, err := scan(rows)
 		if err != nil {

@@ -28,7 +28,7 @@ func TestOpenCommandsPlan(t *testing.T) {
 		"open commands": `SELECT seq FROM command WHERE enrolment_id = $1 AND ` + openCommand + ` ORDER BY urgent, seq`,
 	} {
 		args := []any{"x", int64(1)}[:strings.Count(query, "$2")+1]
-		rows, err := db.pool.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+		rows, err := db.pool.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...) //nolint:rowserrcheck // scanAll asks
 		steps, err := scanAll(rows, err, func(r scanner) (step string, err error) {
 			var id, parent, unused int
 			return step, r.Scan(&id, &parent, &unused, &step)

@@ -41,7 +41,7 @@ func (s *keptStatements) of(ctx context.Context, q string) *sql.Stmt {
 	}
 	s.mu.Unlock()
 	if ok { // somebody else was quicker
-		_ = st.Close() // nothing uses it
+		st.Close() //nolint:errcheck,sqlclosecheck // nothing uses it, and nothing fails by it
 		return other
 	}
 	return st
@@ -65,15 +65,15 @@ func (s *keptStatements) ExecContext(ctx context.Context, q string, args ...any)
 
 // QueryContext meets asker.
 func (s *keptStatements) QueryContext(ctx context.Context, q string, args ...any) (rowSet, error) {
-	if st := s.of(ctx, q); st != nil {
-		return st.QueryContext(ctx, args...)
+	if st := s.of(ctx, q); st != nil { //nolint:sqlclosecheck // it is kept for the life of the database
+		return st.QueryContext(ctx, args...) //nolint:rowserrcheck // whoever reads the rows asks
 	}
-	return s.pool.QueryContext(ctx, q, args...)
+	return s.pool.QueryContext(ctx, q, args...) //nolint:rowserrcheck // whoever reads the rows asks
 }
 
 // QueryRowContext meets asker.
 func (s *keptStatements) QueryRowContext(ctx context.Context, q string, args ...any) scanner {
-	if st := s.of(ctx, q); st != nil {
+	if st := s.of(ctx, q); st != nil { //nolint:sqlclosecheck // it is kept for the life of the database
 		return st.QueryRowContext(ctx, args...)
 	}
 	return s.pool.QueryRowContext(ctx, q, args...)
@@ -89,7 +89,7 @@ func (p pool) ExecContext(ctx context.Context, q string, args ...any) (outcome, 
 
 // QueryContext meets asker.
 func (p pool) QueryContext(ctx context.Context, q string, args ...any) (rowSet, error) {
-	return p.DB.QueryContext(ctx, q, args...)
+	return p.DB.QueryContext(ctx, q, args...) //nolint:rowserrcheck // whoever reads the rows asks
 }
 
 // QueryRowContext meets asker.

@@ -43,7 +43,7 @@ func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
 		return nil, err
 	}
 	w := &writer{db: db, conn: conn, jobs: make(chan *job, maxBatch), quit: make(chan struct{}), done: make(chan struct{}), stmt: map[string]*sql.Stmt{}}
-	go w.run()
+	go w.run() //nolint:contextcheck // it outlives whoever opens the database
 	return w, nil
 }
 
@@ -189,7 +189,7 @@ func (w *writer) prepared(ctx context.Context, q string) (*sql.Stmt, error) {
 
 // ExecContext meets asker on the writer's connection.
 func (w *writer) ExecContext(ctx context.Context, q string, args ...any) (outcome, error) {
-	s, err := w.prepared(ctx, q)
+	s, err := w.prepared(ctx, q) //nolint:sqlclosecheck // it is kept for the life of the database
 	if err != nil {
 		return nil, err
 	}
@@ -198,17 +198,17 @@ func (w *writer) ExecContext(ctx context.Context, q string, args ...any) (outcom
 
 // QueryContext meets asker on the writer's connection.
 func (w *writer) QueryContext(ctx context.Context, q string, args ...any) (rowSet, error) {
-	s, err := w.prepared(ctx, q)
+	s, err := w.prepared(ctx, q) //nolint:sqlclosecheck // it is kept for the life of the database
 	if err != nil {
 		return nil, err
 	}
-	return s.QueryContext(ctx, args...)
+	return s.QueryContext(ctx, args...) //nolint:rowserrcheck // whoever reads the rows asks
 }
 
 // QueryRowContext meets asker on the writer's connection.
 func (w *writer) QueryRowContext(ctx context.Context, q string, args ...any) scanner {
-	s, err := w.prepared(ctx, q)
-	if err != nil { // the row must carry the error: ask the connection itself
+	s, err := w.prepared(ctx, q) //nolint:sqlclosecheck // it is kept for the life of the database
+	if err != nil {              // the row must carry the error: ask the connection itself
 		return w.conn.QueryRowContext(ctx, q, args...)
 	}
 	return s.QueryRowContext(ctx, args...)

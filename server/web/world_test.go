@@ -153,7 +153,7 @@ func newWorld(t *testing.T) *world {
 		Store: w.db.Cases(), Fleet: w.db.Fleet(), Certificates: purse, Planner: w.loop, Orders: w.orders, Queue: w.db.Commands(), Compiler: c, Audit: record, Now: w.now,
 	})
 	w.must(err)
-	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Policies: w.policies, Commands: w.db.Commands(), Queue: w.db.Commands(), Ask: c, Audit: record, Now: w.now}
+	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Policies: w.policies, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	w.web, err = web.New(web.Options{Posture: w.posture, Lost: w.lost, Orders: w.orders, Access: w.access, Sessions: w.db.Sessions(), Now: w.now, Log: logger, Name: "St Example’s Hospital"})
 	w.must(err)
