@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 )
 
 // ErrNotCommand says that what the server sent is no command. Asking again will not
@@ -93,9 +94,7 @@ func (c Command) String(key string) string { return text(c.Payload, key) }
 // report is the body of a message to the server's command address.
 func report(udid string, uuid string, r Response) ([]byte, error) {
 	m := map[string]any{}
-	for k, v := range r.Fields {
-		m[k] = v
-	}
+	maps.Copy(m, r.Fields)
 	m["UDID"], m["Status"] = udid, string(r.Status)
 	if uuid != "" {
 		m["CommandUUID"] = uuid

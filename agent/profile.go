@@ -169,8 +169,10 @@ func readPayload(i int, v any) (Payload, error) {
 	if !ok {
 		return Payload{}, payloadErr(payloadMalformed, "payload %d is not a dictionary", i)
 	}
-	q := Payload{Type: text(m, "PayloadType"), Identifier: text(m, "PayloadIdentifier"),
-		UUID: text(m, "PayloadUUID"), Name: text(m, "PayloadDisplayName"), Content: m}
+	q := Payload{
+		Type: text(m, "PayloadType"), Identifier: text(m, "PayloadIdentifier"),
+		UUID: text(m, "PayloadUUID"), Name: text(m, "PayloadDisplayName"), Content: m,
+	}
 	if q.Type == "" || q.Identifier == "" || q.UUID == "" {
 		return Payload{}, payloadErr(payloadMissingField, "payload %d needs PayloadType, PayloadIdentifier and PayloadUUID", i)
 	}

@@ -98,7 +98,7 @@ func exchangeTyped(ctx context.Context, rt http.RoundTripper, method, address st
 	if err != nil {
 		return nil, "", err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end or given up
+	defer res.Body.Close()
 	if res.StatusCode/100 != 2 {
 		head, err := io.ReadAll(io.LimitReader(res.Body, 4<<10))
 		if err != nil {

@@ -107,8 +107,10 @@ func TestCreate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantDev := ward.Device{ID: "device-1", Name: "Ada Byron's iPhone", Platform: ward.IOS, Ownership: ward.Personal, Group: "Ward 7",
-		Owner: "Ada Byron", Email: "ada@hospital.example", State: ward.Invited, Created: start}
+	wantDev := ward.Device{
+		ID: "device-1", Name: "Ada Byron's iPhone", Platform: ward.IOS, Ownership: ward.Personal, Group: "Ward 7",
+		Owner: "Ada Byron", Email: "ada@hospital.example", State: ward.Invited, Created: start,
+	}
 	if diff := cmp.Diff(wantDev, dev); diff != "" {
 		t.Errorf("device mismatch (-want +got):\n%s", diff)
 	}

@@ -17,13 +17,15 @@ func TestParseStaff(t *testing.T) {
 		want     []enrollment.Request
 	}{
 		{"least", "name,ownership\nAda,corporate\n", []enrollment.Request{{Name: "Ada", Ownership: ward.Corporate}}},
-		{"all columns in any order, spreadsheet's way",
+		{
+			"all columns in any order, spreadsheet's way",
 			"\ufeffEmail, Name ,OWNERSHIP,group,device_name,platform,supervised\r\nada@h.example,\"Byron, Ada\",Personal,Ward 7,Ada's phone,iOS,no\r\n,Grace,corporate,,,macos,\r\n,Joan,corporate,,,,yes\r\n",
 			[]enrollment.Request{
 				{Name: "Byron, Ada", Email: "ada@h.example", Ownership: ward.Personal, Group: "Ward 7", DeviceName: "Ada's phone", Platform: ward.IOS},
 				{Name: "Grace", Ownership: ward.Corporate, Platform: ward.MacOS},
 				{Name: "Joan", Ownership: ward.Corporate, Supervised: true},
-			}},
+			},
+		},
 	}
 	for _, tt := range tests {
 		got, err := enrollment.ParseStaff(strings.NewReader(tt.in))
@@ -52,13 +54,15 @@ func TestParseStaffTellsAllMistakes(t *testing.T) {
 			"The column ownership is missing.",
 		}},
 		{"semicolons", "name;ownership\nAda;corporate\n", "first line", []string{"Its columns must be separated by commas, not semicolons."}},
-		{"rows", "name,ownership,email,supervised\n" +
-			"Ada,corporate,,\n" +
-			",stolen,nobody,perhaps\n" +
-			"\"two\nlines\",personal,,yes\n" +
-			"Grace,corporate\n" +
-			"Jo\"an,corporate,,\n",
-			"No invitation was made", []string{
+		{
+			"rows", "name,ownership,email,supervised\n" +
+				"Ada,corporate,,\n" +
+				",stolen,nobody,perhaps\n" +
+				"\"two\nlines\",personal,,yes\n" +
+				"Grace,corporate\n" +
+				"Jo\"an,corporate,,\n",
+			"No invitation was made",
+			[]string{
 				`Line 3: supervised is "perhaps": write yes or no.`,
 				"Line 3: A name is needed: whom is the invitation for?",
 				`Line 3: "nobody" is not an e-mail address.`,
@@ -68,7 +72,8 @@ func TestParseStaffTellsAllMistakes(t *testing.T) {
 				"Line 4: A personal device is never supervised.",
 				"Line 6: It has 2 fields, but the first line names 4 columns.",
 				`Line 7: bare " in non-quoted-field.`,
-			}},
+			},
+		},
 		{"too many rows", "name,ownership\n" + strings.Repeat("Ada,corporate\n", 1001), "more than 1000 rows", nil},
 		{"too large", "name,ownership\n" + strings.Repeat(" ", 1<<20), "larger than 1024 KiB", nil},
 	}

@@ -97,7 +97,7 @@ func (p *Policy) blockLimits(c Class, o apple.Outcome, apps []catalogue.App) []L
 }
 
 func blockLimit(apps []catalogue.App, c Class, o apple.Outcome) Limit {
-	names := list(appNames(apps), 3)
+	names := list(appNames(apps))
 	l := Limit{Intent: "Block " + names}
 	if len(o.Set) > 0 {
 		l.Verdict = Enforced
@@ -160,8 +160,8 @@ func unknownLimit(apps []catalogue.App) (Limit, bool) {
 		return Limit{}, false
 	}
 	return Limit{
-		Intent: "Block " + list(names, 3), Verdict: NotEnforced,
-		Why:  "The App Store has " + list(names, 3) + ", but the bundle id is not known, so a phone can be neither told nor asked about it.",
+		Intent: "Block " + list(names), Verdict: NotEnforced,
+		Why:  "The App Store has " + list(names) + ", but the bundle id is not known, so a phone can be neither told nor asked about it.",
 		Cure: "",
 	}, true
 }
@@ -182,7 +182,7 @@ func webLimit(apps []catalogue.App) (Limit, bool) {
 	}
 	return Limit{
 		Intent: "Block the web versions of these apps", Verdict: NotEnforced,
-		Why:  list(hosts, 3) + " can still be opened in the phone's browser: the policy blocks apps, not web pages.",
+		Why:  list(hosts) + " can still be opened in the phone's browser: the policy blocks apps, not web pages.",
 		Cure: "Block these addresses on the organisation's network or proxy.",
 	}, true
 }
@@ -252,7 +252,7 @@ func withinRights(st *State, s Subject, c Class) {
 		return
 	}
 	lacking := func(intent, what string) {
-		st.Limits = append(st.Limits[:len(st.Limits):len(st.Limits)], Limit{
+		st.Limits = append(slices.Clip(st.Limits), Limit{
 			Intent: intent, Verdict: Impossible,
 			Why:  "This phone was enrolled without the right to " + what + ".",
 			Cure: "Rights can't be added later: enrol the phone again.",
@@ -293,8 +293,9 @@ func appNames(apps []catalogue.App) []string {
 	return names
 }
 
-// list joins words as a sentence does: the first most, then how many more.
-func list(words []string, most int) string {
+// list joins words as a sentence does: the first three, then how many more.
+func list(words []string) string {
+	const most = 3
 	switch n := len(words); {
 	case n == 0:
 		return "nothing"

@@ -30,8 +30,10 @@ func Parse(data []byte) (*Policy, error) {
 		if errors.Is(err, io.EOF) {
 			return nil, ward.Errorf(ward.Invalid, "The policy file is empty.")
 		}
-		return nil, &ward.Error{Kind: ward.Invalid, Message: "The policy file is not YAML.",
-			Details: []string{strings.TrimPrefix(err.Error(), "yaml: ")}}
+		return nil, &ward.Error{
+			Kind: ward.Invalid, Message: "The policy file is not YAML.",
+			Details: []string{strings.TrimPrefix(err.Error(), "yaml: ")},
+		}
 	}
 	r := &reader{policy: &Policy{}, catalogue: catalogue.Builtin()}
 	if err := dec.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
@@ -147,8 +149,13 @@ func (r *reader) record(n *yaml.Node, who string, a Approved, present map[string
 		name   string
 		filled bool
 	}{
-		{"name", a.Name != ""}, {"ios", present["ios"]}, {"purpose", a.Purpose != ""}, {"owner", a.Owner != ""},
-		{"dpia", a.DPIA != ""}, {"retention", a.Retention != ""}, {"review_by", present["review_by"]},
+		{"name", a.Name != ""},
+		{"ios", present["ios"]},
+		{"purpose", a.Purpose != ""},
+		{"owner", a.Owner != ""},
+		{"dpia", a.DPIA != ""},
+		{"retention", a.Retention != ""},
+		{"review_by", present["review_by"]},
 	} {
 		if !needed.filled {
 			r.wrong(n, "%s has no %s: an app is approved only with its full record", who, needed.name)

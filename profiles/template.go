@@ -19,7 +19,7 @@ type Values struct {
 func (v Values) String() string { return "values of device " + v.DeviceID }
 
 // TokenVariable is the variable that stands for the one-time token.
-const TokenVariable = "enrolment_token"
+const TokenVariable = "enrolment_token" //nolint:gosec // the name of a variable, not a secret
 
 // Variables lists the names that a managed configuration may hold between {{ and }}.
 func Variables() []string {

@@ -177,8 +177,10 @@ func (c *Config) mistakes() (m []string) {
 	if u, err := url.Parse(c.APNs.URL); err != nil || u.Scheme != "https" || u.Host == "" {
 		bad("apns.url", "%q is not an https address", c.APNs.URL)
 	}
-	for field, n := range map[string]int{"brake.per_person_an_hour": c.Brake.PerPerson, "brake.installation_an_hour": c.Brake.Installation,
-		"retention.command_days": c.Retention.Commands, "retention.location_days": c.Retention.Locations} {
+	for field, n := range map[string]int{
+		"brake.per_person_an_hour": c.Brake.PerPerson, "brake.installation_an_hour": c.Brake.Installation,
+		"retention.command_days": c.Retention.Commands, "retention.location_days": c.Retention.Locations,
+	} {
 		if n < 1 {
 			bad(field, "%d is not a number above 0", n)
 		}

@@ -184,15 +184,19 @@ func TestAdoption(t *testing.T) {
 func foreignAuthority(t *testing.T) (*x509.Certificate, *rsa.PrivateKey) {
 	t.Helper()
 	key := sharedKey(t)
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: rand.Text()}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: rand.Text()}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
 	return certify(t, tmpl, tmpl, key), key
 }
 
 func foreignDevice(t *testing.T, authority *x509.Certificate, key *rsa.PrivateKey) *x509.Certificate {
 	t.Helper()
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "old device"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "old device"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
 	return certify(t, tmpl, authority, key)
 }
 
@@ -254,8 +258,10 @@ func TestRawEnqueue(t *testing.T) {
 			t.Errorf("with a push it was answered %d, want 200", status)
 		}
 		eventually(t, "the push", func() bool { return w.StandIn().Stats().Accepted > before })
-		for requestType, want := range map[string]int{"EraseDevice": http.StatusForbidden, "DeviceLock": http.StatusForbidden, "InstallProfile": http.StatusForbidden, "RemoveProfile": http.StatusForbidden,
-			"EnableLostMode": http.StatusForbidden, "Settings": http.StatusForbidden, "": http.StatusBadRequest} {
+		for requestType, want := range map[string]int{
+			"EraseDevice": http.StatusForbidden, "DeviceLock": http.StatusForbidden, "InstallProfile": http.StatusForbidden, "RemoveProfile": http.StatusForbidden,
+			"EnableLostMode": http.StatusForbidden, "Settings": http.StatusForbidden, "": http.StatusBadRequest,
+		} {
 			w.unchanged(t, "queueing "+requestType+" raw", func() {
 				if got := w.call(t, http.MethodPut, "/enqueue/UDID-1", command("RAW-3", requestType), nil); got != want {
 					t.Errorf("%q was answered %d, want %d", requestType, got, want)

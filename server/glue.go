@@ -22,7 +22,6 @@ import (
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/jobs"
-	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/store"
 )
@@ -201,12 +200,6 @@ func (p pushSender) Send(ctx context.Context, topic string, token []byte, magic 
 		after = e.RetryAfter
 	}
 	return apns.Dead(err), after, err
-}
-
-// cases is the part of the lost cases that events need.
-type cases interface {
-	SetLocation(ctx context.Context, id ward.CaseID, l lost.Location) error
-	EnrolledAfresh(ctx context.Context, id ward.DeviceID) error
 }
 
 // consumerApps are the iPhone apps of the catalogue that a first policy would block.

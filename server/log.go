@@ -1,6 +1,8 @@
 package server
 
 import (
+	"slices"
+
 	nanolog "github.com/micromdm/nanolib/log"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -36,7 +38,7 @@ type protocolLog struct {
 var _ nanolog.Logger = protocolLog{}
 
 func (l protocolLog) fields(kv []any) []zap.Field {
-	all := append(l.with[:len(l.with):len(l.with)], kv...)
+	all := append(slices.Clip(l.with), kv...)
 	var out []zap.Field
 	for i := 0; i+1 < len(all); i += 2 {
 		key, ok := all[i].(string)
@@ -63,5 +65,5 @@ func (l protocolLog) Debug(kv ...any) {
 
 // With meets nanolib's log.Logger.
 func (l protocolLog) With(kv ...any) nanolog.Logger {
-	return protocolLog{l.z, append(l.with[:len(l.with):len(l.with)], kv...)}
+	return protocolLog{l.z, append(slices.Clip(l.with), kv...)}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -67,9 +68,7 @@ func (e enqueuer) Enqueue(ctx context.Context, channels []string, raw []byte, no
 	body := append([]byte(nil), raw...)
 	err = e.s.db.Do(ctx, func(ctx context.Context) error {
 		out.Failed = make(map[string]error, len(failed))
-		for channel, err := range failed {
-			out.Failed[channel] = err
-		}
+		maps.Copy(out.Failed, failed)
 		for _, t := range targets {
 			_, err := e.s.queue.Enqueue(ctx, command.New{
 				UUID: cmd.CommandUUID, Enrolment: t.id, RequestType: cmd.Command.RequestType, Body: body, By: ward.ActorFrom(ctx).Person, NoPush: noPush,

@@ -106,7 +106,7 @@ func (s *Server) jobs() []jobs.Job {
 	return []jobs.Job{
 		{Name: "push", Every: time.Second, Wake: s.db.PushesOwed(), Do: pusher.Do},
 		{Name: "plan", Every: 2 * time.Second, Wake: s.planNow, Do: system(s.plan)},
-		{Name: "audit", Every: 10 * time.Second, Wake: s.Audit.Wanted(), Do: system(s.sequence)},
+		{Name: "audit", Every: 10 * time.Second, Wake: s.Audit.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.sequence)},
 		{Name: "last seen", Every: 5 * time.Second, Do: s.db.FlushSeen},
 		{Name: "revocation list", Every: 6 * time.Hour, Wake: s.crlStale, Do: s.Authority.RemakeCRL},
 		{Name: "orders", Every: time.Minute, Do: system(func(ctx context.Context) error { _, err := s.Orders.Expire(ctx); return err })},

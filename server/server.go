@@ -206,11 +206,7 @@ func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err er
 	if err != nil {
 		return err
 	}
-	roots, err := s.profileRoots()
-	if err != nil {
-		return err
-	}
-	profiles, err := enrollment.NewProfiles(s.config.Organisation, s.config.PublicURL, s.topic, roots...)
+	profiles, err := enrollment.NewProfiles(s.config.Organisation, s.config.PublicURL, s.topic, s.profileRoots()...)
 	if err != nil {
 		return err
 	}
@@ -238,10 +234,12 @@ func (s *Server) topic(ctx context.Context) (string, error) {
 func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 	s.Policy = policy.New(s.db.Policies(), s.record, s.now, s.PlanSoon)
 	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s.Authority}, Devices: s.fleet, Audit: s.record, Now: s.now}
-	s.compiler = &applemdm.Compiler{ServerURL: s.config.PublicURL, ManagementProfile: enrollment.ManagementProfileIdentifier,
+	s.compiler = &applemdm.Compiler{
+		ServerURL: s.config.PublicURL, ManagementProfile: enrollment.ManagementProfileIdentifier,
 		Token: func(ctx context.Context, d ward.DeviceID, e ward.EnrolmentID, bundle string) (string, error) {
 			return s.Credentials.Issue(ctx, credential.Grant{Device: d, Enrolment: e, App: bundle})
-		}}
+		},
+	}
 	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases()}, Credentials: s.db.AppTokens(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
 	s.Loop.Watch = consumerApps()
 	s.Loop.Renews = func(v reconcile.View, p *profiles.Policy) bool {

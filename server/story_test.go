@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -23,7 +24,8 @@ import (
 func TestStory(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		w := start(t, url, nil)
-		s := &story{w: w,
+		s := &story{
+			w:          w,
 			supervised: w.phone(t, "S", func(o *virtual.Options) { o.Supervised = true }),
 			corporate:  w.phone(t, "C", nil),
 			personal:   w.phone(t, "P", func(o *virtual.Options) { o.ClientCertificate = true }),
@@ -49,10 +51,6 @@ type story struct {
 	w                                         *world
 	supervised, corporate, personal, refusing *virtual.Phone
 	app1                                      *virtual.App
-}
-
-func (s *story) all() []*virtual.Phone {
-	return []*virtual.Phone{s.supervised, s.corporate, s.personal, s.refusing}
 }
 
 func (s *story) policy(t *testing.T) {
@@ -157,9 +155,7 @@ func (s *story) errors(t *testing.T) {
 	d := s.w.show(t, s.personal.Serial())
 	send := func(uuid, requestType string, more map[string]any) {
 		body := map[string]any{"RequestType": requestType}
-		for k, v := range more {
-			body[k] = v
-		}
+		maps.Copy(body, more)
 		raw := encode(t, map[string]any{"CommandUUID": uuid, "Command": body})
 		if _, err := s.w.queue.Enqueue(s.w.ctx, command.New{UUID: uuid, Enrolment: d.Enrolment.ID, RequestType: requestType, Body: raw}); err != nil {
 			t.Fatal(err)

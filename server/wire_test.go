@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"io"
+	"maps"
 	"math/big"
 	"net/http"
 	"testing"
@@ -97,9 +98,7 @@ func encode(t testing.TB, m map[string]any) []byte {
 func (d wire) checkin(t testing.TB, kind string, more map[string]any) said {
 	t.Helper()
 	m := map[string]any{"MessageType": kind, "UDID": d.udid, "Topic": d.topic(t)}
-	for k, v := range more {
-		m[k] = v
-	}
+	maps.Copy(m, more)
 	return d.raw(t, checkinMIME, encode(t, m))
 }
 
@@ -134,9 +133,7 @@ func (d wire) report(t testing.TB, status, uuid string, more map[string]any) sai
 	if uuid != "" {
 		m["CommandUUID"] = uuid
 	}
-	for k, v := range more {
-		m[k] = v
-	}
+	maps.Copy(m, more)
 	return d.raw(t, commandMIME, encode(t, m))
 }
 
@@ -216,9 +213,11 @@ func (w *world) scepOf(t testing.TB, challenge string) (*x509.Certificate, scep.
 
 func selfSigned(t testing.TB, key *rsa.PrivateKey) *x509.Certificate {
 	t.Helper()
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "device"},
+	tmpl := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "device"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

@@ -21,9 +21,10 @@ import (
 
 // The keys of the managed configuration that the approved app reads.
 const (
-	ConfigServerURL = "server_url"      // https address of the server, without a path of the app
-	ConfigToken     = "enrolment_token" // to be exchanged for a certificate, once
+	ConfigServerURL = "server_url" // https address of the server, without a path of the app
 	ConfigAppID     = "app_id"
+	// ConfigToken is to be exchanged for a certificate, once.
+	ConfigToken = "enrolment_token" //nolint:gosec // the name of a setting, not a secret
 )
 
 // maxAppAnswer bounds what the app reads from the server.

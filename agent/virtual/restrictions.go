@@ -236,7 +236,7 @@ func number(v any) int64 {
 	case int64:
 		return n
 	case uint64:
-		return int64(min(n, 1<<62)) //nolint:gosec // bounded
+		return int64(min(n, 1<<62))
 	}
 	return 0
 }

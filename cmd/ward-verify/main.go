@@ -114,7 +114,7 @@ func check(export, key string, checkpoints []string, stdin io.Reader) (verify.Re
 	if err != nil {
 		return verify.Report{}, fmt.Errorf("read the export: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it is only read
 	return verify.Verify(f, o)
 }
 

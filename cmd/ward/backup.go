@@ -54,7 +54,7 @@ func backup(c *cli.Context) (err error) {
 		return err
 	}
 	part := args[0] + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the caller's own file, as the caller
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return ward.Errorf(ward.Invalid, "The backup can't be written: %v.", err)
 	}
@@ -96,7 +96,7 @@ func restore(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.Open(args[0]) //nolint:gosec // the caller's own file, as the caller
+	f, err := os.Open(args[0])
 	if err != nil {
 		return ward.Errorf(ward.Invalid, "The backup can't be read: %v.", err)
 	}

@@ -102,7 +102,7 @@ func (c *client) stream(ctx context.Context, r request, w io.Writer) error {
 	if err != nil {
 		return c.unreachable(err)
 	}
-	defer res.Body.Close() //nolint:errcheck // it was only read
+	defer res.Body.Close()
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return refusal(res)
 	}

@@ -26,6 +26,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err == nil {
 		return exitDone
 	}
-	fmt.Fprintln(stderr, "ward:", explain(ctx, err)) //nolint:errcheck // there is nowhere left to say so
+	fmt.Fprintln(stderr, "ward:", explain(ctx, err))
 	return exitCode(err)
 }

@@ -91,7 +91,7 @@ func (p *printer) table(header []string, rows [][]string) {
 		for i, cell := range r {
 			cells[i] = clean(cell)
 		}
-		fmt.Fprintln(t, strings.Join(cells, "\t")) //nolint:errcheck // b takes everything
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	t.Flush() //nolint:errcheck // b takes everything
 	for l := range strings.Lines(b.String()) {

@@ -94,6 +94,6 @@ func welcome(w io.Writer, s *server.Server, cfg server.Config) {
 		lines = append(lines, "The first administrator sets up here, once: "+link)
 	}
 	for _, l := range lines {
-		fmt.Fprintln(w, l) //nolint:errcheck // a server runs on without its terminal
+		fmt.Fprintln(w, l)
 	}
 }

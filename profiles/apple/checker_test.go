@@ -28,7 +28,7 @@ func newChecker(t *testing.T) checker {
 		t.Fatal(err)
 	}
 	c := checker{}
-	for _, line := range strings.Split(strings.TrimSpace(string(raw)), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(string(raw)), "\n") {
 		f := strings.Split(line, "\t")
 		if strings.HasPrefix(line, "#") || f[0] == "payload" {
 			continue

@@ -2,6 +2,7 @@ package apple
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/google/uuid"
@@ -63,9 +64,7 @@ func Mobileconfig(d Document) ([]byte, error) {
 
 func (p Payload) envelope(profile string) (map[string]any, error) {
 	dict := make(map[string]any, len(p.Keys)+5)
-	for k, v := range p.Keys {
-		dict[k] = v
-	}
+	maps.Copy(dict, p.Keys)
 	dict["PayloadType"] = p.Type
 	dict["PayloadVersion"] = 1
 	dict["PayloadIdentifier"] = profile + "." + p.Type[strings.LastIndex(p.Type, ".")+1:]

@@ -133,22 +133,54 @@ func TestRestrict(t *testing.T) {
 		wish   apple.Wish
 		want   apple.Outcome
 	}{
-		{"supervised blocks", apple.Target{OS: ios(18, 6), Supervised: true}, apple.BlockApps,
-			apple.Outcome{Wish: apple.BlockApps, Set: []string{"blockedAppBundleIDs"}}},
-		{"unsupervised can't block", apple.Target{OS: ios(18, 6)}, apple.BlockApps,
-			apple.Outcome{Wish: apple.BlockApps, Left: []apple.LeftOut{{Key: "blockedAppBundleIDs", Reason: apple.NeedsSupervision, Since: ios(15, 0)}}}},
-		{"iOS 14 can't block", apple.Target{OS: ios(14, 8), Supervised: true}, apple.BlockApps,
-			apple.Outcome{Wish: apple.BlockApps, Left: []apple.LeftOut{{Key: "blockedAppBundleIDs", Reason: apple.NeedsNewerOS, Since: ios(15, 0)}}}},
-		{"user enrolment can't block", apple.Target{OS: ios(18, 6), UserEnrolment: true}, apple.BlockApps,
-			apple.Outcome{Wish: apple.BlockApps, Left: []apple.LeftOut{{Key: "blockedAppBundleIDs", Reason: apple.NotForUserEnrol, Since: ios(15, 0)}}}},
-		{"unknown version", apple.Target{Supervised: true}, apple.NoIMessage,
-			apple.Outcome{Wish: apple.NoIMessage, Left: []apple.LeftOut{{Key: "allowChat", Reason: apple.UnknownOS, Since: ios(5, 0)}}}},
-		{"RCS needs 18.1", apple.Target{OS: ios(18, 0), Supervised: true}, apple.NoRCS,
-			apple.Outcome{Wish: apple.NoRCS, Left: []apple.LeftOut{{Key: "allowRCSMessaging", Reason: apple.NeedsNewerOS, Since: ios(18, 1)}}}},
-		{"no mirroring to forbid before iOS 18", apple.Target{OS: ios(17, 6)}, apple.NoScreenshots,
-			apple.Outcome{Wish: apple.NoScreenshots, Set: []string{"allowScreenShot"}}},
-		{"pasteboard unsupervised", apple.Target{OS: ios(17, 6)}, apple.ManagedPasteboard,
-			apple.Outcome{Wish: apple.ManagedPasteboard, Set: []string{"requireManagedPasteboard"}}},
+		{
+			"supervised blocks",
+			apple.Target{OS: ios(18, 6), Supervised: true},
+			apple.BlockApps,
+			apple.Outcome{Wish: apple.BlockApps, Set: []string{"blockedAppBundleIDs"}},
+		},
+		{
+			"unsupervised can't block",
+			apple.Target{OS: ios(18, 6)},
+			apple.BlockApps,
+			apple.Outcome{Wish: apple.BlockApps, Left: []apple.LeftOut{{Key: "blockedAppBundleIDs", Reason: apple.NeedsSupervision, Since: ios(15, 0)}}},
+		},
+		{
+			"iOS 14 can't block",
+			apple.Target{OS: ios(14, 8), Supervised: true},
+			apple.BlockApps,
+			apple.Outcome{Wish: apple.BlockApps, Left: []apple.LeftOut{{Key: "blockedAppBundleIDs", Reason: apple.NeedsNewerOS, Since: ios(15, 0)}}},
+		},
+		{
+			"user enrolment can't block",
+			apple.Target{OS: ios(18, 6), UserEnrolment: true},
+			apple.BlockApps,
+			apple.Outcome{Wish: apple.BlockApps, Left: []apple.LeftOut{{Key: "blockedAppBundleIDs", Reason: apple.NotForUserEnrol, Since: ios(15, 0)}}},
+		},
+		{
+			"unknown version",
+			apple.Target{Supervised: true},
+			apple.NoIMessage,
+			apple.Outcome{Wish: apple.NoIMessage, Left: []apple.LeftOut{{Key: "allowChat", Reason: apple.UnknownOS, Since: ios(5, 0)}}},
+		},
+		{
+			"RCS needs 18.1",
+			apple.Target{OS: ios(18, 0), Supervised: true},
+			apple.NoRCS,
+			apple.Outcome{Wish: apple.NoRCS, Left: []apple.LeftOut{{Key: "allowRCSMessaging", Reason: apple.NeedsNewerOS, Since: ios(18, 1)}}},
+		},
+		{
+			"no mirroring to forbid before iOS 18",
+			apple.Target{OS: ios(17, 6)},
+			apple.NoScreenshots,
+			apple.Outcome{Wish: apple.NoScreenshots, Set: []string{"allowScreenShot"}},
+		},
+		{
+			"pasteboard unsupervised",
+			apple.Target{OS: ios(17, 6)},
+			apple.ManagedPasteboard,
+			apple.Outcome{Wish: apple.ManagedPasteboard, Set: []string{"requireManagedPasteboard"}},
+		},
 	}
 	for _, tt := range tests {
 		w := apple.Wanted{On: map[apple.Wish]bool{tt.wish: true}}

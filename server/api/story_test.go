@@ -123,7 +123,6 @@ func TestLostAndWiped(t *testing.T) {
 	if c.State != "closed" {
 		t.Errorf("case = %s, want closed", c.State)
 	}
-
 }
 
 func TestReportOfSeveral(t *testing.T) {

@@ -101,8 +101,12 @@ func TestImportTellsAllMistakes(t *testing.T) {
 		t.Errorf("mistakes mismatch (-want +got):\n%s", diff)
 	}
 	for _, bad := range [][2][]byte{
-		{nil, keyPEM(t, key)}, {[]byte("x"), keyPEM(t, key)}, {keyPEM(t, key), keyPEM(t, key)},
-		{certPEM(cert), nil}, {certPEM(cert), certPEM(cert)}, {certPEM(cert), []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")},
+		{nil, keyPEM(t, key)},
+		{[]byte("x"), keyPEM(t, key)},
+		{keyPEM(t, key), keyPEM(t, key)},
+		{certPEM(cert), nil},
+		{certPEM(cert), certPEM(cert)},
+		{certPEM(cert), []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")},
 	} {
 		if _, err := apns.Import(bad[0], bad[1], "", now); ward.KindOf(err) != ward.Invalid {
 			t.Errorf("Import(%.20q, %.20q) = %v, want invalid", bad[0], bad[1], err)

@@ -13,7 +13,11 @@ func TestRetryAfter(t *testing.T) {
 		in   string
 		want time.Duration
 	}{
-		{"", 0}, {"7", 7 * time.Second}, {"-7", 0}, {"soon", 0}, {"99999999999", 24 * time.Hour},
+		{"", 0},
+		{"7", 7 * time.Second},
+		{"-7", 0},
+		{"soon", 0},
+		{"99999999999", 24 * time.Hour},
 		{now.Add(time.Minute).Format(http.TimeFormat), time.Minute},
 		{now.Add(-time.Minute).Format(http.TimeFormat), 0},
 	}

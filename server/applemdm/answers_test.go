@@ -23,11 +23,10 @@ func answerOf(t testing.TB, m map[string]any) []byte {
 	return b
 }
 
-func yes(b bool) *bool { return &b }
-
+//go:fix inline
 func TestReadAnswer(t *testing.T) {
 	t.Parallel()
-	information := &reconcile.Information{Supervised: yes(true), LostMode: yes(false), OSVersion: "18.6", Model: "iPhone15,4", Serial: "SN1", Name: "Ward 7", Battery: 0.5}
+	information := &reconcile.Information{Supervised: new(true), LostMode: new(false), OSVersion: "18.6", Model: "iPhone15,4", Serial: "SN1", Name: "Ward 7", Battery: 0.5}
 	fact := func(kind fleet.FactKind, v any) fleet.Fact {
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -44,25 +43,52 @@ func TestReadAnswer(t *testing.T) {
 		{"information", map[string]any{"QueryResponses": map[string]any{
 			"IsSupervised": true, "IsMDMLostModeEnabled": false, "OSVersion": " 18.6 ", "ProductName": "iPhone15,4", "SerialNumber": "SN1", "DeviceName": "Ward 7", "BatteryLevel": 0.5, "Unknown": 7,
 		}}, reconcile.Told{Information: information, Facts: []fleet.Fact{fact(fleet.Information, information)}}},
-		{"information that tells nothing", map[string]any{"QueryResponses": map[string]any{}},
-			reconcile.Told{Information: &reconcile.Information{}, Facts: []fleet.Fact{fact(fleet.Information, reconcile.Information{})}}},
-		{"encrypted", map[string]any{"SecurityInfo": map[string]any{"HardwareEncryptionCaps": 3, "PasscodePresent": true, "PasscodeCompliant": true}},
-			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Security, reconcile.Security{PasscodePresent: yes(true), PasscodeCompliant: yes(true), Encrypted: yes(true)})}}},
-		{"without a passcode nothing is", map[string]any{"SecurityInfo": map[string]any{"HardwareEncryptionCaps": 3, "PasscodePresent": false}},
-			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Security, reconcile.Security{PasscodePresent: yes(false), Encrypted: yes(false)})}}},
-		{"encryption that is not told is not known", map[string]any{"SecurityInfo": map[string]any{"PasscodePresent": true}},
-			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Security, reconcile.Security{PasscodePresent: yes(true)})}}},
-		{"apps", map[string]any{"InstalledApplicationList": []any{map[string]any{"Identifier": "a", "Name": "A", "Version": "7"}, map[string]any{"Identifier": "b", "ShortVersion": "1.2", "Version": "9"}}},
-			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Apps, []fleet.App{{BundleID: "a", Name: "A", Version: "7"}, {BundleID: "b", Version: "1.2"}})}}},
+		{
+			"information that tells nothing",
+			map[string]any{"QueryResponses": map[string]any{}},
+			reconcile.Told{Information: &reconcile.Information{}, Facts: []fleet.Fact{fact(fleet.Information, reconcile.Information{})}},
+		},
+		{
+			"encrypted",
+			map[string]any{"SecurityInfo": map[string]any{"HardwareEncryptionCaps": 3, "PasscodePresent": true, "PasscodeCompliant": true}},
+			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Security, reconcile.Security{PasscodePresent: new(true), PasscodeCompliant: new(true), Encrypted: new(true)})}},
+		},
+		{
+			"without a passcode nothing is",
+			map[string]any{"SecurityInfo": map[string]any{"HardwareEncryptionCaps": 3, "PasscodePresent": false}},
+			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Security, reconcile.Security{PasscodePresent: new(false), Encrypted: new(false)})}},
+		},
+		{
+			"encryption that is not told is not known",
+			map[string]any{"SecurityInfo": map[string]any{"PasscodePresent": true}},
+			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Security, reconcile.Security{PasscodePresent: new(true)})}},
+		},
+		{
+			"apps",
+			map[string]any{"InstalledApplicationList": []any{map[string]any{"Identifier": "a", "Name": "A", "Version": "7"}, map[string]any{"Identifier": "b", "ShortVersion": "1.2", "Version": "9"}}},
+			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Apps, []fleet.App{{BundleID: "a", Name: "A", Version: "7"}, {BundleID: "b", Version: "1.2"}})}},
+		},
 		{"no apps is a fact too", map[string]any{"InstalledApplicationList": []any{}}, reconcile.Told{Facts: []fleet.Fact{fact(fleet.Apps, []fleet.App{})}}},
-		{"managed apps", map[string]any{"ManagedApplicationList": map[string]any{"a": map[string]any{"Status": "Managed", "HasConfiguration": true}}},
-			reconcile.Told{Facts: []fleet.Fact{fact(fleet.ManagedApps, []fleet.ManagedApp{{BundleID: "a", Status: "Managed", HasConfiguration: true}})}}},
-		{"profiles", map[string]any{"ProfileList": []any{map[string]any{"PayloadIdentifier": "p", "PayloadUUID": "u", "PayloadDisplayName": "P", "IsManaged": true}}},
-			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Profiles, []fleet.Profile{{Identifier: "p", UUID: "u", Name: "P", Managed: true}})}}},
-		{"certificates", map[string]any{"CertificateList": []any{map[string]any{"CommonName": "c", "IsIdentity": true}}},
-			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Certificates, []fleet.Certificate{{CommonName: "c", Identity: true}})}}},
-		{"a location", map[string]any{"Latitude": 55.7, "Longitude": -4.0, "HorizontalAccuracy": 12.0, "Timestamp": "2026-11-21T10:00:00Z"},
-			reconcile.Told{Location: &reconcile.Location{Latitude: 55.7, Longitude: -4, Accuracy: 12, At: now.Add(-2 * time.Hour)}}},
+		{
+			"managed apps",
+			map[string]any{"ManagedApplicationList": map[string]any{"a": map[string]any{"Status": "Managed", "HasConfiguration": true}}},
+			reconcile.Told{Facts: []fleet.Fact{fact(fleet.ManagedApps, []fleet.ManagedApp{{BundleID: "a", Status: "Managed", HasConfiguration: true}})}},
+		},
+		{
+			"profiles",
+			map[string]any{"ProfileList": []any{map[string]any{"PayloadIdentifier": "p", "PayloadUUID": "u", "PayloadDisplayName": "P", "IsManaged": true}}},
+			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Profiles, []fleet.Profile{{Identifier: "p", UUID: "u", Name: "P", Managed: true}})}},
+		},
+		{
+			"certificates",
+			map[string]any{"CertificateList": []any{map[string]any{"CommonName": "c", "IsIdentity": true}}},
+			reconcile.Told{Facts: []fleet.Fact{fact(fleet.Certificates, []fleet.Certificate{{CommonName: "c", Identity: true}})}},
+		},
+		{
+			"a location",
+			map[string]any{"Latitude": 55.7, "Longitude": -4.0, "HorizontalAccuracy": 12.0, "Timestamp": "2026-11-21T10:00:00Z"},
+			reconcile.Told{Location: &reconcile.Location{Latitude: 55.7, Longitude: -4, Accuracy: 12, At: now.Add(-2 * time.Hour)}},
+		},
 		{"a location without its time is of now", map[string]any{"Latitude": 1.0, "Longitude": 2.0, "Timestamp": "noon"}, reconcile.Told{Location: &reconcile.Location{Latitude: 1, Longitude: 2, At: now}}},
 		{"half a location is none", map[string]any{"Latitude": 1.0}, reconcile.Told{}},
 	} {

@@ -13,18 +13,22 @@ import (
 )
 
 func compiler(tokens *int) *Compiler {
-	return &Compiler{ServerURL: "https://mdm.example", ManagementProfile: "org.example.enrolment",
+	return &Compiler{
+		ServerURL: "https://mdm.example", ManagementProfile: "org.example.enrolment",
 		Token: func(_ context.Context, d ward.DeviceID, e ward.EnrolmentID, bundle string) (string, error) {
 			*tokens++
 			return "token-of-" + string(d) + "-" + string(e) + "-" + bundle, nil
-		}}
+		},
+	}
 }
 
 var (
 	device = ward.Device{ID: "d1", Name: "Ward 7", Email: "ada@hospital.example"}
 	enrol  = ward.Enrolment{ID: "e1"}
-	app    = &profiles.App{Name: "Messenger", BundleID: "org.example.m", ManifestURL: "{{server.url}}/m.plist", Required: true, NeedsCertificate: true, NoBackup: true,
-		Config: map[string]any{"token": "{{enrolment_token}}", "device": "{{device.id}}", "n": 7}}
+	app    = &profiles.App{
+		Name: "Messenger", BundleID: "org.example.m", ManifestURL: "{{server.url}}/m.plist", Required: true, NeedsCertificate: true, NoBackup: true,
+		Config: map[string]any{"token": "{{enrolment_token}}", "device": "{{device.id}}", "n": 7},
+	}
 	storeApp = &profiles.App{Name: "Store", BundleID: "org.example.s", StoreID: 42}
 )
 
@@ -38,21 +42,31 @@ func TestCompile(t *testing.T) {
 		want   map[string]any
 		tokens int
 	}{
-		{reconcile.Step{Deed: reconcile.AskInformation}, map[string]any{"RequestType": "DeviceInformation",
-			"Queries": []any{"DeviceName", "OSVersion", "BuildVersion", "ProductName", "SerialNumber", "IsSupervised", "IsMDMLostModeEnabled", "BatteryLevel"}}, 0},
+		{reconcile.Step{Deed: reconcile.AskInformation}, map[string]any{
+			"RequestType": "DeviceInformation",
+			"Queries":     []any{"DeviceName", "OSVersion", "BuildVersion", "ProductName", "SerialNumber", "IsSupervised", "IsMDMLostModeEnabled", "BatteryLevel"},
+		}, 0},
 		{reconcile.Step{Deed: reconcile.AskSecurity}, map[string]any{"RequestType": "SecurityInfo"}, 0},
-		{reconcile.Step{Deed: reconcile.AskApps, Watch: []string{"a", "b"}}, map[string]any{"RequestType": "InstalledApplicationList",
-			"Identifiers": []any{"a", "b"}, "Items": []any{"Identifier", "Name", "ShortVersion"}}, 0},
+		{reconcile.Step{Deed: reconcile.AskApps, Watch: []string{"a", "b"}}, map[string]any{
+			"RequestType": "InstalledApplicationList",
+			"Identifiers": []any{"a", "b"}, "Items": []any{"Identifier", "Name", "ShortVersion"},
+		}, 0},
 		{reconcile.Step{Deed: reconcile.AskManagedApps}, map[string]any{"RequestType": "ManagedApplicationList"}, 0},
 		{reconcile.Step{Deed: reconcile.AskProfiles}, map[string]any{"RequestType": "ProfileList"}, 0},
 		{reconcile.Step{Deed: reconcile.InstallProfile, Profile: &profiles.Profile{Payload: []byte("<plist/>")}}, map[string]any{"RequestType": "InstallProfile", "Payload": []byte("<plist/>")}, 0},
 		{reconcile.Step{Deed: reconcile.RemoveProfile, Target: "p"}, map[string]any{"RequestType": "RemoveProfile", "Identifier": "p"}, 0},
-		{reconcile.Step{Deed: reconcile.InstallApp, App: app}, map[string]any{"RequestType": "InstallApplication", "ManifestURL": "https://mdm.example/m.plist",
-			"ManagementFlags": uint64(5), "ChangeManagementState": "Managed", "Configuration": config, "Attributes": map[string]any{"Removable": false}}, 1},
-		{reconcile.Step{Deed: reconcile.InstallApp, App: storeApp}, map[string]any{"RequestType": "InstallApplication", "iTunesStoreID": uint64(42),
-			"ManagementFlags": uint64(1), "ChangeManagementState": "Managed"}, 0},
-		{reconcile.Step{Deed: reconcile.ConfigureApp, App: app}, map[string]any{"RequestType": "Settings",
-			"Settings": []any{map[string]any{"Item": "ApplicationConfiguration", "Identifier": "org.example.m", "Configuration": config}}}, 1},
+		{reconcile.Step{Deed: reconcile.InstallApp, App: app}, map[string]any{
+			"RequestType": "InstallApplication", "ManifestURL": "https://mdm.example/m.plist",
+			"ManagementFlags": uint64(5), "ChangeManagementState": "Managed", "Configuration": config, "Attributes": map[string]any{"Removable": false},
+		}, 1},
+		{reconcile.Step{Deed: reconcile.InstallApp, App: storeApp}, map[string]any{
+			"RequestType": "InstallApplication", "iTunesStoreID": uint64(42),
+			"ManagementFlags": uint64(1), "ChangeManagementState": "Managed",
+		}, 0},
+		{reconcile.Step{Deed: reconcile.ConfigureApp, App: app}, map[string]any{
+			"RequestType": "Settings",
+			"Settings":    []any{map[string]any{"Item": "ApplicationConfiguration", "Identifier": "org.example.m", "Configuration": config}},
+		}, 1},
 		{reconcile.Step{Deed: reconcile.RemoveApp, App: app}, map[string]any{"RequestType": "RemoveApplication", "Identifier": "org.example.m"}, 0},
 		{reconcile.Step{Deed: reconcile.EnableLostMode, LostMode: &profiles.LostMode{Message: "Lost", Phone: "020"}}, map[string]any{"RequestType": "EnableLostMode", "Message": "Lost", "PhoneNumber": "020"}, 0},
 		{reconcile.Step{Deed: reconcile.DisableLostMode}, map[string]any{"RequestType": "DisableLostMode"}, 0},

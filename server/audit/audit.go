@@ -67,8 +67,8 @@ type SignedCheckpoint struct {
 
 // Entries keeps entries. Every method joins the unit of work in ctx.
 type Entries interface {
-	// AddEntry keeps r, whose ID and Index it ignores, and returns its ID.
-	AddEntry(ctx context.Context, r Row) (int64, error)
+	// AddEntry keeps r, whose ID and Index it ignores.
+	AddEntry(ctx context.Context, r Row) error
 	// Entry returns one entry, or a *ward.Error of kind NotFound.
 	Entry(ctx context.Context, id int64) (Row, error)
 	// Entries returns a page of the entries that match q.
@@ -194,8 +194,7 @@ func (s *Service) record(ctx context.Context, actor ward.Actor, e Entry) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.store.AddEntry(ctx, Row{At: at, Action: e.Action, Leaf: text, Who: who, What: what})
-	return err
+	return s.store.AddEntry(ctx, Row{At: at, Action: e.Action, Leaf: text, Who: who, What: what})
 }
 
 // actorID is what an actor is found by: the person, else the device, else the name.

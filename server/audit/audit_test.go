@@ -85,9 +85,11 @@ func TestRecordAndList(t *testing.T) {
 		}
 		record(t, s, maud, audit.Entry{Action: "device.found", Subject: "device-8"})
 
-		lost := audit.Recorded{ID: 1, Index: 0, At: start, Action: "device.lost", Subject: "device-7", Person: "staff-3",
+		lost := audit.Recorded{
+			ID: 1, Index: 0, At: start, Action: "device.lost", Subject: "device-7", Person: "staff-3",
 			Actor:  ward.Actor{Person: maud.Person, Name: maud.Name, Via: maud.Via, Token: maud.Token},
-			Detail: map[string]string{"note": "left on a <bus>"}}
+			Detail: map[string]string{"note": "left on a <bus>"},
+		}
 		enrolled := audit.Recorded{ID: 2, Index: 1, At: start, Action: "device.enrolled", Subject: "device-7", Actor: phone}
 		published := audit.Recorded{ID: 3, Index: 2, At: start, Action: "policy.published", Actor: ward.System}
 		found := audit.Recorded{ID: 4, Index: -1, At: start, Action: "device.found", Subject: "device-8", Actor: lost.Actor}

@@ -60,8 +60,10 @@ func TestIssueApp(t *testing.T) {
 	if want := f.clock.now().Truncate(time.Second).Add(7 * 24 * time.Hour); !cert.NotAfter.Equal(want) || cert.KeyUsage != x509.KeyUsageDigitalSignature {
 		t.Errorf("valid until %s, want %s; key usage %b", cert.NotAfter, want, cert.KeyUsage)
 	}
-	if _, err := cert.Verify(x509.VerifyOptions{Roots: rootOnly(f), Intermediates: f.Pool(), CurrentTime: f.clock.now(),
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+	if _, err := cert.Verify(x509.VerifyOptions{
+		Roots: rootOnly(f), Intermediates: f.Pool(), CurrentTime: f.clock.now(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}); err != nil {
 		t.Errorf("Verify: %v", err)
 	}
 	got, err := f.Check(t.Context(), cert)
@@ -82,7 +84,7 @@ func rootOnly(f *fixture) *x509.CertPool {
 func TestIssueAppRefuses(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, storetest.SQLite(t))
-	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // the authority must refuse it
 	if err != nil {
 		t.Fatal(err)
 	}

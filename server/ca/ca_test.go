@@ -69,7 +69,7 @@ var keys = sync.OnceValues(func() (fs.FS, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // the system clears its temporary folder
 	db, err := store.Open(context.Background(), store.Options{URL: filepath.Join(dir, "db"), Master: storetest.Master(), Now: newClock().now})
 	if err != nil {
 		return nil, err

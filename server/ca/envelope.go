@@ -55,9 +55,12 @@ func contentKeySize(b []byte) (int, error) {
 		oid  asn1.ObjectIdentifier
 		size int
 	}{
-		{pkcs7.OIDEncryptionAlgorithmAES256CBC, 32}, {pkcs7.OIDEncryptionAlgorithmAES256GCM, 32},
-		{pkcs7.OIDEncryptionAlgorithmAES128CBC, 16}, {pkcs7.OIDEncryptionAlgorithmAES128GCM, 16},
-		{pkcs7.OIDEncryptionAlgorithmDESEDE3CBC, 24}, {pkcs7.OIDEncryptionAlgorithmDESCBC, 8},
+		{pkcs7.OIDEncryptionAlgorithmAES256CBC, 32},
+		{pkcs7.OIDEncryptionAlgorithmAES256GCM, 32},
+		{pkcs7.OIDEncryptionAlgorithmAES128CBC, 16},
+		{pkcs7.OIDEncryptionAlgorithmAES128GCM, 16},
+		{pkcs7.OIDEncryptionAlgorithmDESEDE3CBC, 24},
+		{pkcs7.OIDEncryptionAlgorithmDESCBC, 8},
 	} {
 		der, err := asn1.Marshal(c.oid)
 		if err != nil {
@@ -80,8 +83,8 @@ type steady struct {
 func (s steady) Public() crypto.PublicKey { return s.key.Public() }
 
 func (s steady) Decrypt(random io.Reader, b []byte, opts crypto.DecrypterOpts) ([]byte, error) {
-	if _, ok := opts.(*rsa.PKCS1v15DecryptOptions); ok {
-		opts = &rsa.PKCS1v15DecryptOptions{SessionKeyLen: s.size}
+	if _, ok := opts.(*rsa.PKCS1v15DecryptOptions); ok { //nolint:staticcheck // SCEP clients know no other padding (RFC 8894 section 2.9)
+		opts = &rsa.PKCS1v15DecryptOptions{SessionKeyLen: s.size} //nolint:staticcheck // with a session key length it is safe
 	}
 	return s.key.Decrypt(random, b, opts)
 }
@@ -131,7 +134,7 @@ func sealEnvelope(content []byte, to *x509.Certificate) ([]byte, error) {
 	pad := aes.BlockSize - len(content)%aes.BlockSize
 	sealed := append(bytes.Clone(content), bytes.Repeat([]byte{byte(pad)}, pad)...)
 	cipher.NewCBCEncrypter(block, iv).CryptBlocks(sealed, sealed)
-	wrapped, err := rsa.EncryptPKCS1v15(rand.Reader, public, key)
+	wrapped, err := rsa.EncryptPKCS1v15(rand.Reader, public, key) //nolint:staticcheck // SCEP clients know no other padding (RFC 8894 section 2.9)
 	if err != nil {
 		return nil, fmt.Errorf("seal envelope: %w", err)
 	}

@@ -34,7 +34,7 @@ func lose(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // the system clears its temporary folder
 	now := func() time.Time { return time.Now().UTC() }
 	db, err := store.Open(ctx, store.Options{URL: filepath.Join(dir, "ward.db"), Master: storetest.Master(), Now: now})
 	if err != nil {

@@ -71,7 +71,7 @@ func TestEnvelopeTellsNothing(t *testing.T) {
 	}
 	wrapped := &info.Content.Recipients[0].Key
 	encrypt := func(k []byte) []byte {
-		c, err := rsa.EncryptPKCS1v15(rand.Reader, &key.PublicKey, k)
+		c, err := rsa.EncryptPKCS1v15(rand.Reader, &key.PublicKey, k) //nolint:staticcheck // as SCEP clients do
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,8 +137,10 @@ func TestGuard(t *testing.T) {
 	cert, key := party(t)
 	g := &guard{&softcas.SoftCAS{CertificateChain: []*x509.Certificate{cert}, Signer: key}}
 	mine := func(edit func(*x509.Certificate)) *x509.Certificate {
-		c := &x509.Certificate{Subject: pkix.Name{CommonName: "x"}, PublicKey: key.Public(), URIs: []*url.URL{urn("device", "d1")},
-			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+		c := &x509.Certificate{
+			Subject: pkix.Name{CommonName: "x"}, PublicKey: key.Public(), URIs: []*url.URL{urn("device", "d1")},
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		}
 		edit(c)
 		return c
 	}

@@ -70,7 +70,7 @@ func (a *Authority) ServerTLS(ctx context.Context, names []string, ips []net.IP)
 		return nil, err
 	}
 	var mu sync.Mutex
-	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { //nolint:contextcheck // the hello carries the context of its connection
 		mu.Lock()
 		defer mu.Unlock()
 		left := current.Leaf.NotAfter.Sub(a.o.Now())

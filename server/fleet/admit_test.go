@@ -71,7 +71,7 @@ func (f *fixture) arrive(t *testing.T, ar fleet.Arrival, invitation string) (ad 
 			return err
 		}
 		r := (&mdm.Request{EnrollID: &mdm.EnrollID{Type: mdm.Device, ID: ar.Channel}}).WithContext(fleet.WithAdmission(ctx, ad))
-		return f.db.MDM().StoreAuthenticate(r, &mdm.Authenticate{Enrollment: mdm.Enrollment{UDID: ar.Channel}, Topic: "t", Raw: []byte("a")})
+		return f.db.MDM().StoreAuthenticate(r, &mdm.Authenticate{Enrollment: mdm.Enrollment{UDID: ar.Channel}, Topic: "t", Raw: []byte("a")}) //nolint:contextcheck // the request carries it
 	})
 	return ad, err
 }

@@ -125,7 +125,7 @@ func Recover(next http.Handler) http.Handler {
 		if !ok {
 			rec = &recorder{ResponseWriter: w}
 		}
-		defer func() {
+		defer func() { //nolint:contextcheck // the request carries it
 			v := recover()
 			if v == nil {
 				return

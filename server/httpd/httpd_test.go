@@ -53,14 +53,20 @@ func TestProblemOf(t *testing.T) {
 		err  error
 		want httpd.Problem
 	}{
-		{"for people", fmt.Errorf("lock: %w", (&ward.Error{Kind: ward.Invalid, Message: "No.", Details: []string{"a", "b"}}).Because(io.EOF)),
-			httpd.Problem{Title: "Bad Request", Status: 400, Kind: ward.Invalid, Detail: "No.", Details: []string{"a", "b"}}},
+		{
+			"for people", fmt.Errorf("lock: %w", (&ward.Error{Kind: ward.Invalid, Message: "No.", Details: []string{"a", "b"}}).Because(io.EOF)),
+			httpd.Problem{Title: "Bad Request", Status: 400, Kind: ward.Invalid, Detail: "No.", Details: []string{"a", "b"}},
+		},
 		{"internal", errors.New("dial 10.0.0.1"), httpd.Problem{Title: "Internal Server Error", Status: 500, Kind: ward.Internal, Detail: wrong}},
 		{"internal with words", ward.Errorf(ward.Internal, "The key is 1234."), httpd.Problem{Title: "Internal Server Error", Status: 500, Kind: ward.Internal, Detail: wrong}},
-		{"too large", fmt.Errorf("read: %w", &http.MaxBytesError{Limit: 7}),
-			httpd.Problem{Title: "Request Entity Too Large", Status: 413, Kind: ward.Invalid, Detail: "The request is too large: 7 bytes are the most that is read."}},
-		{"too slow", fmt.Errorf("query: %w", context.DeadlineExceeded),
-			httpd.Problem{Title: "Service Unavailable", Status: 503, Kind: ward.Unavailable, Detail: "The answer took too long. Try again."}},
+		{
+			"too large", fmt.Errorf("read: %w", &http.MaxBytesError{Limit: 7}),
+			httpd.Problem{Title: "Request Entity Too Large", Status: 413, Kind: ward.Invalid, Detail: "The request is too large: 7 bytes are the most that is read."},
+		},
+		{
+			"too slow", fmt.Errorf("query: %w", context.DeadlineExceeded),
+			httpd.Problem{Title: "Service Unavailable", Status: 503, Kind: ward.Unavailable, Detail: "The answer took too long. Try again."},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

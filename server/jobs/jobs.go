@@ -15,8 +15,11 @@ import (
 type Job struct {
 	Name  string
 	Every time.Duration   // at the latest
-	Wake  <-chan struct{} // does it at once; nil for no other reason than time
-	Do    func(ctx context.Context) error
+	Wake  <-chan struct{} // does it before; nil for no other reason than time
+	// Settle is how long to wait after a Wake, so that what comes close together is done
+	// together.
+	Settle time.Duration
+	Do     func(ctx context.Context) error
 }
 
 // Run runs every job, each in its own goroutine and never twice at once, until ctx
@@ -44,9 +47,27 @@ func (j Job) loop(ctx context.Context, l *zap.Logger) {
 		select {
 		case <-t.C:
 		case <-j.Wake:
+			if !settle(ctx, j.Settle) {
+				return
+			}
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// settle waits for d; it reports false if ctx ends first.
+func settle(ctx context.Context, d time.Duration) bool {
+	if d == 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

@@ -53,7 +53,8 @@ type Brake struct {
 func NewBrake(store interface {
 	unit.Unit
 	Brakes
-}, audit Recorder, now func() time.Time, l Limits) (*Brake, error) {
+}, audit Recorder, now func() time.Time, l Limits,
+) (*Brake, error) {
 	if l.PerPerson < 0 || l.Installation < 0 || l.Window < 0 {
 		return nil, errors.New("brake: its limits can't be negative")
 	}

@@ -101,9 +101,9 @@ func TestClose(t *testing.T) {
 func TestEnrolledAfresh(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storetest.SQLite(t), lost.Limits{})
-	e := w.device("d1")
+	w.device("d1")
 	c := w.report("d1")
-	e = w.enrol("d1") // by other means, such as a restore
+	e := w.enrol("d1") // by other means, such as a restore
 	w.setState("d1", ward.Managed)
 	if err := w.EnrolledAfresh(t.Context(), "d1"); err != nil {
 		t.Fatal(err)

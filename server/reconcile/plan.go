@@ -59,8 +59,6 @@ const (
 	maxTries        = 6
 	tokenPatience   = time.Hour // an app that did not use its token gets another
 	longestInterval = 7 * 24 * time.Hour
-
-	refreshInstalling = 15 * time.Minute // how an app on its way fares
 )
 
 // Case is what planning needs to know of the device's lost case.

@@ -110,10 +110,14 @@ func TestPlan(t *testing.T) {
 		{name: "nor after NotNow", tried: []reconcile.Attempt{try("information", command.Deferred, 0, 1), try("security", command.Deferred, 0, 1)}},
 		{name: "a device that has told all is left in peace for a day", got: told(nil), next: 23 * time.Hour},
 		{name: "what was told long ago is asked again", got: told(func(o *reconcile.Observed) { o.Information.At, o.Profiles.At = ago(day), ago(day) }), steps: []string{"information", "profiles"}},
-		{name: "apps go stale sooner", want: profiles.State{WatchApps: []string{"w"}}, got: told(func(o *reconcile.Observed) { o.Apps = known([]fleet.App{}, 6*hour) }),
-			tried: []reconcile.Attempt{accepted("apps:50e721e49c01", 6*hour)}, steps: []string{"apps:50e721e49c01"}},
-		{name: "another list of apps is another question", want: profiles.State{WatchApps: []string{"v"}}, got: told(func(o *reconcile.Observed) { o.Apps = known([]fleet.App{}, hour) }),
-			tried: []reconcile.Attempt{accepted("apps:50e721e49c01", hour)}, steps: []string{"apps:4c94485e0c21"}},
+		{
+			name: "apps go stale sooner", want: profiles.State{WatchApps: []string{"w"}}, got: told(func(o *reconcile.Observed) { o.Apps = known([]fleet.App{}, 6*hour) }),
+			tried: []reconcile.Attempt{accepted("apps:50e721e49c01", 6*hour)}, steps: []string{"apps:50e721e49c01"},
+		},
+		{
+			name: "another list of apps is another question", want: profiles.State{WatchApps: []string{"v"}}, got: told(func(o *reconcile.Observed) { o.Apps = known([]fleet.App{}, hour) }),
+			tried: []reconcile.Attempt{accepted("apps:50e721e49c01", hour)}, steps: []string{"apps:4c94485e0c21"},
+		},
 		{name: "one that had nothing to tell is not asked at once again", got: told(func(o *reconcile.Observed) { o.Security = nil }), tried: []reconcile.Attempt{accepted("security", hour)}},
 
 		{name: "a wanted profile is installed", want: wantProfile, got: told(nil), steps: []string{keyA}},

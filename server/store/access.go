@@ -35,7 +35,7 @@ func words[T ~string](list []T) string {
 }
 
 func split[T ~string](s string) (out []T) {
-	for _, w := range strings.Fields(s) {
+	for w := range strings.FieldsSeq(s) {
 		out = append(out, T(w))
 	}
 	return out
@@ -189,7 +189,7 @@ func (a *Access) Purge(ctx context.Context, links, attempts time.Time) error {
 	})
 }
 
-const tokenColumns = `t.id, t.person_id, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at, t.revoked_at`
+const tokenColumns = `t.id, t.person_id, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at, t.revoked_at` //nolint:gosec // names of columns, not secrets
 
 func tokenFields(t *access.Token) (fields []any, done func()) {
 	var scopes string

@@ -39,16 +39,14 @@ func scanAudit(row interface{ Scan(...any) error }) (r audit.Row, _ error) {
 }
 
 // AddEntry meets audit.Entries.
-func (a *Audit) AddEntry(ctx context.Context, r audit.Row) (id int64, err error) {
-	err = a.db.Do(ctx, func(ctx context.Context) error {
-		return a.db.row(ctx, `INSERT INTO audit_entry (at, action, leaf, who_key, who_lookup, who, what_key, what_lookup, what, tree_index)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, -1) RETURNING id`,
-			micros(r.At), r.Action, r.Leaf, r.Who.Key, r.Who.Lookup, r.Who.Sealed, r.What.Key, r.What.Lookup, r.What.Sealed).Scan(&id)
-	})
+func (a *Audit) AddEntry(ctx context.Context, r audit.Row) error {
+	err := a.db.later(ctx, `INSERT INTO audit_entry (at, action, leaf, who_key, who_lookup, who, what_key, what_lookup, what, tree_index)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, -1)`,
+		micros(r.At), r.Action, r.Leaf, r.Who.Key, r.Who.Lookup, r.Who.Sealed, r.What.Key, r.What.Lookup, r.What.Sealed)
 	if err != nil {
-		return 0, fmt.Errorf("add audit entry: %w", err)
+		return fmt.Errorf("add audit entry: %w", err)
 	}
-	return id, nil
+	return nil
 }
 
 // Entry meets audit.Entries.
@@ -162,7 +160,7 @@ func (a *Audit) Append(ctx context.Context, id, index, first int64, hashes [][sh
 			return errors.New("the entry is in the tree already")
 		}
 		for i := range hashes {
-			if _, err := a.db.exec(ctx, `INSERT INTO audit_hash (position, hash) VALUES ($1, $2)`, first+int64(i), hashes[i][:]); err != nil {
+			if err := a.db.later(ctx, `INSERT INTO audit_hash (position, hash) VALUES ($1, $2)`, first+int64(i), hashes[i][:]); err != nil {
 				return err
 			}
 		}

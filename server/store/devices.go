@@ -80,19 +80,19 @@ func (f Fleet) InsertDevice(ctx context.Context, d ward.Device) error {
 func (f Fleet) UpdateDevice(ctx context.Context, d ward.Device) error {
 	n, err := f.exec(ctx, `UPDATE device SET serial = $2, name = $3, platform = $4, model = $5, os_version = $6, ownership = $7, grp = $8, owner = $9, email = $10 WHERE id = $1`,
 		string(d.ID), d.Serial, d.Name, string(d.Platform), d.Model, d.OSVersion, string(d.Ownership), d.Group, d.Owner, d.Email)
-	return one(n, err, "There is no device %s.", d.ID)
+	return one(n, err, d.ID)
 }
 
 // DeleteDevice meets fleet.Store.
 func (f Fleet) DeleteDevice(ctx context.Context, id ward.DeviceID) error {
 	n, err := f.exec(ctx, `DELETE FROM device WHERE id = $1`, string(id))
-	return one(n, err, "There is no device %s.", id)
+	return one(n, err, id)
 }
 
 // SetDeviceState meets fleet.Store.
 func (f Fleet) SetDeviceState(ctx context.Context, id ward.DeviceID, s ward.DeviceState) error {
 	n, err := f.exec(ctx, `UPDATE device SET state = $2 WHERE id = $1`, string(id), string(s))
-	return one(n, err, "There is no device %s.", id)
+	return one(n, err, id)
 }
 
 // MayReenrol meets fleet.Store.
@@ -104,7 +104,7 @@ func (f Fleet) MayReenrol(ctx context.Context, id ward.DeviceID) (ok bool, err e
 // SetReenrol meets fleet.Store.
 func (f Fleet) SetReenrol(ctx context.Context, id ward.DeviceID, allowed bool) error {
 	n, err := f.exec(ctx, `UPDATE device SET reenrol = $2 WHERE id = $1`, string(id), allowed)
-	return one(n, err, "There is no device %s.", id)
+	return one(n, err, id)
 }
 
 // CheckSoon meets fleet.Store; an earlier time that is already set stays.
@@ -128,12 +128,12 @@ func (f Fleet) DuePlans(ctx context.Context, t time.Time, generation int64, limi
 }
 
 // one turns "no row was changed" into NotFound.
-func one(n int64, err error, format string, args ...any) error {
+func one(n int64, err error, id ward.DeviceID) error {
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		return ward.Errorf(ward.NotFound, format, args...)
+		return ward.Errorf(ward.NotFound, "There is no device %s.", id)
 	}
 	return nil
 }

@@ -14,8 +14,10 @@ import (
 )
 
 func aDevice(id, serial, name string) ward.Device {
-	return ward.Device{ID: ward.DeviceID(id), Serial: serial, Name: name, Platform: ward.IOS, Ownership: ward.Corporate, Group: "g", Owner: "Ada", Email: "ada@hospital.example",
-		State: ward.Invited, Created: time.Date(2026, 11, 21, 12, 0, 0, 7000, time.UTC)}
+	return ward.Device{
+		ID: ward.DeviceID(id), Serial: serial, Name: name, Platform: ward.IOS, Ownership: ward.Corporate, Group: "g", Owner: "Ada", Email: "ada@hospital.example",
+		State: ward.Invited, Created: time.Date(2026, 11, 21, 12, 0, 0, 7000, time.UTC),
+	}
 }
 
 func TestDevices(t *testing.T) {

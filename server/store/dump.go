@@ -59,7 +59,7 @@ func (db *DB) Dump(ctx context.Context, w io.Writer) error {
 // tables lists the tables that hold data, in an order in which rows that others refer
 // to come first.
 func (db *DB) tables(ctx context.Context, q querier) ([]string, error) {
-	rows, err := q.QueryContext(ctx, db.dialect.tables)
+	rows, err := q.QueryContext(ctx, db.dialect.tables) //nolint:rowserrcheck // scanAll checks it
 	names, err := scanAll(rows, err, func(r scanner) (n string, err error) { return n, r.Scan(&n) })
 	return slices.DeleteFunc(names, func(n string) bool { return n == "schema_migration" || strings.HasPrefix(n, "sqlite_") }), err
 }
@@ -84,7 +84,7 @@ func dumpTable(ctx context.Context, q querier, table string, enc *json.Encoder) 
 		}
 		row := make(map[string]any, len(columns))
 		for i, c := range columns {
-			v := *(values[i].(*any))
+			v := *values[i].(*any)
 			if kind := c.DatabaseTypeName(); strings.HasPrefix(kind, "BOOL") {
 				if n, ok := v.(int64); ok {
 					v = n != 0

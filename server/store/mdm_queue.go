@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"strings"
 
 	"github.com/micromdm/nanomdm/cryptoutil"
 	"github.com/micromdm/nanomdm/mdm"
@@ -70,15 +71,16 @@ func (m MDM) StoreCommandReport(r *mdm.Request, report *mdm.CommandResults) erro
 
 // refusal puts an error chain into one line.
 func refusal(report *mdm.CommandResults) string {
-	s := report.Status
+	var s strings.Builder
+	s.WriteString(report.Status)
 	for _, e := range report.ErrorChain {
 		text := e.USEnglishDescription
 		if text == "" {
 			text = e.LocalizedDescription
 		}
-		s += fmt.Sprintf("; %s %d: %s", e.ErrorDomain, e.ErrorCode, text)
+		fmt.Fprintf(&s, "; %s %d: %s", e.ErrorDomain, e.ErrorCode, text)
 	}
-	return s
+	return s.String()
 }
 
 // RetrieveNextCommand hands out the next command, nil when there is none. skipNotNow

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -65,7 +66,7 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("apns stand-in: %w", err)
 	}
-	ln, err := net.Listen("tcp", o.Addr)
+	ln, err := net.Listen("tcp", o.Addr) //nolint:noctx // to listen takes no time
 	if err != nil {
 		return nil, fmt.Errorf("apns stand-in: %w", err)
 	}
@@ -187,9 +188,7 @@ func (s *Server) Stats() Stats {
 	defer s.mu.Unlock()
 	out := s.stats
 	out.Refused = make(map[string]int, len(s.stats.Refused))
-	for k, v := range s.stats.Refused {
-		out.Refused[k] = v
-	}
+	maps.Copy(out.Refused, s.stats.Refused)
 	for _, d := range s.devices {
 		if d.gone.IsZero() {
 			out.Registered++

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -247,7 +248,7 @@ func TestDelivery(t *testing.T) {
 
 	// A second stream takes the place of the first.
 	l2 := listen(t, device, s, "aabb")
-	if got, err := l.next(); err != io.EOF {
+	if got, err := l.next(); !errors.Is(err, io.EOF) {
 		t.Fatalf("replaced stream = %q, %v; want the end", got, err)
 	}
 	push("three")
@@ -307,7 +308,7 @@ func TestUnregister(t *testing.T) {
 	if res.StatusCode != http.StatusNoContent {
 		t.Fatalf("unregister status = %d, want 204", res.StatusCode)
 	}
-	if got, err := l.next(); err != io.EOF {
+	if got, err := l.next(); !errors.Is(err, io.EOF) {
 		t.Errorf("stream after unregistering = %q, %v; want the end", got, err)
 	}
 	got := post(t, provider, s.URL()+"/3/device/aabb", `{"mdm":"m"}`)

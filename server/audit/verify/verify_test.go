@@ -158,7 +158,7 @@ func TestTampering(t *testing.T) {
 	forger := newLog(t, "ward.example", 2, 8) // the same name, another key, other content
 	forger.key = l.key
 	other := newLog(t, "elsewhere.example", 1, 8)
-	edit := func(i int, old, new string) []string {
+	edit := func(i int, old, new string) []string { //nolint:revive // old and new say it best
 		lines := slices.Clone(l.lines)
 		lines[i] = strings.Replace(lines[i], old, new, 1)
 		if lines[i] == l.lines[i] {

@@ -1,5 +1,6 @@
 -- The audit log. Rows are added and given their place in the tree, never deleted.
--- lookup columns are blind indexes: HMACs of ids under a key that is not here.
+-- lookup columns are blind indexes: HMACs of ids under a key that is not here. The key
+-- columns have no index: only forgetting a person looks there, and every deed writes.
 CREATE TABLE audit_entry (
   id {{identity}},
   at BIGINT NOT NULL,
@@ -18,8 +19,6 @@ CREATE INDEX audit_unsequenced ON audit_entry (id) WHERE tree_index < 0;
 CREATE INDEX audit_action ON audit_entry (action, id);
 CREATE INDEX audit_who ON audit_entry (who_lookup, id) WHERE who_lookup <> '';
 CREATE INDEX audit_what ON audit_entry (what_lookup, id) WHERE what_lookup <> '';
-CREATE INDEX audit_who_key ON audit_entry (who_key) WHERE who_key <> '';
-CREATE INDEX audit_what_key ON audit_entry (what_key) WHERE what_key <> '';
 
 -- Deleting a row here is what erases a person's part of the log.
 CREATE TABLE audit_key (
