@@ -47,6 +47,11 @@ func openConsole(ctx context.Context, c Config) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !store.IsServer(url) {
+		if _, err := os.Stat(url); err != nil { // another one must not be made here in silence
+			return nil, ward.Errorf(ward.NotFound, "%s holds no database: if the server keeps it elsewhere, name its configuration by --config.", c.Data)
+		}
+	}
 	db, err := store.Open(ctx, store.Options{URL: url, Master: m, Now: now})
 	if err != nil {
 		return nil, err

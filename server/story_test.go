@@ -135,10 +135,12 @@ func (s *story) notNow(t *testing.T) {
 	t.Helper()
 	await(t, s.refusing, "the app, which does not wait for the profile", hasToken)
 	d := s.w.show(t, s.refusing.Serial())
-	i := slices.IndexFunc(d.Commands, func(r command.Record) bool { return r.RequestType == "InstallProfile" })
-	if i < 0 || d.Commands[i].State != command.Deferred || d.Commands[i].NotNow.IsZero() {
-		t.Fatalf("commands %+v, want an InstallProfile answered NotNow", d.Commands)
-	}
+	i := -1
+	eventually(t, "an InstallProfile answered NotNow", func() bool { // each time it wakes it is given it again, and is between the two for a moment
+		d = s.w.show(t, s.refusing.Serial())
+		i = slices.IndexFunc(d.Commands, func(r command.Record) bool { return r.RequestType == "InstallProfile" })
+		return i >= 0 && d.Commands[i].State == command.Deferred && !d.Commands[i].NotNow.IsZero()
+	})
 	s.refusing.SetNotNow(nil)
 	if err := s.refusing.CheckIn(t.Context()); err != nil {
 		t.Fatal(err)

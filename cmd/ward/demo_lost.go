@@ -154,7 +154,7 @@ func (s *story) afresh(ctx context.Context) error {
 			return err
 		}
 		s.fleet.Replace(old, p)
-		s.fleet.Run(ctx, p)
+		s.turnOn(p)
 		d, err := s.awaitDevice(ctx, p, "its new epoch", func(d device) bool { return d.Epoch == 2 && d.Management == string(ward.Managed) && d.Case == nil })
 		if err != nil {
 			return err

@@ -37,7 +37,9 @@ func (s *story) enrol(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.fleet.Start(ctx)
+		for _, p := range s.fleet.Phones() {
+			s.turnOn(p)
+		}
 		for kind, name := range kindNames {
 			n := 0
 			for i := range s.n {

@@ -38,6 +38,7 @@ type story struct {
 	srv     *server.Server
 	out     *teller
 	fleet   *virtual.Fleet
+	turnOn  func(p *virtual.Phone) // for as long as the server runs, longer than the story
 	began   time.Time
 	figures []figure
 
@@ -63,6 +64,7 @@ func newStory(ctx context.Context, srv *server.Server, n int, out *teller) (*sto
 	all := roots.Clone()
 	all.AppendCertsFromPEM(srv.StandIn().CAPEM())
 	s.fleet, err = virtual.NewFleet(ctx, s.options(agent.NewTransport(all), roots))
+	s.turnOn = func(p *virtual.Phone) { s.fleet.Run(ctx, p) }
 	return s, err
 }
 

@@ -77,7 +77,11 @@ func deviceList(c *cli.Context) error {
 	}
 	return answer(c, raw, func(p *printer, v api.List[api.Device]) {
 		if len(v.Items) == 0 {
-			p.line("No device. Invite one with: ward invite --name NAME --ownership corporate")
+			if state != "" || group != "" {
+				p.line("No device is like that. Without --state and --group all are listed.")
+			} else {
+				p.line("No device. Invite one with: ward invite --name NAME --ownership corporate")
+			}
 			return
 		}
 		rows := make([][]string, len(v.Items))

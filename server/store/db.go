@@ -47,7 +47,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	db := &DB{now: o.Now, queue: o.Master.Box("command queue"), secrets: o.Master.Box("secrets")}
 	db.last, db.pushes = newLastSeen(), make(chan struct{}, 1)
 	var err error
-	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
+	if IsServer(o.URL) {
 		err = db.openPostgres(ctx, o.URL)
 	} else {
 		err = db.openSQLite(ctx, o.URL)
@@ -59,6 +59,12 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// IsServer reports whether a database URL is the address of PostgreSQL rather than the
+// path of a file.
+func IsServer(url string) bool {
+	return strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
 }
 
 // Close writes what is still in memory and closes the database.

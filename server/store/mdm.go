@@ -93,15 +93,30 @@ func (m MDM) StoreTokenUpdate(r *mdm.Request, msg *mdm.TokenUpdate) error {
 		}
 		now := micros(m.now())
 		var unlock []byte
-		if len(msg.UnlockToken) > 0 && e.Rights != ward.RightsPersonal { // a personal phone's passcode is not ours to remove
+		raw := msg.Raw
+		if len(msg.UnlockToken) > 0 && e.Rights == ward.RightsPersonal { // a personal phone's passcode is not ours to remove
+			if raw, err = withoutUnlockToken(raw); err != nil {
+				return err
+			}
+		} else if len(msg.UnlockToken) > 0 {
 			unlock = m.secrets.Seal(msg.UnlockToken, "unlock token", string(e.ID))
 		}
-		raw := m.secrets.Seal(msg.Raw, "token update", string(e.ID))
+		raw = m.secrets.Seal(raw, "token update", string(e.ID))
 		_, err = m.exec(ctx, `UPDATE enrolment SET state = 'active', topic = $2, push_token = $3, push_magic = $4, push_dead_at = 0, tally = tally + 1, token_update = $5,
 			unlock_token = COALESCE($6, unlock_token), enrolled_at = CASE WHEN enrolled_at = 0 THEN $7 ELSE enrolled_at END WHERE id = $1`,
 			string(e.ID), msg.Topic, msg.Token.String(), msg.PushMagic, raw, unlock, now)
 		return err
 	})
+}
+
+// withoutUnlockToken returns a TokenUpdate as it would be without the token.
+func withoutUnlockToken(raw []byte) ([]byte, error) {
+	var all map[string]any
+	if err := plist.Unmarshal(raw, &all); err != nil {
+		return nil, fmt.Errorf("read TokenUpdate: %w", err)
+	}
+	delete(all, "UnlockToken")
+	return plist.Marshal(all)
 }
 
 // userChannel makes the row of a user channel when its device is enrolled.

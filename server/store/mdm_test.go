@@ -19,6 +19,7 @@ import (
 	"github.com/micromdm/nanomdm/test/e2e"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/store/storetest"
 )
@@ -300,6 +301,44 @@ func TestUrgentFirst(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"LOST", "A", "B"}, got); diff != "" {
 			t.Errorf("order mismatch (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestUnlockToken: a work phone's unlock token is kept sealed; a personal phone's is
+// kept nowhere, for its passcode is not the organisation's to remove.
+func TestUnlockToken(t *testing.T) {
+	t.Parallel()
+	const token = "c2VjcmV0IHVubG9jayB0b2tlbg=="
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		for _, rights := range []ward.AccessRights{ward.RightsAll, ward.RightsPersonal} {
+			p := &phone{t: t, id: strings.ToUpper(uuid.NewString()), svc: nanomdm.New(db.MDM()), db: db}
+			r := p.request()
+			r = r.WithContext(fleet.WithAdmission(r.Context(), fleet.Admission{Rights: rights}))
+			if err := p.svc.Authenticate(r, p.checkin("Authenticate", "").(*mdm.Authenticate)); err != nil {
+				t.Fatal(err)
+			}
+			msg := p.checkin("TokenUpdate", `<key>PushMagic</key><string>magic</string><key>Token</key><data>AAECAw==</data><key>UnlockToken</key><data>`+token+`</data>`)
+			if err := p.svc.TokenUpdate(p.request(), msg.(*mdm.TokenUpdate)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := db.MDM().UnlockToken(t.Context(), p.enrolment().ID)
+			if rights == ward.RightsAll && (err != nil || string(got) != "secret unlock token") {
+				t.Errorf("a work phone's token is %q, %v", got, err)
+			}
+			if rights == ward.RightsPersonal && ward.KindOf(err) != ward.NotFound {
+				t.Errorf("a personal phone's token is %q, %v; want none kept", got, err)
+			}
+			checkins := make(chan any, 100)
+			if err := db.MDM().RetrieveMigrationCheckins(t.Context(), checkins); err != nil {
+				t.Fatal(err)
+			}
+			close(checkins)
+			for c := range checkins {
+				if m, ok := c.(*mdm.TokenUpdate); ok && m.UDID == p.id && (len(m.UnlockToken) > 0) != (rights == ward.RightsAll) {
+					t.Errorf("with rights %d the kept TokenUpdate holds a token of %d bytes", rights, len(m.UnlockToken))
+				}
+			}
 		}
 	})
 }
