@@ -68,6 +68,7 @@ func replace(t *testing.T, s *trialserver.Server, f *virtual.Fleet) {
 		t.Fatal(err)
 	}
 	f.Run(t.Context(), next)
+	s.AwaitListening(t, next.UDID())
 	if got := s.Do(t, next.UDID(), "ProfileList", nil)["Status"]; got != "Acknowledged" {
 		t.Errorf("the fresh phone answered %v, want Acknowledged", got)
 	}

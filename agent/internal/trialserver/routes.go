@@ -192,7 +192,10 @@ func (s *Server) checkin(w http.ResponseWriter, r *http.Request) {
 		d.cert, d.queue, d.sent = cert.Raw, nil, ""
 	case "TokenUpdate":
 		token, _ := m["Token"].([]byte)
-		d.token, d.dead = hex.EncodeToString(token), false
+		if told := hex.EncodeToString(token); told != d.token {
+			d.token, d.stream = told, nil // an old stream, still open, is not the new token's
+		}
+		d.dead = false
 		d.magic, _ = m["PushMagic"].(string)
 	}
 }
