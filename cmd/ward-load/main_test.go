@@ -55,8 +55,9 @@ func TestQuick(t *testing.T) {
 	}
 }
 
+// TestMistakes runs by itself: the library keeps its help flag in a package variable,
+// which two commands in one process would both write.
 func TestMistakes(t *testing.T) {
-	t.Parallel()
 	for _, flags := range [][]string{{"--devices", "0"}, {"--lost", "--devices", "5", "--reports", "6"}, {"more"}, {"--no-such-flag"}} {
 		if err := run(t.Context(), append([]string{"ward-load"}, flags...), nil, new(bytes.Buffer)); err == nil {
 			t.Errorf("%v is understood, want an error", flags)
