@@ -31,6 +31,10 @@ const next = `UPDATE command SET state = 'delivered', delivered_at = $2, deliver
 	WHERE seq = (SELECT seq FROM command WHERE enrolment_id = $1 AND ` + openCommand + ` AND NOT deferred ORDER BY urgent, seq LIMIT 1) AND pending
 	RETURNING sealed, ` + commandColumns
 
+// spent takes the place of a command's sealed body once it has ended: whoever sets an
+// ended row back to pending has nothing that could be delivered.
+const spent = "-"
+
 // place binds a sealed command to its row.
 func place(uuid string, id ward.EnrolmentID, requestType string, order ward.OrderID) []string {
 	return []string{uuid, string(id), requestType, string(order)}
@@ -169,8 +173,8 @@ func (c Commands) CancelOpen(ctx context.Context, id ward.EnrolmentID, reason st
 // close takes a command out of the queue without an answer.
 func (c Commands) close(ctx context.Context, r command.Record, s command.State, reason string) error {
 	now := micros(c.now())
-	if _, err := c.exec(ctx, `UPDATE command SET pending = FALSE, deferred = FALSE, state = $3, answered_at = $4, error = $5 WHERE uuid = $1 AND enrolment_id = $2 AND pending`,
-		r.UUID, string(r.Enrolment), string(s), now, reason); err != nil {
+	if _, err := c.exec(ctx, `UPDATE command SET pending = FALSE, deferred = FALSE, state = $3, answered_at = $4, error = $5, sealed = $6 WHERE uuid = $1 AND enrolment_id = $2 AND pending`,
+		r.UUID, string(r.Enrolment), string(s), now, reason, []byte(spent)); err != nil {
 		return fmt.Errorf("close command %s: %w", r.UUID, err)
 	}
 	return c.settle(ctx, r.Enrolment, r.StepKey, r.UUID, s, now, reason)
@@ -206,8 +210,8 @@ func (c Commands) report(ctx context.Context, id ward.EnrolmentID, a Answer) (r 
 	if a.Secret {
 		raw = c.secrets.Seal(raw, "answer", a.UUID, string(id))
 	}
-	r, err = scanCommand(c.row(ctx, `UPDATE command SET pending = FALSE, deferred = FALSE, state = $3, answered_at = $4, error = $5, answer = $6
-		WHERE uuid = $1 AND enrolment_id = $2 AND pending RETURNING `+commandColumns, a.UUID, string(id), string(a.State), now, a.Reason, raw))
+	r, err = scanCommand(c.row(ctx, `UPDATE command SET pending = FALSE, deferred = FALSE, state = $3, answered_at = $4, error = $5, answer = $6, sealed = $7
+		WHERE uuid = $1 AND enrolment_id = $2 AND pending RETURNING `+commandColumns, a.UUID, string(id), string(a.State), now, a.Reason, raw, []byte(spent)))
 	if err != nil {
 		return r, false, none(err)
 	}

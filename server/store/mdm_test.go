@@ -286,6 +286,36 @@ func TestForgedRow(t *testing.T) {
 	})
 }
 
+// TestSpentRow: a command that was taken back or answered can't be brought back by a
+// change in the database.
+func TestSpentRow(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		p := enrolled(t, db)
+		p.enqueue("CANCELLED", "ANSWERED")
+		if n, err := db.Commands().CancelOpen(t.Context(), p.enrolment().ID, "second thoughts", func(r command.Record) bool { return r.UUID == "CANCELLED" }); n != 1 || err != nil {
+			t.Fatalf("cancelled %d, %v", n, err)
+		}
+		if got := p.report("Idle", ""); got != "ANSWERED" {
+			t.Fatalf("given %q, want ANSWERED", got)
+		}
+		p.report("Acknowledged", "ANSWERED")
+		if err := db.Tamper(t.Context(), `UPDATE command SET pending = TRUE, state = 'waiting'`); err != nil {
+			t.Fatal(err)
+		}
+		var told []command.Record
+		m := db.MDM()
+		m.OnForged = func(_ context.Context, rows []command.Record) { told = append(told, rows...) }
+		p.svc = nanomdm.New(m)
+		if got := p.report("Idle", ""); got != "" {
+			t.Errorf("a command that had ended was given again: %s", got)
+		}
+		if len(told) != 2 {
+			t.Errorf("%d rows were reported, want both", len(told))
+		}
+	})
+}
+
 // TestUrgentFirst: an urgent command goes before older ones.
 func TestUrgentFirst(t *testing.T) {
 	t.Parallel()
