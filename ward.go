@@ -66,7 +66,9 @@ type Device struct {
 	Model     string // Apple's product name, such as iPhone15,4; empty if unknown
 	OSVersion string // as last reported; empty if unknown
 	Ownership Ownership
-	Group     string
+	Group     string // the ward or team it works in; empty if none was given
+	Site      string // the building or campus it belongs to; empty if none was given
+	Role      string // the staff role it is meant for, such as "nurse"; empty if none was given
 	Owner     string // display name of the member of staff; empty for a shared device
 	Email     string
 	State     DeviceState

@@ -19,6 +19,9 @@ import (
 // ones are not sent. Source: Apple, "AuthenticateRequest".
 type Facts struct {
 	UDID, SerialNumber, DeviceName, Model, ModelName, ProductName, OSVersion, BuildVersion string
+	// EnrollmentID names the device in place of its UDID and serial number, which user
+	// enrolment keeps from the server. Empty for every other kind of enrolment.
+	EnrollmentID string
 }
 
 // Config says how a Client works. Facts, Handler and Transport are required.
@@ -76,13 +79,16 @@ type Client struct {
 	turn chan struct{} // holds one token: who has it speaks to the server
 	wake chan struct{} // holds at most one wish for a check-in
 
-	pending []byte // a report that no server has taken yet; guarded by turn
+	pending []byte        // a report that no server has taken yet; guarded by turn
+	after   Errand        // what follows pending; guarded by turn
+	due     chan struct{} // holds at most one wish to run the errands
 
 	mu   sync.Mutex // guards what follows
 	now  *Enrolment // nil when not enrolled
 	own  *http.Transport
 	push *pushStream   // open from Enrol until Run takes it
 	gone chan struct{} // closed when the present enrolment ends
+	todo []Errand      // that wait for the end of a session
 }
 
 // New returns an engine; it continues the enrolment that the keeper has, if any.
@@ -114,7 +120,7 @@ func New(ctx context.Context, cfg Config) (*Client, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	c := &Client{cfg: cfg, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1)}
+	c := &Client{cfg: cfg, turn: make(chan struct{}, 1), wake: make(chan struct{}, 1), due: make(chan struct{}, 1)}
 	e, err := cfg.Keeper.Load(ctx)
 	switch {
 	case errors.Is(err, ErrNotEnrolled):
@@ -186,9 +192,9 @@ func (c *Client) release(ctx context.Context, e *Enrolment, why Cause) {
 	log := c.cfg.Log.With(zap.String("udid", e.UDID), zap.String("cause", string(why)))
 	c.mu.Lock()
 	stream, gone, own := c.push, c.gone, c.own
-	c.now, c.push, c.own = nil, nil, nil
+	c.now, c.push, c.own, c.todo = nil, nil, nil, nil
 	c.mu.Unlock()
-	c.pending = nil
+	c.pending, c.after = nil, nil
 	if err := c.cfg.Keeper.Drop(ctx); err != nil {
 		log.Error("enrolment not dropped", zap.Error(err))
 	}

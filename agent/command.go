@@ -46,7 +46,13 @@ type Response struct {
 	Fields     map[string]any // keys beside the common ones; none may be nil
 	ErrorChain []ErrorItem
 	Then       Then
+	// After is run when the server has the answer and no command is left; nil for nothing.
+	After Errand
 }
+
+// Errand is what a device has to do with its server beside commands. It may speak through
+// the Client. One that fails for a reason that may pass is run again later.
+type Errand func(ctx context.Context) error
 
 // Then is what happens after an answer was sent.
 type Then int
@@ -92,10 +98,11 @@ func ParseCommand(data []byte) (Command, error) {
 func (c Command) String(key string) string { return text(c.Payload, key) }
 
 // report is the body of a message to the server's command address.
-func report(udid string, uuid string, r Response) ([]byte, error) {
+func report(e *Enrolment, uuid string, r Response) ([]byte, error) {
 	m := map[string]any{}
 	maps.Copy(m, r.Fields)
-	m["UDID"], m["Status"] = udid, string(r.Status)
+	m["Status"] = string(r.Status)
+	e.identify(m)
 	if uuid != "" {
 		m["CommandUUID"] = uuid
 	}

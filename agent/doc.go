@@ -1,7 +1,7 @@
 // Package agent is the device side of Apple's MDM protocol: it enrols from an
 // invitation link, keeps the device's key and certificate, checks in, fetches and
-// answers commands and wakes on push. What a command does is the business of the
-// Handler it is given.
+// answers commands, carries the messages of declarative management and wakes on push.
+// What a command or a declaration does is the business of the Handler it is given.
 //
 // It will not enforce anything by itself, keeps no record of the past, and shares no
 // code with the server: what arrives from the network is treated as hostile until it

@@ -49,6 +49,9 @@ func (c *Client) EnrolByProfile(ctx context.Context, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("enrolment profile: %w", err)
 	}
+	if m.UserEnrolment && c.cfg.Facts.EnrollmentID == "" {
+		return ward.Errorf(ward.Invalid, "The profile is for user enrolment, which this device is not set up for.")
+	}
 	if err := c.take(ctx); err != nil {
 		return err
 	}
@@ -56,7 +59,7 @@ func (c *Client) EnrolByProfile(ctx context.Context, data []byte) error {
 	if _, err := c.Enrolment(); err == nil {
 		return ward.Errorf(ward.Conflict, "The device is enrolled already.")
 	}
-	e := &Enrolment{UDID: c.cfg.Facts.UDID, Profile: p, MDM: m, Token: make([]byte, 32), PushMagic: uuid.NewString()}
+	e := &Enrolment{UDID: c.cfg.Facts.UDID, EnrollmentID: c.cfg.Facts.EnrollmentID, Profile: p, MDM: m, Token: make([]byte, 32), PushMagic: uuid.NewString()}
 	if _, err := rand.Read(e.Token); err != nil {
 		return fmt.Errorf("make push token: %w", err)
 	}

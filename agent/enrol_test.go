@@ -64,6 +64,11 @@ func refusals() []refusal {
 		}, "/stranger", "", "verify signer"},
 		{"wrong challenge", inSCEP("Challenge", "guess"), "/enrol", "", "the authority refuses"},
 		{"wrong fingerprint", inSCEP("CAFingerprint", []byte("x")), "/enrol", "", "fingerprint"},
+		{"user enrolment", func(_ *testing.T, s *trialserver.Server) {
+			s.Edit = func(p map[string]any) {
+				p["PayloadContent"].([]any)[2].(map[string]any)["EnrollmentMode"] = "BYOD"
+			}
+		}, "/enrol", ward.Invalid, "user enrolment"},
 		{"no rights", func(_ *testing.T, s *trialserver.Server) { s.Rights = 0 }, "/enrol", "", "AccessRights"},
 		{"server refuses Authenticate", func(_ *testing.T, s *trialserver.Server) {
 			s.Intercept = func(w http.ResponseWriter, r *http.Request) bool {

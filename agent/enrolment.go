@@ -21,6 +21,9 @@ type MDM struct {
 	CheckOutWhenRemoved bool
 	AccessRights        ward.AccessRights
 	IdentityUUID        string
+	// UserEnrolment is set for the work side of a personal device, on which access rights
+	// mean nothing. Source: Apple, MDM payload, EnrollmentMode and ManagedAppleID.
+	UserEnrolment bool
 }
 
 // SCEP is what the com.apple.security.scep payload of an enrolment profile says.
@@ -36,13 +39,15 @@ type SCEP struct {
 // Enrolment is one living enrolment: what a Keeper keeps. Its fields do not change
 // after it was made; a change makes a new one.
 type Enrolment struct {
-	UDID        string
-	Profile     *Profile
-	MDM         MDM
-	Key         *rsa.PrivateKey
-	Certificate *x509.Certificate
-	Token       []byte // the push token
-	PushMagic   string
+	UDID string
+	// EnrollmentID stands in for the UDID in every message; empty except in user enrolment.
+	EnrollmentID string
+	Profile      *Profile
+	MDM          MDM
+	Key          *rsa.PrivateKey
+	Certificate  *x509.Certificate
+	Token        []byte // the push token
+	PushMagic    string
 }
 
 const (
@@ -87,6 +92,7 @@ func (p *Profile) MDM() (MDM, SCEP, error) {
 	m.CheckOutWhenRemoved, _ = c["CheckOutWhenRemoved"].(bool)
 	rights, _ := whole(c["AccessRights"])
 	m.AccessRights = ward.AccessRights(rights)
+	m.UserEnrolment = text(c, "EnrollmentMode") == "BYOD" || text(c, "ManagedAppleID") != ""
 	if m.CheckInURL == "" {
 		m.CheckInURL = m.ServerURL
 	}
@@ -111,6 +117,9 @@ func (m MDM) check() error {
 	}
 	if !strings.HasPrefix(m.Topic, "com.apple.mgmt.") {
 		return payloadErr(payloadMissingField, "Topic must begin with com.apple.mgmt., got %q", m.Topic)
+	}
+	if m.UserEnrolment {
+		return nil // which ignores the rights
 	}
 	if m.AccessRights <= 0 || m.AccessRights > ward.RightsAll {
 		return payloadErr(payloadMissingField, "AccessRights is %d, want 1 to %d", m.AccessRights, ward.RightsAll)
@@ -187,6 +196,16 @@ func isHTTPS(s string) bool {
 func isHTTP(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+}
+
+// identify puts into m who the device is: its EnrollmentID or its UDID, never both.
+func (e *Enrolment) identify(m map[string]any) map[string]any {
+	if e.EnrollmentID != "" {
+		m["EnrollmentID"] = e.EnrollmentID
+	} else {
+		m["UDID"] = e.UDID
+	}
+	return m
 }
 
 // String names the enrolment for logs.

@@ -77,6 +77,7 @@ func NewFileKeeper(dir string) (*FileKeeper, error) {
 // keptEnrolment is the file's form. Key and certificate are PEM.
 type keptEnrolment struct {
 	UDID        string `json:"udid"`
+	EnrolmentID string `json:"enrollment_id,omitempty"`
 	Profile     []byte `json:"profile"`
 	Key         string `json:"key"`
 	Certificate string `json:"certificate"`
@@ -132,7 +133,7 @@ func (f keptEnrolment) open() (*Enrolment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Enrolment{UDID: f.UDID, Profile: p, MDM: m, Key: rk, Certificate: cert, Token: f.Token, PushMagic: f.PushMagic}, nil
+	return &Enrolment{UDID: f.UDID, EnrollmentID: f.EnrolmentID, Profile: p, MDM: m, Key: rk, Certificate: cert, Token: f.Token, PushMagic: f.PushMagic}, nil
 }
 
 // Save writes the file beside the old one and renames it into place.
@@ -142,7 +143,7 @@ func (k *FileKeeper) Save(_ context.Context, e *Enrolment) error {
 		return fmt.Errorf("save enrolment: %w", err)
 	}
 	b, err := json.Marshal(keptEnrolment{
-		UDID: e.UDID, Profile: e.Profile.XML, Token: e.Token, PushMagic: e.PushMagic, Rights: int(e.MDM.AccessRights),
+		UDID: e.UDID, EnrolmentID: e.EnrollmentID, Profile: e.Profile.XML, Token: e.Token, PushMagic: e.PushMagic, Rights: int(e.MDM.AccessRights),
 		Key:         string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
 		Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.Certificate.Raw})),
 	})

@@ -47,18 +47,21 @@ func (c *Client) Run(ctx context.Context) error {
 	return nil
 }
 
-// serve checks in whenever the device is woken.
+// serve checks in whenever the device is woken, and runs errands when some are due.
 func (c *Client) serve(ctx context.Context, gone <-chan struct{}) error {
 	for {
+		do := c.CheckIn
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-gone:
 			return errGone
 		case <-c.wake:
+		case <-c.due:
+			do = c.errands
 		}
 		_, err := backoff.Retry(ctx, func() (struct{}, error) {
-			return struct{}{}, retriable(c.CheckIn(ctx))
+			return struct{}{}, retriable(do(ctx))
 		}, backoff.WithBackOff(c.pause()), backoff.WithMaxElapsedTime(0))
 		switch {
 		case err == nil || ctx.Err() != nil:

@@ -21,7 +21,10 @@ const (
 
 func (c *Client) authenticate(e *Enrolment) map[string]any {
 	f := c.cfg.Facts
-	m := map[string]any{"MessageType": "Authenticate", "Topic": e.MDM.Topic, "UDID": e.UDID}
+	m := e.identify(map[string]any{"MessageType": "Authenticate", "Topic": e.MDM.Topic})
+	if e.EnrollmentID != "" {
+		f.SerialNumber = ""
+	}
 	for k, v := range map[string]string{
 		"SerialNumber": f.SerialNumber, "DeviceName": f.DeviceName, "Model": f.Model, "ModelName": f.ModelName,
 		"ProductName": f.ProductName, "OSVersion": f.OSVersion, "BuildVersion": f.BuildVersion,
@@ -34,11 +37,11 @@ func (c *Client) authenticate(e *Enrolment) map[string]any {
 }
 
 func (c *Client) tokenUpdate(e *Enrolment) map[string]any {
-	m := map[string]any{
-		"MessageType": "TokenUpdate", "Topic": e.MDM.Topic, "UDID": e.UDID,
+	m := e.identify(map[string]any{
+		"MessageType": "TokenUpdate", "Topic": e.MDM.Topic,
 		"Token": e.Token, "PushMagic": e.PushMagic, "AwaitingConfiguration": false, "NotOnConsole": false,
-	}
-	if len(c.cfg.UnlockToken) > 0 && e.MDM.AccessRights.Has(ward.RightLockAndPasscode) {
+	})
+	if len(c.cfg.UnlockToken) > 0 && e.EnrollmentID == "" && e.MDM.AccessRights.Has(ward.RightLockAndPasscode) {
 		m["UnlockToken"] = c.cfg.UnlockToken
 	}
 	return m
@@ -79,7 +82,7 @@ func (c *Client) Leave(ctx context.Context) error {
 // could be told or not.
 func (c *Client) leave(ctx context.Context, e *Enrolment) {
 	if e.MDM.CheckOutWhenRemoved {
-		out := map[string]any{"MessageType": "CheckOut", "Topic": e.MDM.Topic, "UDID": e.UDID}
+		out := e.identify(map[string]any{"MessageType": "CheckOut", "Topic": e.MDM.Topic})
 		if err := c.checkIn(ctx, c.transport(), e, out); err != nil {
 			c.cfg.Log.Warn("not checked out", zap.String("udid", e.UDID), zap.Error(err))
 		}
@@ -118,9 +121,17 @@ func (c *Client) put(ctx context.Context, rt http.RoundTripper, e *Enrolment, ad
 }
 
 // CheckIn asks the server for commands and answers them until there are none. A report
-// that did not reach the server is sent again first. It returns ErrNotEnrolled when
-// there is no enrolment, and nil when the enrolment ended by a command.
+// that did not reach the server is sent again first, and errands are run last. It returns
+// ErrNotEnrolled when there is no enrolment, and nil when the enrolment ended by a command.
 func (c *Client) CheckIn(ctx context.Context) error {
+	if err := c.converse(ctx); err != nil {
+		return err
+	}
+	return c.errands(ctx)
+}
+
+// converse is one session with its turn.
+func (c *Client) converse(ctx context.Context) error {
 	if err := c.take(ctx); err != nil {
 		return err
 	}
@@ -144,6 +155,8 @@ func (c *Client) session(ctx context.Context, e *Enrolment) error {
 			return c.failed(ctx, e, err)
 		}
 		c.pending = nil
+		c.plan(c.after)
+		c.after = nil
 		if len(answer) == 0 {
 			return nil
 		}
@@ -163,14 +176,14 @@ func (c *Client) session(ctx context.Context, e *Enrolment) error {
 		} else {
 			clear(later)
 		}
-		if body, err = report(e.UDID, cmd.UUID, r); err != nil {
+		if body, err = report(e, cmd.UUID, r); err != nil {
 			return fmt.Errorf("report on %s: %w", cmd.RequestType, err)
 		}
 		if r.Then != Continue {
 			c.last(ctx, e, body, r.Then)
 			return nil
 		}
-		c.pending = body
+		c.pending, c.after = body, r.After
 		if e, err = c.Enrolment(); err != nil { // a command may have shrunk the rights
 			return err
 		}
@@ -182,7 +195,7 @@ func (c *Client) opening(e *Enrolment) ([]byte, error) {
 	if c.pending != nil {
 		return c.pending, nil
 	}
-	return report(e.UDID, "", Response{Status: Idle})
+	return report(e, "", Response{Status: Idle})
 }
 
 // last sends the final report of an enrolment once: a device that is being erased does
@@ -217,6 +230,6 @@ func (c *Client) failed(ctx context.Context, e *Enrolment, err error) error {
 		c.release(ctx, e, Refused)
 		return nil
 	}
-	c.pending = nil
+	c.pending, c.after = nil, nil
 	return err
 }

@@ -62,6 +62,10 @@ func (e *StatusError) Error() string {
 	return "server answered " + strconv.Itoa(e.Status) + " " + http.StatusText(e.Status)
 }
 
+// Transient reports whether what failed with err may succeed later as it is: the server
+// was not reached, was busy or broken.
+func Transient(err error) bool { return transient(err) }
+
 // transient reports whether the same request may succeed later.
 func transient(err error) bool {
 	if se, ok := errors.AsType[*StatusError](err); ok {

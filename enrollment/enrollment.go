@@ -33,6 +33,8 @@ type Invitation struct {
 	Platform   ward.Platform
 	Ownership  ward.Ownership
 	Group      string // empty for none
+	Site       string // empty for none
+	Role       string // the staff role; empty for none
 	Supervised bool   // the device is expected to be supervised
 	Device     ward.DeviceID
 	Created    time.Time

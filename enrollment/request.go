@@ -19,6 +19,8 @@ type Request struct {
 	Platform   ward.Platform
 	Ownership  ward.Ownership
 	Group      string
+	Site       string
+	Role       string // the staff role
 	Supervised bool
 	Life       time.Duration // 0 means DefaultLife
 	// Device is an existing device to enrol anew; empty makes a new device.
@@ -29,6 +31,7 @@ type Request struct {
 func (r Request) normalise() Request {
 	r.Name, r.Email = strings.TrimSpace(r.Name), strings.TrimSpace(r.Email)
 	r.DeviceName, r.Group = strings.TrimSpace(r.DeviceName), strings.TrimSpace(r.Group)
+	r.Site, r.Role = strings.TrimSpace(r.Site), strings.TrimSpace(r.Role)
 	if r.Platform == "" {
 		r.Platform = ward.IOS
 	}
@@ -52,7 +55,7 @@ func (r Request) mistakes() []string {
 	if r.Name == "" {
 		add("A name is needed: whom is the invitation for?")
 	}
-	for _, f := range []struct{ what, v string }{{"name", r.Name}, {"device name", r.DeviceName}, {"group", r.Group}} {
+	for _, f := range []struct{ what, v string }{{"name", r.Name}, {"device name", r.DeviceName}, {"group", r.Group}, {"site", r.Site}, {"role", r.Role}} {
 		switch {
 		case utf8.RuneCountInString(f.v) > 120:
 			add("The %s is longer than 120 characters.", f.what)

@@ -113,13 +113,13 @@ func (s *Service) create(ctx context.Context, r Request) (Invited, error) {
 	}
 	in := Invited{Token: base64.RawURLEncoding.EncodeToString(secret), Invitation: Invitation{
 		ID: id, Name: r.Name, Email: r.Email, DeviceName: r.DeviceName, Platform: r.Platform, Ownership: r.Ownership,
-		Group: r.Group, Supervised: r.Supervised, Device: r.Device,
+		Group: r.Group, Site: r.Site, Role: r.Role, Supervised: r.Supervised, Device: r.Device,
 		Created: now, CreatedBy: ward.ActorFrom(ctx).Name, Expires: now.Add(r.Life),
 	}}
 	if r.Device == "" {
 		in.Device = s.o.NewDevice()
 		err = s.o.Devices.InsertDevice(ctx, ward.Device{
-			ID: in.Device, Name: r.DeviceName, Platform: r.Platform, Ownership: r.Ownership, Group: r.Group,
+			ID: in.Device, Name: r.DeviceName, Platform: r.Platform, Ownership: r.Ownership, Group: r.Group, Site: r.Site, Role: r.Role,
 			Owner: r.Name, Email: r.Email, State: ward.Invited, Created: now,
 		})
 	} else {

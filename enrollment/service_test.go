@@ -82,13 +82,13 @@ func TestCreate(t *testing.T) {
 	t.Parallel()
 	s, _, db := newService(t)
 	ctx := ward.WithActor(t.Context(), ward.Actor{Name: "Nurse Support"})
-	in, err := s.Create(ctx, enrollment.Request{Name: " Ada Byron ", Email: "ada@hospital.example", Ownership: ward.Personal, Group: "Ward 7"})
+	in, err := s.Create(ctx, enrollment.Request{Name: " Ada Byron ", Email: "ada@hospital.example", Ownership: ward.Personal, Group: "Ward 7", Site: " North ", Role: "nurse"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := enrollment.Invitation{
 		ID: in.ID, Name: "Ada Byron", Email: "ada@hospital.example", DeviceName: "Ada Byron's iPhone", Platform: ward.IOS,
-		Ownership: ward.Personal, Group: "Ward 7", Device: "device-1", Created: start, CreatedBy: "Nurse Support", Expires: start.Add(7 * 24 * time.Hour),
+		Ownership: ward.Personal, Group: "Ward 7", Site: "North", Role: "nurse", Device: "device-1", Created: start, CreatedBy: "Nurse Support", Expires: start.Add(7 * 24 * time.Hour),
 	}
 	got, err := s.Invitation(ctx, in.ID)
 	if err != nil {
@@ -108,7 +108,7 @@ func TestCreate(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantDev := ward.Device{
-		ID: "device-1", Name: "Ada Byron's iPhone", Platform: ward.IOS, Ownership: ward.Personal, Group: "Ward 7",
+		ID: "device-1", Name: "Ada Byron's iPhone", Platform: ward.IOS, Ownership: ward.Personal, Group: "Ward 7", Site: "North", Role: "nurse",
 		Owner: "Ada Byron", Email: "ada@hospital.example", State: ward.Invited, Created: start,
 	}
 	if diff := cmp.Diff(wantDev, dev); diff != "" {

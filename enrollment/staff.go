@@ -19,11 +19,11 @@ const (
 )
 
 // staffColumns are the columns of a staff file. Only the first two must be there.
-var staffColumns = []string{"name", "ownership", "email", "group", "device_name", "platform", "supervised"}
+var staffColumns = []string{"name", "ownership", "email", "group", "device_name", "platform", "supervised", "site", "role"}
 
 // ParseStaff reads a CSV file of staff (RFC 4180) with a header: name and ownership are
-// required columns; email, group, device_name, platform and supervised (yes or no) may be
-// left out, and the order is free. Every mistake of every row is reported at once, with
+// required columns; email, group, device_name, platform, supervised (yes or no), site and role
+// may be left out, and the order is free. Every mistake of every row is reported at once, with
 // its line, as the Details of a *ward.Error.
 func ParseStaff(r io.Reader) ([]Request, error) {
 	cr := csv.NewReader(&capped{r: r, left: maxStaffFile + 1})
@@ -121,6 +121,10 @@ func staffRow(columns, row []string) (req Request, mistakes []string) {
 			req.Email = v
 		case "group":
 			req.Group = v
+		case "site":
+			req.Site = v
+		case "role":
+			req.Role = v
 		case "device_name":
 			req.DeviceName = v
 		case "platform":

@@ -19,9 +19,9 @@ func TestParseStaff(t *testing.T) {
 		{"least", "name,ownership\nAda,corporate\n", []enrollment.Request{{Name: "Ada", Ownership: ward.Corporate}}},
 		{
 			"all columns in any order, spreadsheet's way",
-			"\ufeffEmail, Name ,OWNERSHIP,group,device_name,platform,supervised\r\nada@h.example,\"Byron, Ada\",Personal,Ward 7,Ada's phone,iOS,no\r\n,Grace,corporate,,,macos,\r\n,Joan,corporate,,,,yes\r\n",
+			"\ufeffEmail, Name ,OWNERSHIP,group,device_name,platform,supervised,site,role\r\nada@h.example,\"Byron, Ada\",Personal,Ward 7,Ada's phone,iOS,no,North,nurse\r\n,Grace,corporate,,,macos,,,\r\n,Joan,corporate,,,,yes,,\r\n",
 			[]enrollment.Request{
-				{Name: "Byron, Ada", Email: "ada@h.example", Ownership: ward.Personal, Group: "Ward 7", DeviceName: "Ada's phone", Platform: ward.IOS},
+				{Name: "Byron, Ada", Email: "ada@h.example", Ownership: ward.Personal, Group: "Ward 7", Site: "North", Role: "nurse", DeviceName: "Ada's phone", Platform: ward.IOS},
 				{Name: "Grace", Ownership: ward.Corporate, Platform: ward.MacOS},
 				{Name: "Joan", Ownership: ward.Corporate, Supervised: true},
 			},
@@ -49,7 +49,7 @@ func TestParseStaffTellsAllMistakes(t *testing.T) {
 		{"empty", "", "The file is empty.", nil},
 		{"only a header", "name,ownership\n", "names no staff", nil},
 		{"header", "name,nom,name\n", "first line", []string{
-			`The column "nom" is not known. The columns are name, ownership, email, group, device_name, platform, supervised.`,
+			`The column "nom" is not known. The columns are name, ownership, email, group, device_name, platform, supervised, site, role.`,
 			"The column name is there twice.",
 			"The column ownership is missing.",
 		}},

@@ -4,211 +4,216 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
-
-	"github.com/micromdm/plist"
+	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles/android"
 	"github.com/wardmdm/ward/profiles/apple"
+	"github.com/wardmdm/ward/profiles/intent"
+	"github.com/wardmdm/ward/profiles/workstation"
 )
 
 // Class is all of a device that what is compiled depends on. Devices of a class get the
-// same bytes.
+// same bytes. OS is the version at which what is compiled last changed, not the
+// device's own.
 type Class struct {
-	Platform      ward.Platform
-	Supervised    bool
-	Ownership     ward.Ownership
-	UserEnrolment bool
-	OS            apple.Version // as apple.Band gives it: not the device's exact version
+	intent.Target
+	// Layers names what of the policy holds: which groups and exceptions. It is empty for
+	// a class by itself, without a policy.
+	Layers string
 }
 
-// ClassOf returns the class of a device. What is not known counts as less: supervision
-// as none, ownership as corporate only if it says so.
-func ClassOf(s Subject) Class {
-	if s.Device.Platform != ward.IOS {
-		return Class{Platform: s.Device.Platform}
+// ClassOf returns the class of a device under a policy at a time. What is not known
+// counts as less: supervision as none, ownership as personal unless it says corporate.
+func ClassOf(s Subject, p *Policy, now time.Time) Class {
+	c := Class{Target: s.Target()}
+	c.OS = band(c.Platform, c.OS)
+	if p != nil {
+		c.Layers = p.Key(s.Device, now)
 	}
-	c := Class{
-		Platform:      ward.IOS,
-		Ownership:     ward.Personal,
-		UserEnrolment: strings.HasPrefix(s.Kind, "User Enrollment"),
-		OS:            apple.Band(apple.ParseVersion(first(s.OSVersion, s.Device.OSVersion))),
+	return c
+}
+
+// Target returns what the compilers need to know of the device.
+func (s Subject) Target() intent.Target {
+	t := intent.Target{
+		Platform:  s.Device.Platform,
+		OS:        intent.ParseVersion(first(s.OSVersion, s.Device.OSVersion)),
+		Ownership: ward.Personal,
+		Enrolment: enrolment(s.Device, s.Kind),
 	}
 	if s.Device.Ownership == ward.Corporate {
-		c.Ownership = ward.Corporate
+		t.Ownership = ward.Corporate
 	}
 	// Apple has no supervised user enrolment.
-	c.Supervised = s.Supervised == ward.Supervised && !c.UserEnrolment
-	return c
+	t.Supervised = s.Supervised == ward.Supervised && t.Enrolment != intent.ByUser && apples(t.Platform)
+	return t
+}
+
+func enrolment(d ward.Device, kind string) intent.Enrolment {
+	switch {
+	case apples(d.Platform) && strings.HasPrefix(kind, "User Enrollment"):
+		return intent.ByUser
+	case apples(d.Platform):
+		return intent.ByDevice
+	case d.Platform != ward.Android:
+		return intent.ByAgent
+	case kind == string(intent.CompanyOwned) || kind == string(intent.WorkProfile):
+		return intent.Enrolment(kind)
+	case d.Ownership != ward.Corporate:
+		return intent.WorkProfile
+	}
+	return intent.FullyManaged
+}
+
+func apples(p ward.Platform) bool { return p == ward.IOS || p == ward.MacOS }
+
+func band(p ward.Platform, v intent.Version) intent.Version {
+	switch {
+	case apples(p):
+		return apple.Band(p, v)
+	case p == ward.Android:
+		return android.Band(p, v)
+	}
+	return workstation.Band(p, v)
 }
 
 // String describes the class as people say it: "supervised work phone, iOS 18 or later".
 func (c Class) String() string {
-	if c.Platform != ward.IOS {
-		return fmt.Sprintf("%s device", c.Platform)
+	var words []string
+	switch {
+	case c.Enrolment == intent.ByUser:
+		words = append(words, "user-enrolled")
+	case c.Enrolment == intent.WorkProfile:
+		words = append(words, "work-profile")
+	case c.Enrolment == intent.CompanyOwned || c.Enrolment == intent.FullyManaged:
+		words = append(words, strings.ReplaceAll(string(c.Enrolment), "cope", "company-owned"))
+	case apples(c.Platform) && c.Supervised:
+		words = append(words, "supervised")
+	case apples(c.Platform):
+		words = append(words, "unsupervised")
 	}
-	kind := "unsupervised"
-	if c.Supervised {
-		kind = "supervised"
+	owner := "work"
+	if c.Personal() {
+		owner = "personal"
 	}
-	if c.UserEnrolment {
-		kind = "user-enrolled"
-	}
-	owner := "work phone"
-	if c.Ownership == ward.Personal {
-		owner = "personal phone"
-	}
-	os := "iOS version unknown"
+	words = append(words, owner, things[c.Platform])
+	name := names[c.Platform]
+	os := name + " version unknown"
 	if c.OS.Known() {
-		os = fmt.Sprintf("iOS %s or later", c.OS)
+		os = fmt.Sprintf("%s %s or later", name, c.OS)
 	}
-	return fmt.Sprintf("%s %s, %s", kind, owner, os)
+	return strings.Join(words, " ") + ", " + os
 }
 
-func (c Class) target() apple.Target {
-	return apple.Target{OS: c.OS, Supervised: c.Supervised, UserEnrolment: c.UserEnrolment}
-}
+// names and things are never changed.
+var (
+	names  = map[ward.Platform]string{ward.IOS: "iOS", ward.MacOS: "macOS", ward.Android: "Android", ward.Windows: "Windows", ward.Linux: "Linux"}
+	things = map[ward.Platform]string{ward.IOS: "phone", ward.MacOS: "Mac", ward.Android: "phone", ward.Windows: "workstation", ward.Linux: "workstation"}
+)
 
-// compiled is what a policy comes to for one class.
+// compiled is what a policy comes to for one class. state holds what its devices share.
 type compiled struct {
-	profiles []Profile
-	limits   []Limit
+	settled   intent.Settled
+	state     State
+	artifacts []intent.Artifact
 }
 
-// forClass looks up what Parse compiled. Every class of an iPhone is in the map, so a
-// miss is another platform, or a Policy that was not made by Parse.
-func (p *Policy) forClass(c Class) compiled {
+// forClass compiles the class of s, once.
+func (p *Policy) forClass(c Class, s Subject, now time.Time) *compiled {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.compiled == nil {
 		panic("profiles: a Policy must come from Parse")
 	}
-	if c.Platform != ward.IOS {
-		return compiled{limits: []Limit{otherPlatform(c.Platform)}}
+	if done := p.compiled[c]; done != nil {
+		return done
 	}
-	return p.compiled[c]
+	out := p.compile(c, s, now)
+	p.compiled[c] = out
+	return out
 }
 
-// classes lists every class of an iPhone or iPad.
-func classes() []Class {
-	var all []Class
-	for _, os := range apple.Bands() {
-		for _, owner := range []ward.Ownership{ward.Corporate, ward.Personal} {
-			c := Class{Platform: ward.IOS, Ownership: owner, OS: os}
-			all = append(all, c)
-			c.Supervised = true
-			all = append(all, c)
-			c.Supervised, c.UserEnrolment = false, true
-			all = append(all, c)
-		}
+func (p *Policy) compile(c Class, s Subject, now time.Time) *compiled {
+	out := &compiled{settled: p.Settle(s.Device, now)}
+	st := &out.state
+	st.Posture, st.Excepted, st.Blocked = out.settled.Posture, out.settled.Excepted, out.settled.Wanted.Block.Apps
+	st.WatchApps = out.settled.Watch
+	var err error
+	switch {
+	case apples(c.Platform):
+		err = out.apple(c.Target)
+	case c.Platform == ward.Android:
+		var r android.Result
+		r, err = android.Compile(out.settled.Wanted, c.Target)
+		st.Limits, out.artifacts = r.Outcomes, android.Artifacts(r)
+	default:
+		var r workstation.Result
+		r, err = workstation.Compile(out.settled.Wanted, c.Target)
+		st.Limits, out.artifacts = r.Outcomes, workstation.Artifacts(r)
 	}
-	return all
+	if err != nil {
+		// Parse has refused whatever could make a compiler fail.
+		panic(fmt.Sprintf("profiles: compile policy %s for a %s: %v", p.Name, c, err))
+	}
+	if c.Enrolment == intent.ByUser || !apples(c.Platform) {
+		st.WatchApps = nil // under user enrolment Apple lists managed apps only
+	}
+	st.Class = out.digest()
+	return out
 }
 
-// compile fills in all that follows from the policy's words.
-func (p *Policy) compile() error {
-	p.settleBlock()
-	if err := p.compileApps(); err != nil {
+func (k *compiled) apple(t intent.Target) error {
+	r, err := apple.Compile(k.settled.Wanted, t)
+	if err != nil {
 		return err
 	}
-	p.compiled = make(map[Class]compiled)
-	apps := p.blockable()
-	built := map[apple.Target]*Profile{}
-	for _, c := range classes() {
-		payloads, outcomes := apple.Restrict(c.target(), p.wanted())
-		profile, ok := built[c.target()]
-		if !ok {
-			var err error
-			if profile, err = p.messaging(payloads); err != nil {
-				return err
-			}
-			built[c.target()] = profile
-		}
-		result := compiled{limits: p.limits(c, outcomes, apps)}
-		if profile != nil {
-			result.profiles = []Profile{*profile}
-		}
-		p.compiled[c] = result
+	st := &k.state
+	st.Limits, k.artifacts = r.Outcomes, apple.Artifacts(r)
+	for _, f := range r.Profiles {
+		st.Profiles = append(st.Profiles, Profile{Identifier: f.Identifier, Hash: f.Hash, Name: f.Name, Payload: f.Data, Declared: f.Declared})
+	}
+	for _, d := range r.Declarations {
+		st.Declarations = append(st.Declarations, Declaration{Identifier: d.Identifier, Type: d.Type, Token: d.Token, Payload: d.Payload})
+	}
+	st.DeclarationsToken = tokenOf(st.Declarations)
+	for _, a := range r.Apps {
+		st.Apps = append(st.Apps, appOf(a))
 	}
 	return nil
 }
 
-// messaging returns the messaging profile, nil if there is nothing to put in it.
-func (p *Policy) messaging(payloads []apple.Payload) (*Profile, error) {
-	if len(payloads) == 0 {
-		return nil, nil //nolint:nilnil // no payload, no profile: that is the answer
+// tokenOf names a set of declarations; "" for none.
+func tokenOf(all []Declaration) string {
+	if len(all) == 0 {
+		return ""
 	}
-	name := "Ward: " + p.Name
-	raw, err := apple.Mobileconfig(apple.Document{
-		Identifier: MessagingProfile, Name: name, Description: p.Notice, Payloads: payloads,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("compile policy %s: %w", p.Name, err)
+	h := sha256.New()
+	for _, d := range all {
+		fmt.Fprintf(h, "%s\n%s\n", d.Identifier, d.Token)
 	}
-	return &Profile{Identifier: MessagingProfile, Hash: digest(raw), Name: name, Payload: raw}, nil
+	return hex.EncodeToString(h.Sum(nil))
 }
 
-func (p *Policy) wanted() apple.Wanted {
-	w := apple.Wanted{BlockedApps: p.block, On: p.Containment.wishes()}
-	for _, a := range p.Approved {
-		w.Previews = append(w.Previews, a.IOS.BundleID)
+// digest names all that the devices of a class get.
+func (k *compiled) digest() string {
+	h := sha256.New()
+	for _, f := range k.state.Profiles {
+		fmt.Fprintf(h, "profile %s %s\n", f.Identifier, f.Hash)
 	}
-	return w
-}
-
-// settleBlock works out which bundle ids are blocked and which are watched. An approved
-// app's id is never blocked, even where a blocked row of the catalogue has the same id.
-func (p *Policy) settleBlock() {
-	approved := map[string]bool{}
-	for _, a := range p.Approved {
-		approved[a.IOS.BundleID] = true
-		p.watch = append(p.watch, a.IOS.BundleID)
+	for _, d := range k.state.Declarations {
+		fmt.Fprintf(h, "declaration %s %s\n", d.Identifier, d.Token)
 	}
-	p.blockSet = map[string]bool{}
-	for _, a := range p.blocked {
-		if a.NeverBlock {
-			continue
-		}
-		p.kept = append(p.kept, a)
-		for _, id := range a.IOS {
-			if !approved[id.ID] && !p.blockSet[id.ID] {
-				p.blockSet[id.ID] = true
-				p.block = append(p.block, id.ID)
-			}
+	for _, a := range k.state.Apps {
+		fmt.Fprintf(h, "app %s %s\n", a.BundleID, a.Hash)
+	}
+	if len(k.state.Profiles)+len(k.state.Declarations) == 0 {
+		for _, a := range k.artifacts {
+			fmt.Fprintf(h, "document %s %x\n", a.Name, sha256.Sum256(a.Data))
 		}
 	}
-	p.watch = append(p.watch, p.block...)
-	slices.Sort(p.block)
-	slices.Sort(p.watch)
-}
-
-func (p *Policy) compileApps() error {
-	p.apps = make([]App, len(p.Approved))
-	for i, a := range p.Approved {
-		app := App{
-			Name: a.Name, BundleID: a.IOS.BundleID, StoreID: a.IOS.StoreID, ManifestURL: a.IOS.ManifestURL,
-			Config: a.Config, Required: a.Required, NeedsCertificate: a.NeedsCertificate,
-			NoBackup: p.Containment.NoBackup,
-		}
-		// A property list with sorted keys keeps 1, 1.0 and "1" apart.
-		raw, err := plist.Marshal(map[string]any{
-			"BundleID": app.BundleID, "StoreID": app.StoreID, "ManifestURL": app.ManifestURL,
-			"Config": notNil(app.Config), "Required": app.Required,
-			"NeedsCertificate": app.NeedsCertificate, "NoBackup": app.NoBackup,
-		})
-		if err != nil {
-			return fmt.Errorf("compile app %s: %w", a.Name, err)
-		}
-		app.Hash = digest(raw)
-		p.apps[i] = app
-	}
-	return nil
-}
-
-func notNil(m map[string]any) map[string]any {
-	if m == nil {
-		return map[string]any{}
-	}
-	return m
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 func digest(raw []byte) string {

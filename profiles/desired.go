@@ -1,10 +1,13 @@
 package profiles
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles/catalogue"
+	"github.com/wardmdm/ward/profiles/intent"
 )
 
 // ProfilePrefix begins the PayloadIdentifier of every profile that Desired can name:
@@ -20,7 +23,7 @@ type Subject struct {
 	Device     ward.Device
 	Supervised ward.Supervision
 	Rights     ward.AccessRights // zero: not known, taken as all
-	Kind       string            // Apple's enrolment type; empty means "Device"
+	Kind       string            // Apple's enrolment type, or an intent.Enrolment of Android; empty means "Device"
 	OSVersion  string            // empty: Device.OSVersion is used
 	Case       *Case             // the open lost case, nil for none
 }
@@ -48,12 +51,24 @@ type Case struct {
 // State is what should be true on a device. Its slices and maps are shared between
 // devices of a class: callers must not change them.
 type State struct {
+	// Class is the hash of all that a device of this kind gets, per-device values and an
+	// open case apart; "" where no policy is published. Equal hashes are the same result.
+	Class string
+
 	Profiles []Profile
-	Apps     []App
+	// Declarations are what a device with declarative management holds instead of most
+	// profiles; DeclarationsToken names the set, "" for none.
+	Declarations      []Declaration
+	DeclarationsToken string
+	Apps              []App
+	// Blocked are the apps that the policy keeps off this device, exceptions apart.
+	Blocked []catalogue.App
 	// WatchApps are the bundle ids to ask about by name in InstalledApplicationList:
 	// what is blocked and what is approved, never all that a person has. It is empty
 	// where the phone would not answer.
 	WatchApps []string
+	Posture   intent.Posture
+	Excepted  []intent.Exception
 
 	LostMode         *LostMode // supervised phones; nil: lost mode is off
 	Lock             *Lock     // other phones: one DeviceLock for the case
@@ -61,35 +76,65 @@ type State struct {
 	RemoveManagement bool      // after the lock was acknowledged
 	RevokeApps       bool      // app certificates are void while the case is open
 
-	Limits []Limit
+	Limits []intent.Outcome
+}
+
+// Present returns the blocked apps that are among the installed identifiers, compared in
+// exact case, in the catalogue's order.
+func (s State) Present(installed []string) []catalogue.App {
+	if len(s.Blocked) == 0 {
+		return nil
+	}
+	have := make(map[string]bool, len(installed))
+	for _, id := range installed {
+		have[id] = true
+	}
+	var found []catalogue.App
+	for _, a := range s.Blocked {
+		held := func(id catalogue.Identifier) bool { return have[id.ID] }
+		if slices.ContainsFunc(a.IOS, held) || slices.ContainsFunc(a.MacOS, held) {
+			found = append(found, a)
+		}
+	}
+	return found
+}
+
+// Blocks reports whether the device keeps the app with this identifier from running, by
+// what the compilers say of its kind.
+func (s State) Blocks(identifier string) bool {
+	return slices.ContainsFunc(s.Limits, func(o intent.Outcome) bool {
+		if o.Verdict != intent.Enforced && o.Verdict != intent.Partly {
+			return false
+		}
+		_, named := slices.BinarySearch(o.Covers, identifier)
+		return o.ID == intent.BlockApps && named || o.ID == intent.AllowOnly
+	})
 }
 
 // Profile is a configuration profile as it is installed. Payload is the same for every
-// device of a class; Hash is the SHA-256 of Payload in hexadecimal.
+// device of a class, with variables for a device's own values; Hash is the SHA-256 of
+// Payload in hexadecimal.
 type Profile struct {
 	Identifier string
 	Hash       string
 	Name       string
 	Payload    []byte
+	// Declared is set for a profile that a declaration brings: no command installs it.
+	Declared bool
 }
 
-// App is an approved app as a device should have it.
-type App struct {
-	Name     string
-	BundleID string
-	// StoreID or ManifestURL says where it comes from; ManifestURL is a template for
-	// RenderText.
-	StoreID     int64
-	ManifestURL string
-	Config      map[string]any // template for Render; nil for none
-	// Hash covers all that the policy says of the app, never rendered values: a new
-	// token does not change it.
-	Hash             string
-	Required         bool // the person can't remove it
-	NeedsCertificate bool
-	NoBackup         bool // kept out of backups: ManagementFlags 4
-	Overdue          bool // past its review date
-	Remove           bool // to be removed with its data instead of installed
+// Declaration is one declaration as a device should hold it. Payload is JSON with
+// variables; Token changes exactly when the content does.
+type Declaration struct {
+	Identifier string
+	Type       string
+	Token      string
+	Payload    []byte
+}
+
+// Names reports whether the declaration brings the profile with this hash.
+func (d Declaration) Names(hash string) bool {
+	return strings.Contains(string(d.Payload), "{{profile:"+hash+"}}")
 }
 
 // LostMode is what EnableLostMode shows. Message is never empty.
@@ -110,50 +155,53 @@ const defaultMessage = "This phone has been reported lost. It can't be used. Ple
 // policy must come from Parse.
 func Desired(s Subject, p *Policy, now time.Time) State {
 	var st State
-	class := ClassOf(s)
 	if p != nil {
-		c := p.forClass(class)
-		st.Profiles, st.Limits, st.WatchApps = c.profiles, c.limits, p.watch
-		st.Apps = dated(p, now)
-		if class.Platform != ward.IOS {
-			st.Apps, st.WatchApps = nil, nil
-		}
-		if class.UserEnrolment {
-			st.WatchApps = nil
-		}
+		class := ClassOf(s, p, now)
+		st = p.forClass(class, s, now).state
+		st.Apps = p.dated(st.Apps, now)
 		withinRights(&st, s, class)
 	}
-	if s.Case != nil && class.Platform == ward.IOS {
-		missing(&st, s, class, p)
+	if s.Case != nil && s.Device.Platform == ward.IOS {
+		missing(&st, s, p)
 	}
 	return st
 }
 
-// dated returns the policy's apps, marked where the review is overdue.
-func dated(p *Policy, now time.Time) []App {
-	for i := range p.Approved {
-		if !p.Approved[i].Overdue(now) {
+// dated marks the apps whose review is overdue, in a copy.
+func (p *Policy) dated(apps []App, now time.Time) []App {
+	for _, a := range p.Register {
+		if !a.Overdue(now) {
 			continue
 		}
-		apps := append([]App(nil), p.apps...)
-		for j := range apps {
-			apps[j].Overdue = p.Approved[j].Overdue(now)
+		apps = slices.Clone(apps)
+		for i := range apps {
+			apps[i].Overdue = p.overdue(apps[i].Name, now)
 		}
 		return apps
 	}
-	return p.apps
+	return apps
+}
+
+func (p *Policy) overdue(app string, now time.Time) bool {
+	for _, a := range p.Register {
+		if a.Name == app {
+			return a.Overdue(now)
+		}
+	}
+	return false
 }
 
 // missing adds what an open case asks for. A personal phone is locked and let go, and
 // never located; a work phone keeps its management, so that it stays within reach.
-func missing(st *State, s Subject, class Class, p *Policy) {
+func missing(st *State, s Subject, p *Policy) {
+	t := s.Target()
 	st.RevokeApps = true
 	words := caseWords(s.Case, p)
 	lock := &Lock{Message: words.Message, Phone: words.Phone}
 	switch {
-	case class.Ownership == ward.Personal || class.UserEnrolment:
+	case t.Personal() || t.Enrolment == intent.ByUser:
 		st.Lock, st.RemoveManagement = lock, true
-	case class.Supervised:
+	case t.Supervised:
 		st.LostMode, st.Locate = &words, true
 	default:
 		st.Lock = lock
@@ -174,14 +222,14 @@ func removed(apps []App) []App {
 }
 
 func caseWords(c *Case, p *Policy) LostMode {
-	var of LostWords
+	var message, phone, footnote string
 	if p != nil {
-		of = p.Lost
+		message, phone, footnote = p.Lost.Message, p.Lost.Phone, p.Lost.Footnote
 	}
 	return LostMode{
-		Message:  first(c.Message, of.Message, defaultMessage),
-		Phone:    first(c.Phone, of.Phone),
-		Footnote: first(c.Footnote, of.Footnote),
+		Message:  first(c.Message, message, defaultMessage),
+		Phone:    first(c.Phone, phone),
+		Footnote: first(c.Footnote, footnote),
 	}
 }
 

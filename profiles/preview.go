@@ -6,19 +6,20 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles/intent"
 )
 
 // PreviewLine says what a policy will come to on the devices that are alike.
 type PreviewLine struct {
 	Class   Class
 	Devices int
-	Limits  []Limit
+	Limits  []intent.Outcome
 }
 
 // Preview says, before a policy is published, how far each class of device in the fleet
 // will carry it out. Devices of one class stand in more than one line where their
 // enrolments have different rights. Open cases play no part. The order is fixed.
-func Preview(p *Policy, subjects []Subject) []PreviewLine {
+func Preview(p *Policy, subjects []Subject, now time.Time) []PreviewLine {
 	type group struct {
 		class  Class
 		rights ward.AccessRights
@@ -28,11 +29,10 @@ func Preview(p *Policy, subjects []Subject) []PreviewLine {
 	}
 	lines := map[group]*PreviewLine{}
 	for _, s := range subjects {
-		g := group{class: ClassOf(s), rights: relevant(s)}
+		g := group{class: ClassOf(s, p, now), rights: relevant(s)}
 		if lines[g] == nil {
 			s.Case = nil
-			// No intent's fate depends on the day.
-			lines[g] = &PreviewLine{Class: g.class, Limits: Desired(s, p, time.Time{}).Limits}
+			lines[g] = &PreviewLine{Class: g.class, Limits: Desired(s, p, now).Limits}
 		}
 		lines[g].Devices++
 	}
@@ -41,7 +41,7 @@ func Preview(p *Policy, subjects []Subject) []PreviewLine {
 		groups = append(groups, g)
 	}
 	slices.SortFunc(groups, func(a, b group) int {
-		return cmp.Or(cmp.Compare(a.class.String(), b.class.String()), cmp.Compare(a.rights, b.rights))
+		return cmp.Or(cmp.Compare(a.class.String(), b.class.String()), cmp.Compare(a.class.Layers, b.class.Layers), cmp.Compare(a.rights, b.rights))
 	})
 	all := make([]PreviewLine, len(groups))
 	for i, g := range groups {

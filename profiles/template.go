@@ -2,8 +2,9 @@ package profiles
 
 import (
 	"regexp"
-	"slices"
 	"strings"
+
+	"github.com/wardmdm/ward/profiles/source"
 )
 
 // Values are one device's own values, bound when a command is delivered.
@@ -19,12 +20,7 @@ type Values struct {
 func (v Values) String() string { return "values of device " + v.DeviceID }
 
 // TokenVariable is the variable that stands for the one-time token.
-const TokenVariable = "enrolment_token" //nolint:gosec // the name of a variable, not a secret
-
-// Variables lists the names that a managed configuration may hold between {{ and }}.
-func Variables() []string {
-	return []string{"device.id", "device.name", "user.email", "server.url", TokenVariable}
-}
+const TokenVariable = source.TokenVariable
 
 var variable = regexp.MustCompile(`\{\{\s*([^{}]*?)\s*\}\}`)
 
@@ -40,6 +36,8 @@ func (v Values) of(name string) (string, bool) {
 		return v.ServerURL, true
 	case TokenVariable:
 		return v.EnrolmentToken, true
+	case source.CertVariable:
+		return "ward-" + v.DeviceID, true
 	}
 	return "", false
 }
@@ -86,41 +84,4 @@ func RenderText(text string, v Values) string {
 		}
 		return value
 	})
-}
-
-// unknownVariables returns the names in text that are no variables, and "{{" itself
-// where one was opened but not closed.
-func unknownVariables(text string) []string {
-	var unknown []string
-	for _, m := range variable.FindAllStringSubmatch(text, -1) {
-		if !slices.Contains(Variables(), m[1]) {
-			unknown = append(unknown, m[1])
-		}
-	}
-	rest := variable.ReplaceAllString(text, "")
-	if strings.Contains(rest, "{{") || strings.Contains(rest, "}}") {
-		unknown = append(unknown, "{{")
-	}
-	return unknown
-}
-
-// uses reports whether any text of a configuration holds the variable.
-func uses(x any, name string) bool {
-	switch x := x.(type) {
-	case string:
-		for _, m := range variable.FindAllStringSubmatch(x, -1) {
-			if m[1] == name {
-				return true
-			}
-		}
-	case map[string]any:
-		for _, v := range x {
-			if uses(v, name) {
-				return true
-			}
-		}
-	case []any:
-		return slices.ContainsFunc(x, func(v any) bool { return uses(v, name) })
-	}
-	return false
 }

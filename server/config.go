@@ -32,6 +32,7 @@ type Config struct {
 	APNs         APNs      `yaml:"apns"`
 	Brake        Brake     `yaml:"brake"`
 	Retention    Retention `yaml:"retention"`
+	Policy       Policy    `yaml:"policy"`
 	Lost         Lost      `yaml:"lost"`
 	Log          Log       `yaml:"log"`
 
@@ -91,6 +92,12 @@ type Retention struct {
 	Locations int `yaml:"location_days"`
 }
 
+// Policy says when a change of the policy needs a second person.
+type Policy struct {
+	Above float64 `yaml:"second_person_above"`
+	From  int     `yaml:"second_person_from"`
+}
+
 // Lost is what a lost phone shows when neither the report nor the policy says.
 type Lost struct {
 	Message  string `yaml:"message"`
@@ -117,6 +124,7 @@ func DefaultConfig() Config {
 		TLS: TLS{Mode: TLSFiles}, APNs: APNs{URL: "https://api.push.apple.com"},
 		Brake:     Brake{PerPerson: 10, Installation: 50},
 		Retention: Retention{Commands: 180, Locations: 30},
+		Policy:    Policy{Above: 0.25, From: 25},
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }
@@ -184,6 +192,12 @@ func (c *Config) mistakes() (m []string) {
 		if n < 1 {
 			bad(field, "%d is not a number above 0", n)
 		}
+	}
+	if c.Policy.Above < 0 || c.Policy.Above > 1 {
+		bad("policy.second_person_above", "%g is not a share of the devices from 0 to 1", c.Policy.Above)
+	}
+	if c.Policy.From < 0 {
+		bad("policy.second_person_from", "%d is not a number of devices", c.Policy.From)
 	}
 	if _, err := logLevel(c.Log.Level); err != nil {
 		bad("log.level", "%q is not debug, info, warn or error", c.Log.Level)

@@ -53,15 +53,26 @@ func (r recorder) Record(ctx context.Context, action, subject string, detail map
 	return r.log.Record(ctx, e)
 }
 
-// challenges lets the authority ask the invitations.
-type challenges struct{ s *enrollment.Service }
+// challenges lets the authority ask the invitations, and the networks about what has the
+// form of theirs.
+type challenges struct {
+	s        *enrollment.Service
+	networks *credential.Networks
+}
 
 func (c challenges) Lookup(ctx context.Context, challenge string) (ca.Grant, error) {
+	if credential.IsNetwork(challenge) {
+		g, err := c.networks.Lookup(ctx, challenge)
+		return ca.Grant{Kind: ca.KindNetwork, Device: g.Device, Enrolment: g.Enrolment, Profile: g.Profile}, err
+	}
 	inv, err := c.s.Lookup(ctx, challenge)
 	return ca.Grant{Invitation: inv.ID, CommonName: "Ward " + inv.ID, Device: inv.Device}, err
 }
 
-func (c challenges) Redeem(ctx context.Context, challenge string, _ ca.Certificate) error {
+func (c challenges) Redeem(ctx context.Context, challenge string, cert ca.Certificate) error {
+	if credential.IsNetwork(challenge) {
+		return c.networks.Redeem(ctx, challenge, cert.Serial)
+	}
 	_, err := c.s.Redeem(ctx, challenge)
 	return err
 }
@@ -101,8 +112,8 @@ func (a appAuthority) IssueApp(ctx context.Context, csr *x509.CertificateRequest
 	})
 }
 
-// appCertificates revokes what a lost device's apps prove themselves by, and the tokens
-// they could get new certificates with.
+// appCertificates revokes what a lost device and its apps prove themselves by, but for its
+// identity, and the tokens and challenges they could get new certificates with.
 type appCertificates struct {
 	a      *ca.Authority
 	tokens store.AppTokens

@@ -7,6 +7,7 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/appgate"
+	"github.com/wardmdm/ward/server/applemdm"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/httpd"
 )
@@ -43,6 +44,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	devices := s.metrics.timed("mdm", httpd.RequestID(s.now, httpd.Recover(protocol)))
 	mux := http.NewServeMux()
 	mux.Handle("/mdm", devices)
+	mux.Handle(applemdm.DeclaredPattern, s.metrics.timed("declared", httpd.RequestID(s.now, httpd.Recover(s.apple.Declared(protocolLog{z: s.Log.Named("mdm")})))))
 	mux.Handle("/", logged)
 	return mux, nil
 }

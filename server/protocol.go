@@ -16,7 +16,7 @@ import (
 )
 
 // openProtocol puts Apple's protocol on the store, the fleet and the loop.
-func (s *Server) openProtocol(_ context.Context, _ *seal.Master) error {
+func (s *Server) openProtocol(_ context.Context, master *seal.Master) error {
 	m := s.db.MDM()
 	m.OnForged = s.forged
 	m.OnReport = func(ctx context.Context, e ward.Enrolment, r command.Record, known bool) error {
@@ -26,8 +26,13 @@ func (s *Server) openProtocol(_ context.Context, _ *seal.Master) error {
 	if err != nil {
 		return err
 	}
+	declarations, err := s.openDeclarations(master)
+	if err != nil {
+		return err
+	}
 	s.apple = applemdm.New(applemdm.Options{
-		Store: s.fleet, Storage: m,
+		Declarations: declarations,
+		Store:        s.fleet, Storage: m,
 		Admitter:     &fleet.Admitter{Store: s.fleet, Invitations: invitations{s.Enrolment}, Now: s.now, NewDevice: newDevice},
 		Certificates: identities{s.db.Certificates()}, Events: events{s}, Replan: s.Loop.Replan, Adopted: adopted, Now: s.now,
 	})

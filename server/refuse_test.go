@@ -108,8 +108,11 @@ func TestRefusals(t *testing.T) {
 			{"TokenUpdate after CheckOut", 403, func() said { return left.tokenUpdate(t) }},
 			{"Authenticate after CheckOut", 403, func() said { return left.authenticate(t, "SN4") }},
 			{"CheckOut after CheckOut", 403, func() said { return left.checkOut(t) }},
-			{"declarative management, which is not offered", 404, func() said {
-				return one.checkin(t, "DeclarativeManagement", map[string]any{"Endpoint": "tokens"})
+			{"a declaration that nobody wants", 404, func() said {
+				return one.checkin(t, "DeclarativeManagement", map[string]any{"Endpoint": "declaration/configuration/org.wardmdm.declaration.none"})
+			}},
+			{"another device's certificate for declarations", 403, func() said {
+				return as(other, "UDID-1").checkin(t, "DeclarativeManagement", map[string]any{"Endpoint": "tokens"})
 			}},
 		} {
 			w.refused(t, tc.name, tc.want, tc.deed)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/jobs"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
@@ -109,6 +110,7 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "audit", Every: 10 * time.Second, Wake: s.Audit.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.sequence)},
 		{Name: "last seen", Every: 5 * time.Second, Do: s.db.FlushSeen},
 		{Name: "revocation list", Every: 6 * time.Hour, Wake: s.crlStale, Do: s.Authority.RemakeCRL},
+		{Name: "rollout", Every: 15 * time.Second, Do: system(func(ctx context.Context) error { return s.Policy.Advance(ctx, s.now()) })},
 		{Name: "orders", Every: time.Minute, Do: system(func(ctx context.Context) error { _, err := s.Orders.Expire(ctx); return err })},
 		{Name: "tokens", Every: time.Minute, Do: s.Access.Flush},
 		{Name: "retention", Every: time.Hour, Do: system(s.retain)},
@@ -149,6 +151,8 @@ func (s *Server) retain(ctx context.Context) error {
 	_, commands := s.db.PurgeAnswers(ctx, now.AddDate(0, 0, -s.config.Retention.Commands))
 	_, locations := s.Lost.PurgeLocations(ctx, now.AddDate(0, 0, -s.config.Retention.Locations))
 	_, once := s.db.Certificates().PurgeOnce(ctx, now.AddDate(0, 0, -30))
+	_, drift := s.db.Policies().PurgeDrift(ctx, now.AddDate(0, 0, -s.config.Retention.Commands))
+	_, compiled := declare.PurgeArtifacts(ctx, s.db.Declarations(), now)
 	_, sessions := s.db.Sessions().DeleteExpired(ctx)
-	return errors.Join(commands, locations, once, sessions, s.Access.Purge(ctx))
+	return errors.Join(commands, locations, once, drift, compiled, sessions, s.Access.Purge(ctx))
 }

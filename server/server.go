@@ -14,7 +14,6 @@ import (
 	"github.com/rs/xid"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
-	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/apns"
 	"github.com/wardmdm/ward/server/apns/standin"
@@ -213,7 +212,7 @@ func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err er
 	s.Enrolment, err = enrollment.New(enrollment.Options{
 		Store: s.db.Invitations(), Unit: s.db, Devices: s.fleet, Profiles: profiles, NewDevice: newDevice, Now: s.now,
 	})
-	holder.s = s.Enrolment
+	holder.s, holder.networks = s.Enrolment, s.networks()
 	s.appCerts = appCertificates{s.Authority, s.db.AppTokens()}
 	return err
 }
@@ -233,18 +232,19 @@ func (s *Server) topic(ctx context.Context) (string, error) {
 
 func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 	s.Policy = policy.New(s.db.Policies(), s.record, s.now, s.PlanSoon)
+	s.Policy.Rule = policy.Rule{Above: s.config.Policy.Above, From: s.config.Policy.From}
 	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s.Authority}, Devices: s.fleet, Audit: s.record, Now: s.now}
 	s.compiler = &applemdm.Compiler{
-		ServerURL: s.config.PublicURL, ManagementProfile: enrollment.ManagementProfileIdentifier,
+		ServerURL: s.config.PublicURL, ManagementProfile: enrollment.ManagementProfileIdentifier, Now: s.now, Bind: s.binder().Bind,
 		Token: func(ctx context.Context, d ward.DeviceID, e ward.EnrolmentID, bundle string) (string, error) {
 			return s.Credentials.Issue(ctx, credential.Grant{Device: d, Enrolment: e, App: bundle})
 		},
 	}
-	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases()}, Credentials: s.db.AppTokens(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
-	s.Loop.Watch = consumerApps()
-	s.Loop.Renews = func(v reconcile.View, p *profiles.Policy) bool {
-		state := compliance.Assess(v, p, s.now()).State
-		return state == compliance.Compliant || state == compliance.Pending
+	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases()}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
+	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep
+	s.Loop.Renews = func(v reconcile.View) bool {
+		state := compliance.Assess(v, s.now()).State
+		return state == compliance.Compliant || state == compliance.Pending || state == compliance.InGrace
 	}
 	s.Orders, err = order.New(order.Config{
 		Store: s.db.Orders(), Fleet: s.fleet, Cases: caseDevices{s.db.Cases()}, Queue: s.queue, Compiler: deedCompiler{s.compiler, s.mdm}, Audit: s.record, Now: s.now,
@@ -258,7 +258,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 		Limits:  lost.Limits{PerPerson: s.config.Brake.PerPerson, Installation: s.config.Brake.Installation},
 		Message: s.config.Lost.Message, Phone: s.config.Lost.Phone, Footnote: s.config.Lost.Footnote,
 	})
-	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Policies: s.Policy, Commands: s.queue, Queue: s.queue, Audit: s.record, Now: s.now}
+	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Commands: s.queue, Queue: s.queue, Audit: s.record, Now: s.now}
 	return err
 }
 

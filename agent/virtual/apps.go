@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -34,6 +33,12 @@ type app struct {
 	config     map[string]any // nil without one
 	attributes map[string]any
 	data       *appData // what the app itself has stored; nil until it runs
+	declared   string   // the configuration that manages it; empty if a command does
+}
+
+// release makes a managed app the user's own.
+func (a *app) release() {
+	a.managed, a.flags, a.config, a.attributes, a.declared = false, 0, nil, nil, ""
 }
 
 // prompt is an installation that waits for the user.
@@ -51,41 +56,44 @@ type wanted struct {
 	takeOver   bool
 }
 
-func (p *Phone) installApplication(ctx context.Context, c agent.Command) agent.Response {
-	w, refusal := p.wanted(ctx, c)
+func (b *body) installApplication(ctx context.Context, c agent.Command) agent.Response {
+	w, refusal := b.wanted(ctx, c)
 	if refusal != nil {
 		return *refusal
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	old := p.apps[w.BundleID]
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.apps[w.BundleID]
+	if b.declarer(w.BundleID) != "" {
+		return rejected(codeAppInstalled, "NotSupported", "a declaration manages the app")
+	}
 	if old != nil && !old.managed && !w.takeOver {
 		r := fail(domainMDM, codeAppInstalled, "the app is already installed")
 		r.Fields = map[string]any{"Identifier": w.BundleID, "RejectionReason": "AppAlreadyInstalled"}
 		return r
 	}
-	if p.prompts[w.BundleID] != nil {
+	if b.prompts[w.BundleID] != nil {
 		return rejected(codeAppInstalled, "AppAlreadyQueued", "the app is already queued")
 	}
 	next := &app{Installed: w.Installed, managed: true, flags: w.flags, config: w.config, attributes: w.attributes}
-	asks, state := !p.opt.Supervised, statePrompting
+	asks, state := !b.opt.Supervised, statePrompting
 	if old != nil {
 		next.data = old.data
 		asks = asks && !old.managed // an update of a managed app is not asked for
 		state = statePromptingMg
 	}
 	answer := map[string]any{"Identifier": w.BundleID, "State": stateQueued}
-	delete(p.notices, w.BundleID)
+	delete(b.notices, w.BundleID)
 	if !asks {
-		p.apps[w.BundleID] = next
+		b.apps[w.BundleID] = next
 		return done(answer)
 	}
 	answer["State"] = state
-	if p.opt.HoldPrompts {
-		p.prompts[w.BundleID] = &prompt{next, state}
+	if b.opt.HoldPrompts {
+		b.prompts[w.BundleID] = &prompt{next, state}
 		return done(answer)
 	}
-	p.apps[w.BundleID] = next
+	b.apps[w.BundleID] = next
 	return done(answer)
 }
 
@@ -96,7 +104,7 @@ func rejected(code int, reason, text string) agent.Response {
 }
 
 // wanted reads the command. Exactly one of the three ways to name an app must be used.
-func (p *Phone) wanted(ctx context.Context, c agent.Command) (wanted, *agent.Response) {
+func (b *body) wanted(ctx context.Context, c agent.Command) (wanted, *agent.Response) {
 	refuse := func(r agent.Response) (wanted, *agent.Response) { return wanted{}, &r }
 	var w wanted
 	var ok1, ok2 bool
@@ -107,6 +115,9 @@ func (p *Phone) wanted(ctx context.Context, c agent.Command) (wanted, *agent.Res
 	}
 	w.flags = number(c.Payload["ManagementFlags"])
 	w.takeOver = c.String("ChangeManagementState") == "Managed"
+	if w.takeOver && b.opt.UserEnrolment {
+		return refuse(rejected(codeNotAuthorised, "ManagementChangeNotSupported", "user enrolment does not take over apps"))
+	}
 	store, manifest, bundle := number(c.Payload["iTunesStoreID"]), c.String("ManifestURL"), c.String("Identifier")
 	ways := 0
 	for _, used := range []bool{store != 0, manifest != "", bundle != ""} {
@@ -121,24 +132,27 @@ func (p *Phone) wanted(ctx context.Context, c agent.Command) (wanted, *agent.Res
 		return refuse(rejected(codeNotHTTPS, "Other", "ManifestURL must be an https address"))
 	case manifest != "":
 		var err error
-		if w.Installed, err = p.readManifest(ctx, manifest); err != nil {
+		if w.Installed, err = b.readManifest(ctx, manifest); err != nil {
 			return refuse(rejected(codeManifest, "Other", err.Error()))
 		}
 		return w, nil
 	}
-	i := slices.IndexFunc(p.opt.Store, func(a StoreApp) bool { return store != 0 && a.ID == store || bundle != "" && a.BundleID == bundle })
+	if b.opt.UserEnrolment && number(nestedIn(c.Payload, "Options")["PurchaseMethod"]) != 1 {
+		return refuse(rejected(codeNotAuthorised, "PurchaseMethodNotSupported", "in user enrolment apps of the App Store need a licence"))
+	}
+	i := slices.IndexFunc(b.opt.Store, func(a StoreApp) bool { return store != 0 && a.ID == store || bundle != "" && a.BundleID == bundle })
 	if i < 0 {
 		return refuse(rejected(12023, "CouldNotVerifyAppID", "the App Store does not know the app"))
 	}
-	w.Installed = p.opt.Store[i].Installed
+	w.Installed = b.opt.Store[i].Installed
 	return w, nil
 }
 
 // readManifest fetches a manifest and returns the app it describes. The package that it
 // points to is code, which this phone does not run, and is not fetched.
 // Source: Apple, "ManifestURL" (items, metadata, bundle-identifier).
-func (p *Phone) readManifest(ctx context.Context, address string) (Installed, error) {
-	b, err := p.opt.Transport.Get(ctx, address, http.Header{"User-Agent": {"itunesstored/1.0"}}, 1<<20)
+func (b *body) readManifest(ctx context.Context, address string) (Installed, error) {
+	raw, err := b.link.fetch(ctx, address)
 	if err != nil {
 		return Installed{}, fmt.Errorf("manifest: %w", err)
 	}
@@ -151,7 +165,7 @@ func (p *Phone) readManifest(ctx context.Context, address string) (Installed, er
 			} `plist:"metadata"`
 		} `plist:"items"`
 	}
-	if err := agent.DecodePlist(b, 1<<20, &m); err != nil {
+	if err := agent.DecodePlist(raw, 1<<20, &m); err != nil {
 		return Installed{}, fmt.Errorf("manifest: %w", err)
 	}
 	if len(m.Items) == 0 || m.Items[0].Metadata.BundleID == "" {
@@ -163,78 +177,78 @@ func (p *Phone) readManifest(ctx context.Context, address string) (Installed, er
 
 // Answer is the user answering a question of InstallApplication. It reports whether
 // there was one.
-func (p *Phone) Answer(bundleID string, yes bool) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	q := p.prompts[bundleID]
+func (b *body) Answer(bundleID string, yes bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	q := b.prompts[bundleID]
 	if q == nil {
 		return false
 	}
-	delete(p.prompts, bundleID)
+	delete(b.prompts, bundleID)
 	switch {
 	case yes:
-		p.apps[bundleID] = q.app
+		b.apps[bundleID] = q.app
+	case q.app.declared != "":
+		if b.ddm.declined == nil {
+			b.ddm.declined = map[string]bool{}
+		}
+		b.ddm.declined[bundleID] = true
 	case q.state == statePromptingMg:
-		p.notices[bundleID] = stateMgRejected
+		b.notices[bundleID] = stateMgRejected
 	default:
-		p.notices[bundleID] = stateRejected
+		b.notices[bundleID] = stateRejected
 	}
-	p.touchLocked()
+	b.touchLocked()
 	return true
 }
 
 // InstallByUser is the user installing an app from the App Store; it returns false where
 // a restriction has taken the App Store away.
-func (p *Phone) InstallByUser(a Installed) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, key := range []string{"allowAppInstallation", "allowUIAppInstallation"} {
-		if v, ok := p.restriction(key); ok && v == false {
-			return false
-		}
-	}
-	if p.erased || p.lost != nil {
+func (b *body) InstallByUser(a Installed) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.off("allowAppInstallation") || b.off("allowUIAppInstallation") || b.erased || b.lost != nil {
 		return false
 	}
-	if p.apps[a.BundleID] == nil {
-		p.apps[a.BundleID] = &app{Installed: a}
-		p.touchLocked()
+	if b.apps[a.BundleID] == nil {
+		b.apps[a.BundleID] = &app{Installed: a}
+		b.touchLocked()
 	}
 	return true
 }
 
 // RemoveByUser is the user deleting an app; it returns false if it is not there or may
 // not be removed.
-func (p *Phone) RemoveByUser(bundleID string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	a := p.apps[bundleID]
+func (b *body) RemoveByUser(bundleID string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.apps[bundleID]
 	if a == nil || a.managed && a.attributes["Removable"] == false {
 		return false
 	}
-	if v, ok := p.restriction("allowAppRemoval"); ok && v == false {
+	if b.off("allowAppRemoval") {
 		return false
 	}
-	delete(p.apps, bundleID)
-	p.touchLocked()
+	delete(b.apps, bundleID)
+	b.touchLocked()
 	return true
 }
 
-func (p *Phone) removeApplication(_ context.Context, c agent.Command) agent.Response {
+func (b *body) removeApplication(_ context.Context, c agent.Command) agent.Response {
 	id := c.String("Identifier")
 	if id == "" {
 		return malformed("Identifier is missing")
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if a := p.apps[id]; a == nil || !a.managed {
-		return fail(domainMDM, codeAppNotManaged, "the app is not managed")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a := b.apps[id]; a == nil || !a.managed || a.declared != "" {
+		return fail(domainMDM, codeAppNotManaged, "no command manages the app")
 	}
-	delete(p.apps, id)
+	delete(b.apps, id)
 	return done(nil)
 }
 
-func (p *Phone) installedApplicationList(_ context.Context, c agent.Command) agent.Response {
+func (b *body) installedApplicationList(_ context.Context, c agent.Command) agent.Response {
 	onlyManaged, ok1 := optional[bool](c.Payload, "ManagedAppsOnly")
 	_, ok2 := optional[[]any](c.Payload, "Identifiers")
 	items, ok3 := optional[[]any](c.Payload, "Items")
@@ -242,12 +256,18 @@ func (p *Phone) installedApplicationList(_ context.Context, c agent.Command) age
 		return malformed("ManagedAppsOnly, Identifiers or Items is of the wrong type")
 	}
 	chosen := stringsOf(c.Payload["Identifiers"])
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	list := []any{}
-	for _, id := range slices.Sorted(maps.Keys(p.apps)) {
-		a := p.apps[id]
-		if onlyManaged && !a.managed || len(chosen) > 0 && !slices.Contains(chosen, id) {
+	all := maps.Clone(b.apps)
+	if b.since("26.0", never) {
+		for _, a := range systemApps() { // which were left out before
+			all[a.BundleID] = &app{Installed: Installed{BundleID: a.BundleID, Name: a.Name, Version: b.os}}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		a := all[id]
+		if (onlyManaged || b.opt.UserEnrolment) && (!a.managed || a.declared != "") || len(chosen) > 0 && !slices.Contains(chosen, id) {
 			continue
 		}
 		m := map[string]any{
@@ -262,29 +282,32 @@ func (p *Phone) installedApplicationList(_ context.Context, c agent.Command) age
 	return done(map[string]any{"InstalledApplicationList": list})
 }
 
-func (p *Phone) managedApplicationList(_ context.Context, c agent.Command) agent.Response {
+func (b *body) managedApplicationList(_ context.Context, c agent.Command) agent.Response {
 	chosen := stringsOf(c.Payload["Identifiers"])
 	want := func(id string) bool { return len(chosen) == 0 || slices.Contains(chosen, id) }
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	out := map[string]any{}
 	add := func(id, state string, flags int64, config bool) {
 		if want(id) {
 			out[id] = map[string]any{"Status": state, "ManagementFlags": flags, "HasConfiguration": config, "HasFeedback": false, "IsValidated": true}
 		}
 	}
-	for id, a := range p.apps {
-		if a.managed {
+	for id, a := range b.apps {
+		if a.managed && a.declared == "" {
 			add(id, stateManaged, a.flags, a.config != nil)
 		}
 	}
-	for id, q := range p.prompts {
+	for id, q := range b.prompts {
+		if q.app.declared != "" {
+			continue
+		}
 		add(id, q.state, q.app.flags, q.app.config != nil)
 	}
-	for id, state := range p.notices { // said once and then forgotten
+	for id, state := range b.notices { // said once and then forgotten
 		add(id, state, 0, false)
 		if want(id) {
-			delete(p.notices, id)
+			delete(b.notices, id)
 		}
 	}
 	return done(map[string]any{"ManagedApplicationList": out})

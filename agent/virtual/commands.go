@@ -13,6 +13,7 @@ const (
 	domainInstall   = "MCInstallationErrorDomain"
 	domainPasscode  = "MCPasscodeErrorDomain"
 	domainChaperone = "MCChaperoneErrorDomain"
+	domainSCEP      = "MCSCEPErrorDomain"
 
 	codeNotAuthorised     = 12007
 	codeMalformed         = 12008
@@ -31,6 +32,8 @@ const (
 	codeInLostMode        = 12078
 	codeNotSupervised     = 29000
 	codeCannotClear       = 5013
+	codeInstallFailed     = 4001
+	codeSCEP              = 22013 // MCSCEPErrorDomain: the request failed
 	codeMustBeMDM         = 4022
 	codeUnacceptable      = 4023
 	codeSupervision       = 4025
@@ -38,72 +41,78 @@ const (
 
 // command is how iOS treats one request type.
 type command struct {
-	do         func(*Phone, context.Context, agent.Command) agent.Response
+	do         func(*body, context.Context, agent.Command) agent.Response
 	right      ward.AccessRights // 0 needs none
 	supervised bool              // refused on a phone that is not supervised
 	prompt     bool              // never answered with NotNow
 	notLost    bool              // refused in lost mode
+	device     bool              // refused in user enrolment
+	macDevice  bool              // refused on a Mac in user enrolment
+	iosOnly    bool              // unknown to a Mac
 }
 
-// commands is never changed. Rights and supervision are Apple's schema; the types that
+// commands is never changed. Rights, supervision and enrolment are Apple's schema; the types that
 // never answer NotNow are those of the MDM Protocol Reference.
 var commands = map[string]command{
-	"InstallProfile":           {do: (*Phone).installProfile, right: ward.RightInstallProfiles, notLost: true},
-	"RemoveProfile":            {do: (*Phone).removeProfile, right: ward.RightInstallProfiles},
-	"ProfileList":              {do: (*Phone).profileList, right: ward.RightInspectProfiles, prompt: true},
-	"CertificateList":          {do: (*Phone).certificateList, right: ward.RightInspectProfiles, prompt: true},
-	"InstallApplication":       {do: (*Phone).installApplication, right: ward.RightManageApps, notLost: true},
-	"RemoveApplication":        {do: (*Phone).removeApplication, right: ward.RightManageApps},
-	"ManagedApplicationList":   {do: (*Phone).managedApplicationList, right: ward.RightManageApps},
-	"InstalledApplicationList": {do: (*Phone).installedApplicationList, right: ward.RightInspectApps, prompt: true},
-	"Settings":                 {do: (*Phone).settings, right: ward.RightSettings},
-	"DeviceInformation":        {do: (*Phone).deviceInformation, prompt: true}, // each query needs its own right
-	"SecurityInfo":             {do: (*Phone).securityInfo, right: ward.RightSecurity},
-	"Restrictions":             {do: (*Phone).restrictionsCommand, right: ward.RightRestrictions, prompt: true},
-	"DeviceLock":               {do: (*Phone).deviceLock, right: ward.RightLockAndPasscode, prompt: true},
-	"ClearPasscode":            {do: (*Phone).clearPasscode, right: ward.RightLockAndPasscode, prompt: true},
-	"EraseDevice":              {do: (*Phone).eraseDevice, right: ward.RightErase, prompt: true},
-	"RestartDevice":            {do: (*Phone).restart, right: ward.RightLockAndPasscode, supervised: true},
-	"ShutDownDevice":           {do: (*Phone).restart, right: ward.RightLockAndPasscode, supervised: true},
-	"EnableLostMode":           {do: (*Phone).enableLostMode, prompt: true},
-	"DisableLostMode":          {do: (*Phone).disableLostMode, prompt: true},
-	"DeviceLocation":           {do: (*Phone).deviceLocation, prompt: true},
-	"PlayLostModeSound":        {do: (*Phone).playLostModeSound, prompt: true},
+	"InstallProfile":           {do: (*body).installProfile, right: ward.RightInstallProfiles, notLost: true},
+	"RemoveProfile":            {do: (*body).removeProfile, right: ward.RightInstallProfiles},
+	"ProfileList":              {do: (*body).profileList, right: ward.RightInspectProfiles, prompt: true},
+	"CertificateList":          {do: (*body).certificateList, right: ward.RightInspectProfiles, prompt: true},
+	"InstallApplication":       {do: (*body).installApplication, right: ward.RightManageApps, notLost: true},
+	"RemoveApplication":        {do: (*body).removeApplication, right: ward.RightManageApps, macDevice: true},
+	"ManagedApplicationList":   {do: (*body).managedApplicationList, right: ward.RightManageApps},
+	"InstalledApplicationList": {do: (*body).installedApplicationList, right: ward.RightInspectApps, prompt: true, macDevice: true},
+	"Settings":                 {do: (*body).settings, right: ward.RightSettings},
+	"DeviceInformation":        {do: (*body).deviceInformation, prompt: true}, // each query needs its own right
+	"SecurityInfo":             {do: (*body).securityInfo, right: ward.RightSecurity},
+	"Restrictions":             {do: (*body).restrictionsCommand, right: ward.RightRestrictions, prompt: true, device: true, iosOnly: true},
+	"DeviceLock":               {do: (*body).deviceLock, right: ward.RightLockAndPasscode, prompt: true, macDevice: true},
+	"ClearPasscode":            {do: (*body).clearPasscode, right: ward.RightLockAndPasscode, prompt: true, device: true, iosOnly: true},
+	"EraseDevice":              {do: (*body).eraseDevice, right: ward.RightErase, prompt: true, device: true},
+	"RestartDevice":            {do: (*body).restart, right: ward.RightLockAndPasscode, supervised: true, device: true},
+	"ShutDownDevice":           {do: (*body).restart, right: ward.RightLockAndPasscode, supervised: true, device: true},
+	"EnableLostMode":           {do: (*body).enableLostMode, prompt: true, device: true, iosOnly: true},
+	"DisableLostMode":          {do: (*body).disableLostMode, prompt: true, device: true, iosOnly: true},
+	"DeviceLocation":           {do: (*body).deviceLocation, prompt: true, device: true, iosOnly: true},
+	"PlayLostModeSound":        {do: (*body).playLostModeSound, prompt: true, device: true, iosOnly: true},
+	"DeclarativeManagement":    {do: (*body).declarativeManagement},
 }
 
 // handle answers one command and writes it into the log.
-func (p *Phone) handle(ctx context.Context, c agent.Command) agent.Response {
-	r := p.decide(ctx, c)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.log) >= logLimit {
-		p.log = append(p.log[:0:0], p.log[1:]...)
+func (b *body) handle(ctx context.Context, c agent.Command) agent.Response {
+	r := b.decide(ctx, c)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.log) >= logLimit {
+		b.log = append(b.log[:0:0], b.log[1:]...)
 	}
-	p.log = append(p.log, Entry{p.opt.Clock(), c.UUID, c.RequestType, r})
-	p.touchLocked()
+	b.log = append(b.log, Entry{b.opt.Clock(), c.UUID, c.RequestType, r})
+	b.touchLocked()
 	return r
 }
 
 // decide holds the command against the rules that all commands share.
-func (p *Phone) decide(ctx context.Context, c agent.Command) agent.Response {
+func (b *body) decide(ctx context.Context, c agent.Command) agent.Response {
 	k, ok := commands[c.RequestType]
-	if !ok {
+	if !ok || k.iosOnly && b.mac() {
 		return fail(domainMDM, codeInvalidType, "the request type is not known")
 	}
-	p.mu.Lock()
-	notNow, lost := p.notNow, p.lost != nil
-	p.mu.Unlock()
+	b.mu.Lock()
+	notNow, lost := b.notNow, b.lost != nil
+	b.mu.Unlock()
 	switch {
 	case notNow != nil && !k.prompt && notNow(c.RequestType):
 		return agent.Response{Status: agent.NotNow}
-	case !p.AccessRights().Has(k.right):
+	case b.opt.UserEnrolment && (k.device || k.macDevice && b.mac()):
+		return fail(domainMDM, codeNotAuthorised, "the request is not for user enrolment")
+	case !b.link.rights().Has(k.right):
 		return fail(domainMDM, codeNotAuthorised, "the server has no right to do this")
-	case k.supervised && !p.opt.Supervised:
+	case k.supervised && !b.opt.Supervised:
 		return fail(domainChaperone, codeNotSupervised, "the device is not supervised")
 	case k.notLost && lost:
 		return fail(domainMDM, codeInLostMode, "the request is not valid in lost mode")
 	}
-	return k.do(p, ctx, c)
+	return k.do(b, ctx, c)
 }
 
 func done(fields map[string]any) agent.Response {

@@ -7,38 +7,53 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"strings"
+	"maps"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap"
 
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent"
 )
 
-// Installed is an app on a phone.
+// Installed is an app on a device.
 type Installed struct {
 	BundleID string
 	Name     string
 	Version  string
+	// TeamID is that of the app's signer; a Mac's lists of binaries ask for it.
+	TeamID string
 }
 
-// StoreApp is an app that a phone can get from the App Store.
+// StoreApp is an app that a device can get from the App Store.
 type StoreApp struct {
 	ID int64 // the iTunes store id
 	Installed
 }
 
-// Options say what phone it is. UDID, Serial, Transport and Clock are required.
+// Options say what device it is. UDID, Serial, Transport and Clock are required.
 type Options struct {
 	UDID, Serial, Name string
-	Model              string // Apple's product name; empty means iPhone15,4
-	OSVersion          string // empty means 18.6
-	Supervised         bool
-	Apps               []Installed // that the user has installed
-	Store              []StoreApp  // that InstallApplication finds by store id or bundle id
-	PasscodeSet        bool
-	// HoldPrompts leaves every question that iOS asks of the user unanswered until
+	Platform           ward.Platform // ward.IOS, which is the default, or ward.MacOS
+	Model              string        // Apple's product name; empty means iPhone15,4 or Mac15,12
+	OSVersion          string        // empty means 18.6, on a Mac 15.6
+	// Supervised is how a phone was prepared. It is not asked of a Mac.
+	Supervised bool
+	// UserEnrolment makes whatever enrolment follows one of the work side alone: the device
+	// tells an EnrollmentID in place of UDID and serial number and refuses what Apple
+	// forbids there.
+	UserEnrolment bool
+	// Ownership says whose it is. Nothing on the device depends on it.
+	Ownership   ward.Ownership
+	Apps        []Installed // that the user has installed
+	Store       []StoreApp  // that InstallApplication finds by store id or bundle id
+	FileVault   bool        // a Mac's disk is encrypted
+	PasscodeSet bool
+	// Passcode is what the user types; empty with PasscodeSet means a good one of six digits.
+	Passcode string
+	// HoldPrompts leaves every question that the system asks of the user unanswered until
 	// Answer; otherwise the user says yes at once.
 	HoldPrompts bool
 	// WithholdUnlockToken keeps the token that removes the passcode on the phone.
@@ -57,7 +72,7 @@ type Options struct {
 	Keeper             agent.Keeper
 	ClientCertificate  bool
 	RetryMin, RetryMax time.Duration
-	UserAgent          string // empty means that of Safari on this phone
+	UserAgent          string // empty means that of Safari on this device
 	Log                *zap.Logger
 }
 
@@ -67,68 +82,42 @@ type LostMode struct {
 	Since                          time.Time
 }
 
-// Phone is a virtual iPhone. It is safe for concurrent use.
+// Phone is a virtual iPhone, iPad or Mac with a server. It is safe for concurrent use.
 type Phone struct {
-	opt         Options
-	unlockToken []byte
-	client      *agent.Client
+	*body
+	client *agent.Client
 
-	mu       sync.Mutex
-	name     string
-	apps     map[string]*app
-	prompts  map[string]*prompt // installs that wait for the user, by bundle id
-	notices  map[string]string  // states of apps that are reported once
-	profiles map[string]*held
-	passcode bool
-	locked   bool
-	lost     *LostMode
-	erased   bool
-	notNow   func(requestType string) bool
-	log      []Entry
-	changed  chan struct{} // closed and replaced when anything changes
+	syncing sync.Mutex // one conversation about declarations at a time
+	due     bool       // an errand is on its way; guarded by body.mu
 }
 
-// New returns a phone as it is after its setup: with the user's apps, not enrolled
+// New returns a device as it is after its setup: with the user's apps, not enrolled
 // unless the keeper has an enrolment.
 func New(ctx context.Context, o Options) (*Phone, error) {
 	if o.UDID == "" || o.Serial == "" || o.Clock == nil || o.Transport == nil {
 		return nil, errors.New("new phone: UDID, Serial, Clock and Transport are required")
 	}
-	if o.Model == "" {
-		o.Model = "iPhone15,4"
-	}
-	if o.OSVersion == "" {
-		o.OSVersion = "18.6"
-	}
-	if o.Name == "" {
-		o.Name = "iPhone"
-	}
-	if o.UserAgent == "" {
-		o.UserAgent = "Mozilla/5.0 (iPhone; CPU iPhone OS " + strings.ReplaceAll(o.OSVersion, ".", "_") +
-			" like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/" + o.OSVersion + " Mobile/15E148 Safari/604.1"
-	}
-	p := &Phone{
-		opt: o, name: o.Name, passcode: o.PasscodeSet, unlockToken: make([]byte, 32),
-		apps: map[string]*app{}, prompts: map[string]*prompt{}, notices: map[string]string{},
-		profiles: map[string]*held{}, changed: make(chan struct{}),
-	}
-	for _, a := range o.Apps {
-		p.apps[a.BundleID] = &app{Installed: a}
-	}
+	p := &Phone{}
+	p.body = newBody(o, p)
+	o = p.opt
+	p.unlockToken = make([]byte, 32)
 	if _, err := rand.Read(p.unlockToken); err != nil {
 		return nil, fmt.Errorf("new phone: %w", err)
 	}
 	cfg := agent.Config{
 		Facts: agent.Facts{
-			UDID: o.UDID, SerialNumber: o.Serial, DeviceName: o.Name, Model: "MTP03", ModelName: "iPhone",
+			UDID: o.UDID, SerialNumber: o.Serial, DeviceName: o.Name, Model: "MTP03", ModelName: p.family(),
 			ProductName: o.Model, OSVersion: o.OSVersion, BuildVersion: buildOf(o.OSVersion),
 		},
 		Handler: agent.HandlerFunc(p.handle), OnRelease: p.released,
 		Transport: o.Transport, Keeper: o.Keeper, ProfileRoots: o.ProfileRoots, UserAgent: o.UserAgent, Keys: o.Keys,
 		ClientCertificate: o.ClientCertificate, PushURL: o.PushURL, PushTransport: o.PushTransport, RetryMin: o.RetryMin, RetryMax: o.RetryMax, Now: o.Clock, Log: o.Log,
 	}
-	if !o.WithholdUnlockToken {
+	if !o.WithholdUnlockToken && !p.mac() {
 		cfg.UnlockToken = p.unlockToken
+	}
+	if o.UserEnrolment {
+		cfg.Facts.EnrollmentID = uuid.NewSHA1(uuid.NameSpaceOID, []byte(o.UDID)).String()
 	}
 	var err error
 	if p.client, err = agent.New(ctx, cfg); err != nil {
@@ -136,18 +125,6 @@ func New(ctx context.Context, o Options) (*Phone, error) {
 	}
 	return p, nil
 }
-
-// buildOf makes a build number that is the same for the same version.
-func buildOf(version string) string { return "22" + strings.ReplaceAll(version, ".", "G") }
-
-// UDID returns the phone's identifier.
-func (p *Phone) UDID() string { return p.opt.UDID }
-
-// Serial returns the phone's serial number.
-func (p *Phone) Serial() string { return p.opt.Serial }
-
-// Supervised reports whether the phone was prepared as supervised.
-func (p *Phone) Supervised() bool { return p.opt.Supervised }
 
 // Enrol opens an invitation link and installs the enrolment profile behind it. An
 // erased phone must be Reset first.
@@ -192,45 +169,44 @@ func (p *Phone) Reset(ctx context.Context) (*Phone, error) {
 		return nil, errors.New("reset: the phone was not erased")
 	}
 	o := p.opt
-	o.Apps, o.PasscodeSet, o.Name = nil, false, "iPhone"
+	o.Apps, o.PasscodeSet, o.Passcode, o.Name = nil, false, "", ""
+	o.OSVersion = p.OSVersion()
 	return New(ctx, o)
 }
 
 // Enrolment returns what the engine holds, or agent.ErrNotEnrolled.
 func (p *Phone) Enrolment() (*agent.Enrolment, error) { return p.client.Enrolment() }
 
+// Enrolled reports whether a management profile is on the phone.
+func (p *Phone) Enrolled() bool {
+	_, err := p.client.Enrolment()
+	return err == nil
+}
+
+// AccessRights returns the rights of the server over the phone, 0 if not enrolled. User
+// enrolment ignores them: they are all there, and much is forbidden whatever they say.
+func (p *Phone) AccessRights() ward.AccessRights { return p.rights() }
+
 // released ends management on the phone. Apps that were installed with the flag to go
-// with the management profile go with all of their data; the others stay and are the
-// user's. Source: Apple, InstallApplication, ManagementFlags.
+// with the management profile, and those of declarations, go with all of their data; the
+// others stay and are the user's. Source: Apple, InstallApplication, ManagementFlags.
 func (p *Phone) released(why agent.Cause) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.touchLocked()
-	p.lost, p.prompts, p.notices = nil, map[string]*prompt{}, map[string]string{}
+	p.lost, p.prompts, p.notices, p.ddm, p.due = nil, map[string]*prompt{}, map[string]string{}, ddm{}, false
 	if why == agent.Erased {
-		p.erased, p.locked, p.passcode, p.name = true, false, false, "iPhone"
+		p.erased, p.locked, p.passcode, p.name = true, false, passcode{}, p.family()
 		p.apps, p.profiles = map[string]*app{}, map[string]*held{}
 		return
 	}
-	p.profiles = map[string]*held{} // all of them came by the server
+	maps.DeleteFunc(p.profiles, func(_ string, h *held) bool { return h.by != byHand })
 	for id, a := range p.apps {
-		if a.managed && a.flags&flagRemoveWithMDM != 0 {
+		if a.managed && (a.flags&flagRemoveWithMDM != 0 || a.declared != "") {
 			delete(p.apps, id)
 		}
-		a.managed, a.flags, a.config, a.attributes = false, 0, nil, nil
+		a.release()
 	}
-}
-
-// touch tells those who wait that the phone has changed.
-func (p *Phone) touch() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.touchLocked()
-}
-
-func (p *Phone) touchLocked() {
-	close(p.changed)
-	p.changed = make(chan struct{})
 }
 
 // Await returns nil as soon as cond is true of the phone, and the error of ctx if that

@@ -68,7 +68,7 @@ func switchOn(t *testing.T, s *trialserver.Server, p *virtual.Phone) {
 			t.Errorf("Run() = %v, want nil", err)
 		}
 	})
-	s.AwaitListening(t, udid)
+	s.AwaitListening(t, channelOf(p))
 }
 
 // verdict is an answer in short: its status, or the code of its first error.

@@ -2,10 +2,13 @@ package virtual
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/wardmdm/ward/agent"
 )
@@ -13,44 +16,130 @@ import (
 const (
 	typeRestrictions = "com.apple.applicationaccess"
 	typeMDM          = "com.apple.mdm"
-	typePasscode     = "com.apple.mobiledevice.passwordpolicy"
-	typeWebFilter    = "com.apple.webcontent-filter"
+	typeSCEP         = "com.apple.security.scep"
+	typeACME         = "com.apple.security.acme"
 )
 
-// held is a profile on the phone. All of them came by the server.
-type held struct{ profile *agent.Profile }
+// Who brought a profile. That of a declaration is byDeclaration and its identifier.
+const (
+	byServer      = "server"
+	byHand        = "hand"
+	byDeclaration = "declaration "
+)
 
-func (p *Phone) installProfile(ctx context.Context, c agent.Command) agent.Response {
+// identity is a certificate with its key that came with a profile.
+type identity struct {
+	cert *x509.Certificate // nil on a device without a server
+	key  *rsa.PrivateKey
+}
+
+// held is a profile on the device.
+type held struct {
+	profile  *agent.Profile
+	payloads []agent.Payload // those that are in force: a Mac leaves out what it does not take
+	by       string
+	// identities are those that its payloads asked for, by PayloadUUID.
+	identities map[string]identity
+}
+
+// installProfile installs a profile that the server sent.
+func (b *body) installProfile(ctx context.Context, c agent.Command) agent.Response {
 	data, ok := c.Payload["Payload"].([]byte)
 	if !ok {
 		return malformed("Payload is missing")
 	}
 	prof, err := agent.ParseProfile(data)
-	if err == nil {
-		err = p.acceptable(prof)
-	}
 	if err != nil {
-		if pe, ok := errors.AsType[*agent.ProfileError](err); ok {
-			return fail(pe.Domain, pe.Code, pe.Text)
-		}
-		return fail(agent.ProfileErrorDomain, 1000, err.Error())
+		return failWith(err)
 	}
 	if len(prof.Of(typeMDM)) > 0 {
-		return p.updateManagement(ctx, prof)
+		if err := b.acceptable(prof); err != nil {
+			return failWith(err)
+		}
+		return b.updateManagement(ctx, prof)
 	}
-	if e, err := p.client.Enrolment(); err == nil && e.Profile.Identifier == prof.Identifier {
+	if e, err := b.link.enrolment(); err == nil && e.Profile.Identifier == prof.Identifier {
 		return fail(domainInstall, 4015, "the profile that replaces the management profile has no MDM payload")
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.profiles[prof.Identifier] = &held{prof}
+	if err := b.install(ctx, prof, byServer); err != nil {
+		return failWith(err)
+	}
 	return done(nil)
+}
+
+// failWith is the answer that an error of a profile becomes.
+func failWith(err error) agent.Response {
+	if pe, ok := errors.AsType[*agent.ProfileError](err); ok {
+		return fail(pe.Domain, pe.Code, err.Error())
+	}
+	return fail(agent.ProfileErrorDomain, 1000, err.Error())
+}
+
+// install takes a profile in, by whichever way it came, or refuses it whole with an
+// *agent.ProfileError.
+func (b *body) install(ctx context.Context, prof *agent.Profile, by string) error {
+	h, err := b.prepare(ctx, prof, by)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.place(h); err != nil {
+		return err
+	}
+	b.touchLocked()
+	return nil
+}
+
+// prepare does all of an installation that may take its time: it checks the profile and
+// gets the identities that it asks for.
+func (b *body) prepare(ctx context.Context, prof *agent.Profile, by string) (*held, error) {
+	if err := b.acceptable(prof); err != nil {
+		return nil, err
+	}
+	h := &held{profile: prof, payloads: b.takes(prof.Payloads), by: by, identities: map[string]identity{}}
+	for _, q := range h.payloads {
+		if q.Type != typeSCEP && q.Type != typeACME {
+			continue
+		}
+		cert, key, err := b.link.identify(ctx, q)
+		if err != nil {
+			refused := &agent.ProfileError{Domain: domainSCEP, Code: codeSCEP, Text: "there is no identity to be had"}
+			return nil, fmt.Errorf("%w: %w", refused, err)
+		}
+		h.identities[q.UUID] = identity{cert, key}
+	}
+	return h, nil
+}
+
+// place puts a prepared profile where it belongs. The caller holds b.mu.
+func (b *body) place(h *held) error {
+	id := h.profile.Identifier
+	if old := b.profiles[id]; old != nil && strings.HasPrefix(old.by, byDeclaration) && old.by != h.by {
+		return refusal(codeInstallFailed, "a declaration manages the profile %s", id)
+	}
+	if b.mac() {
+		b.profiles[id] = h
+		return nil
+	}
+	for _, q := range h.payloads {
+		if payloadRules[q.Type].needs&once == 0 {
+			continue
+		}
+		for other, x := range b.profiles {
+			if other != id && slices.ContainsFunc(x.payloads, func(y agent.Payload) bool { return y.Type == q.Type }) {
+				return refusal(codeInstallFailed, "the device takes one %s, and %s has it", q.Type, other)
+			}
+		}
+	}
+	b.profiles[id] = h
+	return nil
 }
 
 // updateManagement installs the management profile again. Apple forbids other addresses,
 // another topic and more rights (schema com.apple.mdm).
-func (p *Phone) updateManagement(ctx context.Context, prof *agent.Profile) agent.Response {
-	e, err := p.client.Enrolment()
+func (b *body) updateManagement(ctx context.Context, prof *agent.Profile) agent.Response {
+	e, err := b.link.enrolment()
 	if err != nil || e.Profile.Identifier != prof.Identifier {
 		return fail(domainInstall, codeUnacceptable, "the device is managed already")
 	}
@@ -59,75 +148,58 @@ func (p *Phone) updateManagement(ctx context.Context, prof *agent.Profile) agent
 		return fail(agent.PayloadErrorDomain, 2002, err.Error())
 	}
 	old := e.MDM
-	if m.Topic != old.Topic || m.ServerURL != old.ServerURL || m.CheckInURL != old.CheckInURL || !old.AccessRights.Has(m.AccessRights) {
+	if m.Topic != old.Topic || m.ServerURL != old.ServerURL || m.CheckInURL != old.CheckInURL || m.UserEnrolment != old.UserEnrolment || !old.AccessRights.Has(m.AccessRights) {
 		return fail(domainMDM, codeReplaceMismatch, "topic and addresses may not change, and rights may only shrink")
 	}
-	if err := p.client.Shrink(ctx, m.AccessRights); err != nil {
-		return fail(domainInstall, 4001, err.Error())
+	if err := b.link.shrink(ctx, m.AccessRights); err != nil {
+		return fail(domainInstall, codeInstallFailed, err.Error())
 	}
 	return done(nil)
-}
-
-// acceptable holds the payloads against what iOS takes on this phone.
-func (p *Phone) acceptable(prof *agent.Profile) error {
-	if _, err := prof.Roots(); err != nil {
-		return err
-	}
-	for _, q := range prof.Payloads {
-		switch {
-		case q.Type == "com.apple.declarations", q.Type == "com.apple.applicationaccess.new":
-			return &agent.ProfileError{Domain: domainInstall, Code: codeUnacceptable, Text: q.Type + " cannot be installed here"}
-		case q.Type == "com.apple.profileRemovalPassword" && !p.opt.Supervised:
-			return &agent.ProfileError{Domain: domainInstall, Code: codeSupervision, Text: q.Type + " needs supervision"}
-		case q.Type == typeWebFilter && !p.opt.Supervised && q.Content["ContentFilterUUID"] == nil:
-			return &agent.ProfileError{Domain: domainInstall, Code: codeSupervision, Text: "without supervision a content filter needs ContentFilterUUID"}
-		case q.Type == typeRestrictions:
-			for _, key := range slices.Sorted(maps.Keys(q.Content)) {
-				if r, ok := ruleFor(key); ok {
-					if err := r.check(key, q.Content[key]); err != nil {
-						return err
-					}
-				}
-			}
-		}
-	}
-	return nil
 }
 
 // removeProfile removes a profile. Removing the management profile ends management:
 // the answer goes out first, while there still is an identity to sign it.
-func (p *Phone) removeProfile(_ context.Context, c agent.Command) agent.Response {
+func (b *body) removeProfile(_ context.Context, c agent.Command) agent.Response {
 	id := c.String("Identifier")
 	if id == "" {
 		return malformed("Identifier is missing")
 	}
-	if e, err := p.client.Enrolment(); err == nil && e.Profile.Identifier == id {
+	if e, err := b.link.enrolment(); err == nil && e.Profile.Identifier == id {
 		r := done(nil)
 		r.Then = agent.Leave
 		return r
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.profiles[id] == nil {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch h := b.profiles[id]; {
+	case h == nil:
 		return fail(domainMDM, codeNoProfile, "the profile is not installed")
+	case h.by != byServer:
+		return fail(domainMDM, codeProfileNotManaged, "the profile did not come by a command")
 	}
-	delete(p.profiles, id)
+	delete(b.profiles, id)
+	b.kept = nil
 	return done(nil)
 }
 
-func (p *Phone) profileList(_ context.Context, c agent.Command) agent.Response {
+// profileList lists the profiles. In user enrolment the server sees its own only.
+func (b *body) profileList(_ context.Context, c agent.Command) agent.Response {
 	onlyManaged, ok := optional[bool](c.Payload, "ManagedOnly")
 	if !ok {
 		return malformed("ManagedOnly is not a boolean")
 	}
 	list := []any{}
-	if e, err := p.client.Enrolment(); err == nil && !onlyManaged {
+	if e, err := b.link.enrolment(); err == nil && !onlyManaged {
 		list = append(list, describe(e.Profile, false))
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, id := range slices.Sorted(maps.Keys(p.profiles)) {
-		list = append(list, describe(p.profiles[id].profile, true))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(b.profiles)) {
+		h := b.profiles[id]
+		if h.by == byHand && (onlyManaged || b.opt.UserEnrolment) {
+			continue
+		}
+		list = append(list, describe(h.profile, h.by != byHand))
 	}
 	return done(map[string]any{"ProfileList": list})
 }
@@ -151,32 +223,59 @@ func describe(prof *agent.Profile, managed bool) map[string]any {
 	return m
 }
 
-func (p *Phone) certificateList(context.Context, agent.Command) agent.Response {
+// certificateList lists what management brought: its identity, the identities and the
+// authorities of profiles.
+func (b *body) certificateList(context.Context, agent.Command) agent.Response {
 	list := []any{}
 	add := func(c *x509.Certificate, identity bool) {
 		list = append(list, map[string]any{"CommonName": c.Subject.CommonName, "Data": c.Raw, "IsIdentity": identity})
 	}
-	if e, err := p.client.Enrolment(); err == nil {
+	if e, err := b.link.enrolment(); err == nil {
 		add(e.Certificate, true)
 	}
-	for _, c := range p.trusted() {
+	for _, i := range b.Identities() {
+		add(i, true)
+	}
+	for _, c := range b.trusted() {
 		add(c, false)
 	}
 	return done(map[string]any{"CertificateList": list})
 }
 
+// Identities returns the certificates that security.identity declarations and the SCEP
+// payloads of installed profiles brought, in the order of their identifiers.
+func (b *body) Identities() []*x509.Certificate {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []*x509.Certificate
+	for _, d := range b.inForce(typeSecurityIdentity) {
+		if a := b.credential(d.payload["CredentialAssetReference"]); a != nil && a.got.identity.cert != nil {
+			out = append(out, a.got.identity.cert)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.profiles)) {
+		h := b.profiles[id]
+		for _, u := range slices.Sorted(maps.Keys(h.identities)) {
+			if c := h.identities[u].cert; c != nil {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
 // trusted returns the authorities that installed profiles brought. acceptable has read
 // the certificates of each before it was installed.
-func (p *Phone) trusted() []*x509.Certificate {
+func (b *body) trusted() []*x509.Certificate {
 	var all []*agent.Profile
-	if e, err := p.client.Enrolment(); err == nil {
+	if e, err := b.link.enrolment(); err == nil {
 		all = append(all, e.Profile)
 	}
-	p.mu.Lock()
-	for _, id := range slices.Sorted(maps.Keys(p.profiles)) {
-		all = append(all, p.profiles[id].profile)
+	b.mu.Lock()
+	for _, id := range slices.Sorted(maps.Keys(b.profiles)) {
+		all = append(all, b.profiles[id].profile)
 	}
-	p.mu.Unlock()
+	b.mu.Unlock()
 	var out []*x509.Certificate
 	for _, prof := range all {
 		certs, err := prof.Roots()

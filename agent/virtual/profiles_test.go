@@ -14,7 +14,7 @@ import (
 )
 
 // mobileconfig returns a profile with one payload.
-func mobileconfig(t *testing.T, identifier, payloadType string, content map[string]any) []byte {
+func mobileconfig(t testing.TB, identifier, payloadType string, content map[string]any) []byte {
 	t.Helper()
 	payload := map[string]any{"PayloadType": payloadType, "PayloadVersion": 1, "PayloadIdentifier": identifier + ".1", "PayloadUUID": identifier + "-U1"}
 	maps.Copy(payload, content)
@@ -27,7 +27,7 @@ func mobileconfig(t *testing.T, identifier, payloadType string, content map[stri
 	return b
 }
 
-func restrictions(t *testing.T, identifier string, content map[string]any) []byte {
+func restrictions(t testing.TB, identifier string, content map[string]any) []byte {
 	t.Helper()
 	return mobileconfig(t, identifier, "com.apple.applicationaccess", content)
 }

@@ -2,9 +2,8 @@ package virtual
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/wardmdm/ward/agent"
 )
@@ -20,149 +19,101 @@ const (
 	union                 // an array: what any profile lists
 	common                // an array: what every profile lists
 	least                 // an integer: the smallest
+	most                  // an integer: the greatest
+	last                  // anything else: the one that was read last
 )
 
-// rule is what iOS makes of one key. Keys that are not in the table are ignored, as iOS
-// ignores keys that it does not know.
+// demand is what Apple's schema asks of a device before it takes a key or a payload.
+type demand uint8
+
+const (
+	sup         demand = 1 << iota // on iOS only with supervision
+	noUE                           // forbidden in user enrolment on iOS
+	macNoUE                        // forbidden in user enrolment on macOS
+	once                           // iOS takes one payload of the type
+	userChannel                    // a Mac takes it for a person, not for the whole Mac
+)
+
+// rule is what a device makes of one key. Keys that are not in the table are ignored, as
+// iOS ignores keys that it does not know.
 type rule struct {
-	how        combine
-	supervised bool   // ignored on a phone that is not supervised
-	since      string // iOS version; empty means all that matter
+	how      combine
+	ios, mac string // version from which the system has it, "" for all that matter, or never
+	needs    demand
+	gone     string // version from which it does nothing any more; empty: none
 }
 
-// ruleFor returns the rule of a key of com.apple.applicationaccess.
-// Source: Apple's schema, mdm/profiles/com.apple.applicationaccess.yaml.
-func ruleFor(key string) (rule, bool) {
-	r, ok := rules[key]
-	return r, ok
-}
-
-// rules is never changed.
-var rules = map[string]rule{
-	// which apps show and launch
-	"blockedAppBundleIDs":                    {union, true, "15.0"},
-	"allowListedAppBundleIDs":                {common, true, "15.0"},
-	"blacklistedAppBundleIDs":                {union, true, "9.3"},
-	"whitelistedAppBundleIDs":                {common, true, "9.3"},
-	"autonomousSingleAppModePermittedAppIDs": {union, true, "7.0"},
-	"allowAppInstallation":                   {allow, true, ""},
-	"allowUIAppInstallation":                 {allow, true, "9.0"},
-	"allowMarketplaceAppInstallation":        {allow, true, "17.4"},
-	"allowWebDistributionAppInstallation":    {allow, true, "17.5"},
-	"allowEnterpriseAppTrust":                {allow, false, "9.0"},
-	"allowAutomaticAppDownloads":             {allow, true, "9.0"},
-	"allowAppRemoval":                        {allow, true, "4.2.1"},
-	"allowAppClips":                          {allow, true, "14.0"},
-	"allowAppsToBeHidden":                    {allow, true, "18.0"},
-	"allowAppsToBeLocked":                    {allow, true, "18.0"},
-	"ratingApps":                             {least, false, ""},
-	"ratingAppsExemptedBundleIDs":            {common, false, "26.1"},
-	// messages and calls
-	"allowChat":                            {allow, true, "5.0"},
-	"allowRCSMessaging":                    {allow, true, "18.1"},
-	"allowVideoConferencing":               {allow, true, ""},
-	"allowDefaultMessagingAppModification": {allow, true, "18.4"},
-	"allowDefaultCallingAppModification":   {allow, true, "18.4"},
-	"deniedICCIDsForiMessageFaceTime":      {union, true, "26.0"},
-	"deniedICCIDsForRCS":                   {union, true, "26.0"},
-	"allowSafari":                          {allow, true, ""},
-	"allowSafariPrivateBrowsing":           {allow, true, "26.0"},
-	// the wall between managed and unmanaged
-	"allowOpenFromManagedToUnmanaged":      {allow, false, "7.0"},
-	"allowOpenFromUnmanagedToManaged":      {allow, false, "7.0"},
-	"requireManagedPasteboard":             {force, false, "15.0"},
-	"allowManagedAppsCloudSync":            {allow, false, "8.0"},
-	"forceAirDropUnmanaged":                {force, false, "9.0"},
-	"allowAirDrop":                         {allow, true, "7.0"},
-	"allowUnmanagedToReadManagedContacts":  {allow, false, "12.0"},
-	"allowManagedToWriteUnmanagedContacts": {allow, false, "12.0"},
-	// the screen
-	"allowScreenShot":                  {allow, false, "3.1"},
-	"allowRemoteScreenObservation":     {allow, false, "9.3"},
-	"allowiPhoneMirroring":             {allow, true, "18.0"},
-	"allowLockScreenNotificationsView": {allow, false, "7.0"},
-	"allowLockScreenControlCenter":     {allow, false, "7.0"},
-	"allowAssistantWhileLocked":        {allow, false, "5.1"},
-	"allowCamera":                      {allow, false, ""},
-	// backup and cloud
-	"allowCloudBackup":                {allow, false, "5.0"},
-	"allowCloudDocumentSync":          {allow, true, "5.0"},
-	"allowCloudPhotoLibrary":          {allow, false, "9.0"},
-	"allowCloudKeychainSync":          {allow, false, "7.0"},
-	"allowEnterpriseBookBackup":       {allow, false, "8.0"},
-	"allowEnterpriseBookMetadataSync": {allow, false, "8.0"},
-	"forceEncryptedBackup":            {force, false, ""},
-	"allowActivityContinuation":       {allow, false, "8.0"},
-	"allowDiagnosticSubmission":       {allow, false, "6.0"},
-	"allowCloudPrivateRelay":          {allow, true, "15.0"},
-	// the phone itself
-	"allowAccountModification":                {allow, true, "7.0"},
-	"allowHostPairing":                        {allow, true, "7.0"},
-	"allowFilesUSBDriveAccess":                {allow, true, "13.0"},
-	"allowFilesNetworkDriveAccess":            {allow, true, "13.1"},
-	"allowUSBRestrictedMode":                  {allow, true, "11.4.1"},
-	"allowWritingTools":                       {allow, true, "18.0"},
-	"allowExternalIntelligenceIntegrations":   {allow, false, "18.2"},
-	"allowVPNCreation":                        {allow, true, "11.0"},
-	"allowUIConfigurationProfileInstallation": {allow, true, "6.0"},
-	"allowEraseContentAndSettings":            {allow, true, "8.0"},
-	"allowFindMyDevice":                       {allow, true, "13.0"},
-	"allowPasscodeModification":               {allow, true, "9.0"},
-	"allowESIMModification":                   {allow, true, "12.1"},
-	"forcePreserveESIMOnErase":                {force, true, "17.2"},
-	"allowUntrustedTLSPrompt":                 {allow, false, "5.0"},
-	"forceWiFiToAllowedNetworksOnly":          {force, true, "14.5"},
-	"allowKeyboardShortcuts":                  {allow, true, "9.0"},
-}
-
-// honours reports whether a phone of this supervision and version obeys the rule.
-func (r rule) honours(supervised bool, version string) bool {
-	return (supervised || !r.supervised) && atLeast(version, r.since)
-}
-
-// atLeast compares dotted versions; an empty bound is always met.
-func atLeast(version, bound string) bool {
-	if bound == "" {
+// honours reports whether b obeys the rule.
+func (b *body) honours(r rule) bool {
+	switch {
+	case !b.since(r.ios, r.mac), r.gone != "" && atLeast(b.os, r.gone):
+		return false
+	case b.mac():
 		return true
 	}
-	v, b := strings.Split(version, "."), strings.Split(bound, ".")
-	for i := range max(len(v), len(b)) {
-		if x, y := part(v, i), part(b, i); x != y {
-			return x > y
-		}
-	}
-	return true
+	return b.opt.Supervised || r.needs&sup == 0
 }
 
-func part(v []string, i int) int {
-	if i >= len(v) {
-		return 0
+// forbidden reports whether user enrolment forbids what has these demands.
+func (b *body) forbidden(needs demand) bool {
+	if !b.opt.UserEnrolment {
+		return false
 	}
-	n, err := strconv.Atoi(v[i])
-	if err != nil {
-		return 0
+	if b.mac() {
+		return needs&macNoUE != 0
 	}
-	return n
+	return needs&noUE != 0
 }
 
-// restriction is Restriction for callers that hold p.mu.
-func (p *Phone) restriction(key string) (any, bool) {
-	r, ok := ruleFor(key)
-	if !ok || !r.honours(p.opt.Supervised, p.opt.OSVersion) {
-		return nil, false
-	}
-	var sum any
-	for _, h := range p.profiles {
-		for _, q := range h.profile.Of(typeRestrictions) {
-			if v, ok := q.Content[key]; ok {
-				sum = r.add(sum, v)
+// Restriction returns what is in force under a key of com.apple.applicationaccess, by
+// all profiles together: a bool, a []string, an int64 or, where values do not combine,
+// what the property list has. ok is false if nothing on the device sets the key, or if
+// this device ignores it. A slice must not be changed.
+func (b *body) Restriction(key string) (value any, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.restriction(key)
+}
+
+// restriction is Restriction for callers that hold b.mu.
+func (b *body) restriction(key string) (any, bool) {
+	v, ok := b.effects().restrictions[key]
+	return v, ok
+}
+
+// off reports whether a restriction forbids what key allows.
+func (b *body) off(key string) bool {
+	v, _ := b.restriction(key)
+	return v == false
+}
+
+// forced reports whether a restriction forces what key says.
+func (b *body) forced(key string) bool {
+	v, _ := b.restriction(key)
+	return v == true
+}
+
+// sumRestrictions combines the restrictions of all profiles that b honours.
+func (b *body) sumRestrictions() map[string]any {
+	out := map[string]any{}
+	for _, h := range b.profiles {
+		for _, q := range h.payloads {
+			if q.Type != typeRestrictions {
+				continue
+			}
+			for key, v := range q.Content {
+				if r, ok := restrictionRules[key]; ok && b.honours(r) {
+					out[key] = r.add(out[key], v)
+				}
 			}
 		}
 	}
-	if list, ok := sum.([]string); ok {
-		slices.Sort(list)
+	for _, v := range out {
+		if list, ok := v.([]string); ok {
+			slices.Sort(list)
+		}
 	}
-	return sum, sum != nil
+	return out
 }
 
 // add combines what is in force with one more value, whose type check has seen.
@@ -174,44 +125,64 @@ func (r rule) add(sum, v any) any {
 			return r.how == allow && old && b || r.how == force && (old || b)
 		}
 		return b
-	case least:
+	case least, most:
 		n := number(v)
-		if old, ok := sum.(int64); ok {
-			return min(old, n)
-		}
-		return n
-	default:
-		list := stringsOf(v)
-		old, ok := sum.([]string)
+		old, ok := sum.(int64)
 		switch {
 		case !ok:
-			return list
-		case r.how == common:
-			return slices.DeleteFunc(old, func(s string) bool { return !slices.Contains(list, s) })
+			return n
+		case r.how == least:
+			return min(old, n)
 		}
-		for _, s := range list {
-			if !slices.Contains(old, s) {
-				old = append(old, s)
-			}
+		return max(old, n)
+	case last:
+		return v
+	default:
+		old, ok := sum.([]string)
+		if !ok {
+			old = nil
 		}
-		return old
+		return r.addList(old, ok, stringsOf(v))
 	}
+}
+
+// addList joins two lists, of which the first may not be there yet.
+func (r rule) addList(old []string, there bool, list []string) []string {
+	if there && r.how == common {
+		return slices.DeleteFunc(old, func(s string) bool { return !slices.Contains(list, s) })
+	}
+	seen := make(map[string]bool, len(old)+len(list))
+	for _, s := range old {
+		seen[s] = true
+	}
+	if old == nil {
+		old = make([]string, 0, len(list))
+	}
+	for _, s := range list {
+		if !seen[s] {
+			seen[s] = true
+			old = append(old, s)
+		}
+	}
+	return old
 }
 
 // check reports a value of the wrong type, for which iOS refuses the profile.
 func (r rule) check(key string, v any) error {
-	ok := false
+	ok := true
 	switch r.how {
 	case allow, force:
 		_, ok = v.(bool)
-	case least:
+	case least, most:
 		switch v.(type) {
 		case uint64, int64:
-			ok = true
+		default:
+			ok = false
 		}
-	default:
+	case union, common:
 		list, isList := v.([]any)
 		ok = isList && len(stringsOf(v)) == len(list)
+	case last: // several types are used
 	}
 	if !ok {
 		return &agent.ProfileError{Domain: agent.PayloadErrorDomain, Code: 2003, Text: fmt.Sprintf("%s has a value of the wrong type", key)}
@@ -219,10 +190,28 @@ func (r rule) check(key string, v any) error {
 	return nil
 }
 
+// checkRestrictions holds the keys of a restrictions payload against what this device
+// takes.
+func (b *body) checkRestrictions(q agent.Payload) error {
+	for _, key := range slices.Sorted(maps.Keys(q.Content)) {
+		r, ok := restrictionRules[key]
+		if !ok {
+			continue
+		}
+		if err := r.check(key, q.Content[key]); err != nil {
+			return err
+		}
+		if !b.mac() && b.forbidden(r.needs) {
+			return refusal(codeUnacceptable, "%s is forbidden in user enrolment", key)
+		}
+	}
+	return nil
+}
+
 // stringsOf returns the strings of a list in a new slice that is never nil.
 func stringsOf(v any) []string {
-	out := []string{}
 	list, _ := v.([]any)
+	out := make([]string, 0, len(list))
 	for _, x := range list {
 		if s, ok := x.(string); ok {
 			out = append(out, s)
@@ -231,12 +220,15 @@ func stringsOf(v any) []string {
 	return out
 }
 
+// number returns a whole number of a property list or of JSON, 0 for anything else.
 func number(v any) int64 {
 	switch n := v.(type) {
 	case int64:
 		return n
 	case uint64:
 		return int64(min(n, 1<<62))
+	case float64:
+		return int64(max(min(n, 1<<53), -1<<53))
 	}
 	return 0
 }

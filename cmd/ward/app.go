@@ -14,6 +14,8 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	// exitChanges is for those who asked to be told so, as of terraform plan.
+	exitChanges = 2
 )
 
 func newApp() *cli.App {
@@ -30,6 +32,7 @@ func newApp() *cli.App {
 			newServeCommand(), newDemoCommand(), newBackupCommand(), newRestoreCommand(),
 			newDeviceCommand(), newInviteCommand(), newCaseCommand(), newOrderCommand(),
 			newPolicyCommand(), newCommandCommand(), newPersonCommand(), newTokenCommand(),
+			newCatalogueCommand(),
 			newAuditCommand(), newAPNsCommand(),
 		},
 		Action: group("ward"),
@@ -75,6 +78,9 @@ func misused(c *cli.Context, err error, _ bool) error {
 }
 
 func exitCode(err error) int {
+	if s, ok := errors.AsType[*statusError](err); ok {
+		return s.status
+	}
 	switch _, wrong := errors.AsType[*usageError](err); {
 	case err == nil:
 		return exitDone

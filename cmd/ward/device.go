@@ -22,6 +22,7 @@ func newDeviceCommand() *cli.Command {
 				Flags: remoteFlags(
 					&cli.StringFlag{Name: "state", Usage: "only devices in this `STATE`, such as non-compliant"},
 					&cli.StringFlag{Name: "group", Usage: "only devices of this `GROUP`"},
+					&cli.StringFlag{Name: "site", Usage: "only devices of this `SITE`"},
 				),
 			},
 			{
@@ -39,8 +40,13 @@ func newDeviceCommand() *cli.Command {
 				Action: deviceDeed("release", "%s may enrol once more with a new invitation."),
 			},
 			{
-				Name: "move", Usage: "put a device into another group", ArgsUsage: "DEVICE GROUP", Description: deviceWord,
-				Flags: remoteFlags(), Action: deviceMove,
+				Name: "move", Usage: "put a device into another group, site or staff role", ArgsUsage: "DEVICE [GROUP]",
+				Description: deviceWord + "\n\nThe policy may want something else of it there, and it gets that at once.", Action: deviceMove,
+				Flags: remoteFlags(
+					&cli.StringFlag{Name: "group", Usage: "the `GROUP` that it belongs to from now on"},
+					&cli.StringFlag{Name: "site", Usage: "the `SITE` that it belongs to; '' for none"},
+					&cli.StringFlag{Name: "role", Usage: "the staff `ROLE` that it is meant for; '' for none"},
+				),
 			},
 		},
 	}
@@ -49,15 +55,36 @@ func newDeviceCommand() *cli.Command {
 const deviceWord = "DEVICE is an id, a serial number, a UDID or the device's exact name."
 
 func deviceMove(c *cli.Context) error {
-	cl, args, err := readyFor(c, "DEVICE", "GROUP")
+	to := map[string]string{}
+	var words []string
+	for _, part := range []string{"group", "site", "role"} {
+		if c.IsSet(part) {
+			to[part] = c.String(part)
+		}
+	}
+	names := []string{"DEVICE"}
+	if len(to) == 0 || c.NArg() == 2 { // the group by its place alone
+		names = append(names, "GROUP")
+	}
+	cl, args, err := readyFor(c, names...)
 	if err != nil {
 		return err
 	}
-	raw, err := cl.send(c.Context, http.MethodPut, devicePath(args[0], "group"), map[string]string{"group": args[1]})
+	if len(args) == 2 {
+		to["group"] = args[1]
+	}
+	for _, part := range sortedKeys(to) {
+		if to[part] == "" {
+			words = append(words, "no "+part)
+			continue
+		}
+		words = append(words, "the "+part+" "+to[part])
+	}
+	raw, err := cl.send(c.Context, http.MethodPut, devicePath(args[0], "group"), to)
 	if err != nil {
 		return err
 	}
-	return said(c, raw, fmt.Sprintf("%s is in the group %s now.", args[0], args[1]))
+	return said(c, raw, fmt.Sprintf("%s is in %s now.", args[0], strings.Join(words, " and ")))
 }
 
 func deviceList(c *cli.Context) error {
@@ -69,16 +96,16 @@ func deviceList(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	state, group := c.String("state"), c.String("group")
+	state, group, site := c.String("state"), c.String("group"), c.String("site")
 	if raw, err = only(raw, func(d api.Device) bool {
-		return (state == "" || string(d.State) == state) && (group == "" || d.Group == group)
+		return (state == "" || string(d.State) == state) && (group == "" || d.Group == group) && (site == "" || d.Site == site)
 	}); err != nil {
 		return err
 	}
 	return answer(c, raw, func(p *printer, v api.List[api.Device]) {
 		if len(v.Items) == 0 {
-			if state != "" || group != "" {
-				p.line("No device is like that. Without --state and --group all are listed.")
+			if state != "" || group != "" || site != "" {
+				p.line("No device is like that. Without --state, --group and --site all are listed.")
 			} else {
 				p.line("No device. Invite one with: ward invite --name NAME --ownership corporate")
 			}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/api"
 )
 
@@ -42,7 +42,7 @@ func printWhat(p *printer, d api.DeviceDetail) {
 	if d.Enrolled != nil {
 		enrolled = stamp(*d.Enrolled) + ", epoch " + strconv.FormatInt(d.Epoch, 10)
 	}
-	p.facts("id", string(d.ID), "serial", d.Serial, "system", system(d.Device), "owner", owner, "group", d.Group,
+	p.facts("id", string(d.ID), "serial", d.Serial, "system", system(d.Device), "owner", owner, "group", d.Group, "site", d.Site, "role", d.Role,
 		"management", string(d.Management), "supervised", supervised(d.Supervised), "enrolled", enrolled, "last seen", at(d.LastSeen, "never"))
 	if k := d.Case; k != nil {
 		p.line("\nOpen case %s: reported %s by %s at %s", string(k.ID), string(k.Kind), reporter(*k), stamp(k.Reported))
@@ -88,12 +88,12 @@ func printEnforced(p *printer, d api.DeviceDetail) {
 // printLimits tells first what is carried out, then what is not with the reason.
 func printLimits(p *printer, limits []api.Limit) {
 	for _, l := range limits {
-		if l.Verdict == profiles.Enforced {
+		if l.Verdict == intent.Enforced {
 			p.line("  %s: %s", string(l.Verdict), l.Intent)
 		}
 	}
 	for _, l := range limits {
-		if l.Verdict == profiles.Enforced {
+		if l.Verdict == intent.Enforced {
 			continue
 		}
 		p.line("  %s: %s", strings.ToUpper(string(l.Verdict)), l.Intent)

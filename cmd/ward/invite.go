@@ -19,12 +19,14 @@ func newInviteCommand() *cli.Command {
 		Usage: "make a link by which one device enrols",
 		Description: "Prints the link and a QR code of it. The link works once and is bound to the person.\n" +
 			"With --csv, one link is made for each row of a file with the columns name and\n" +
-			"ownership and, where wanted, email, group, device_name, platform and supervised.",
+			"ownership and, where wanted, email, group, site, role, device_name, platform and\nsupervised.",
 		Flags: remoteFlags(
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the person"},
 			&cli.StringFlag{Name: "ownership", Usage: "whose device it is: corporate or personal"},
 			&cli.StringFlag{Name: "email", Usage: "`ADDRESS` of the person"},
 			&cli.StringFlag{Name: "group", Usage: "`GROUP` of the device, such as a ward or clinic"},
+			&cli.StringFlag{Name: "site", Usage: "`SITE` of the device, such as a hospital or campus"},
+			&cli.StringFlag{Name: "role", Usage: "staff `ROLE` of the person, such as nurse"},
 			&cli.StringFlag{Name: "device-name", Usage: "`NAME` of the device; made from the person's if left out"},
 			&cli.StringFlag{Name: "platform", Usage: "ios, macos, android, windows or linux"},
 			&cli.BoolFlag{Name: "supervised", Usage: "the device is expected to be supervised"},
@@ -46,6 +48,8 @@ type invitationRequest struct {
 	Email      string `json:"email,omitempty"`
 	Ownership  string `json:"ownership"`
 	Group      string `json:"group,omitempty"`
+	Site       string `json:"site,omitempty"`
+	Role       string `json:"role,omitempty"`
 	DeviceName string `json:"device_name,omitempty"`
 	Platform   string `json:"platform,omitempty"`
 	Supervised bool   `json:"supervised,omitempty"`
@@ -61,7 +65,7 @@ func invite(c *cli.Context) error {
 		return inviteStaff(c)
 	}
 	r := invitationRequest{
-		Name: c.String("name"), Email: c.String("email"), Ownership: c.String("ownership"), Group: c.String("group"),
+		Name: c.String("name"), Email: c.String("email"), Ownership: c.String("ownership"), Group: c.String("group"), Site: c.String("site"), Role: c.String("role"),
 		DeviceName: c.String("device-name"), Platform: c.String("platform"), Supervised: c.Bool("supervised"), Device: c.String("device"), Hours: c.Int("hours"),
 	}
 	switch {

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,45 +16,49 @@ import (
 func newPolicyCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "policy",
-		Usage: "check, publish and read the messaging policy",
-		Subcommands: []*cli.Command{
+		Usage: "check, plan, publish and roll out the messaging policy",
+		Description: "Files that a policy names are read from its own folder, and go with it.\n" +
+			"FILE may be - for the input; then they are read from the folder that ward runs in.",
+		Subcommands: append([]*cli.Command{
 			{
 				Name: "validate", Usage: "check a policy file and tell what it would come to", ArgsUsage: "FILE", Action: policyValidate,
-				Description: "Without a server the file alone is checked. With WARD_URL, Ward also tells how far\neach kind of device in the fleet would carry it out. FILE may be - for the input.",
+				Description: "Without a server the file alone is checked. With WARD_URL, Ward also tells how far\neach kind of device in the fleet would carry it out.",
 				Flags:       remoteFlags(),
 			},
-			{Name: "publish", Usage: "make a file the policy", ArgsUsage: "FILE", Action: policyPublish, Flags: remoteFlags()},
+			newPlanCommand(), newPublishCommand(), newPolicyApproveCommand(),
 			{
-				Name: "show", Usage: "print the published policy", Action: policyShow,
-				Flags: remoteFlags(&cli.BoolFlag{Name: "summary", Usage: "tell it in words instead"}),
+				Name: "withdraw", Usage: "take a proposal back", ArgsUsage: "GENERATION", Action: policyWithdraw,
+				Flags: remoteFlags(&cli.StringFlag{Name: "reason", Usage: "why, for the record"}),
 			},
-			{Name: "example", Usage: "print a policy to start from; it needs no server", Action: policyExample},
-		},
+			{
+				Name: "show", Usage: "print the policy in force", Action: policyShow,
+				Flags: remoteFlags(
+					&cli.Int64Flag{Name: "generation", Usage: "another version, by its `NUMBER`"},
+					&cli.BoolFlag{Name: "summary", Usage: "tell it in words instead"},
+				),
+			},
+			{Name: "versions", Usage: "list the versions with author, approver and reason", Action: policyVersions, Flags: remoteFlags()},
+			{
+				Name: "diff", Usage: "tell what changed from one version to another", ArgsUsage: "[FROM] TO", Action: policyDiff,
+				Description: "Without FROM, TO is compared with what was in force when it was made.", Flags: remoteFlags(),
+			},
+			{Name: "rollout", Usage: "tell how far the rollout of a version is", Action: policyRollout, Flags: remoteFlags()},
+			{
+				Name: "stop", Usage: "open no further ring of the rollout that is under way", Action: policyStop,
+				Flags: remoteFlags(&cli.StringFlag{Name: "reason", Usage: "why, for the record"}),
+			},
+			{Name: "resume", Usage: "let a stopped rollout go on", Action: policyResume, Flags: remoteFlags()},
+			newRollbackCommand(), newDriftCommand(),
+		}, localPolicyCommands()...),
 	}
-}
-
-// policyFile reads the file that is the only argument.
-func policyFile(c *cli.Context) ([]byte, error) {
-	args, err := arguments(c, "FILE")
-	if err != nil {
-		return nil, err
-	}
-	if args[0] != "-" {
-		return readFile("the policy", args[0])
-	}
-	text, err := io.ReadAll(io.LimitReader(c.App.Reader, profiles.MaxPolicySize+1))
-	if err != nil {
-		return nil, fmt.Errorf("read the policy: %w", err)
-	}
-	return text, nil
 }
 
 func policyValidate(c *cli.Context) error {
-	text, err := policyFile(c)
+	d, err := readPolicy(c)
 	if err != nil {
 		return err
 	}
-	p, err := profiles.Parse(text)
+	p, err := profiles.Parse([]byte(d.Text), d.Files)
 	if err != nil {
 		return err
 	}
@@ -70,15 +74,11 @@ func policyValidate(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := cl.do(c.Context, policyRequest(http.MethodPost, "/policy/validate", text))
+	raw, err := cl.send(c.Context, http.MethodPost, "/policy/validate", d)
 	if err != nil {
 		return err
 	}
 	return answer(c, raw, printPreview)
-}
-
-func policyRequest(method, path string, text []byte) request {
-	return request{method: method, path: path, contentType: "text/yaml", body: bytes.NewReader(text)}
 }
 
 func printPreview(p *printer, v api.Preview) {
@@ -90,30 +90,16 @@ func printPreview(p *printer, v api.Preview) {
 	}
 }
 
-func policyPublish(c *cli.Context) error {
-	text, err := policyFile(c)
-	if err != nil {
-		return err
-	}
-	cl, err := connect(c)
-	if err != nil {
-		return err
-	}
-	raw, err := cl.do(c.Context, policyRequest(http.MethodPut, "/policy", text))
-	if err != nil {
-		return err
-	}
-	return answer(c, raw, func(p *printer, v api.Policy) {
-		p.line("The policy is published as generation %d. Devices get it as they check in: ward device list tells which comply.", v.Generation)
-	})
-}
-
 func policyShow(c *cli.Context) error {
 	cl, err := ready(c)
 	if err != nil {
 		return err
 	}
-	raw, err := cl.do(c.Context, request{method: http.MethodGet, path: "/policy"})
+	path := "/policy"
+	if c.IsSet("generation") {
+		path = versionPath(strconv.FormatInt(c.Int64("generation"), 10), "")
+	}
+	raw, err := cl.do(c.Context, request{method: http.MethodGet, path: path})
 	if err != nil {
 		return err
 	}
@@ -122,17 +108,14 @@ func policyShow(c *cli.Context) error {
 			p.write(cleanText(v.Text))
 			return
 		}
-		p.line("Generation %d, published by %s at %s", v.Generation, string(v.PublishedBy), stamp(v.Published))
+		printVersion(p, v.PolicyVersion)
 		p.write(cleanLines(v.Summary.Text))
 	})
 }
 
-func policyExample(c *cli.Context) error {
-	if _, err := arguments(c); err != nil {
-		return err
-	}
-	_, err := c.App.Writer.Write(profiles.ExamplePolicy())
-	return err
+// versionPath is where the operations of a version stand.
+func versionPath(generation, more string) string {
+	return "/policy/versions/" + url.PathEscape(generation) + more
 }
 
 // cleanText cleans a file's text, which may hold tabs.

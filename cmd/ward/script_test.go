@@ -83,10 +83,11 @@ func keep(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // startServer runs a trial server until the script ends. Its data folder is data; the
-// variables that name it are set.
+// variables that name it are set. With strict, whatever changes a device needs a second
+// person.
 func startServer(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 0 {
-		ts.Fatalf("usage: server")
+	if neg || len(args) > 1 || len(args) == 1 && args[0] != "strict" {
+		ts.Fatalf("usage: server [strict]")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var lc net.ListenConfig
@@ -95,6 +96,9 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	cfg := server.DefaultConfig()
 	cfg.Data, cfg.Listen, cfg.PublicURL, cfg.Trial = ts.MkAbs("data"), l.Addr().String(), "https://"+l.Addr().String(), true
 	cfg.Log = server.Log{Level: "error", Format: "text"}
+	if len(args) == 1 {
+		cfg.Policy = server.Policy{}
+	}
 	srv, err := server.New(ctx, cfg)
 	ts.Check(err)
 	started, ended := make(chan struct{}), make(chan error, 1)

@@ -1,6 +1,7 @@
 // Package catalogue knows the messaging apps that staff may carry, and by which
-// identifiers each platform knows them. It is data with ways to look things up; it
-// decides nothing about what is allowed, and asks no store or network.
+// identifiers each platform knows them; which identifiers of public lists are wrong; and
+// which hosts must stay reachable. It is data with ways to look things up; it decides
+// nothing about what is allowed, and asks no store or network.
 package catalogue
 
 import (
@@ -12,6 +13,8 @@ import (
 	"sync"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/wardmdm/ward"
 )
 
 //go:embed apps.yaml
@@ -37,12 +40,18 @@ const (
 	Unconfirmed Status = "unconfirmed" // no dependable word on it
 )
 
+// Unrecorded is the source of an identifier that was met in public code whose repository
+// is not known any more. Only grade B may have it.
+const Unrecorded = "unrecorded"
+
 // Identifier is one name by which a platform knows an app. ID keeps its exact case.
 type Identifier struct {
 	ID     string `yaml:"id"`
 	Grade  Grade  `yaml:"grade"`
-	Source string `yaml:"source"` // public repository and path, or "public catalogue"
-	Shared bool   `yaml:"shared"` // a web host that serves more than this app's chat
+	Source string `yaml:"source"` // public repository and path, the address of a page, or Unrecorded
+	Shared bool   `yaml:"shared"` // a host that serves more than this app's chat: never blocked
+	// File is the site's file that the identifier comes from; empty for Ward's own.
+	File string `yaml:"-"`
 }
 
 // Unconfirmed reports whether the identifier was only seen at grade B.
@@ -55,18 +64,25 @@ type App struct {
 	Category string   `yaml:"category"`
 	Status   Status   `yaml:"status"`
 	Aliases  []string `yaml:"aliases"`
+	// ForksOf is the slug of the app that this row modifies, wraps or uses the servers of.
+	ForksOf string `yaml:"forks_of"`
+	// SharesWith are slugs of rows with which this one has identifiers or hosts in common:
+	// blocking one blocks the other.
+	SharesWith []string `yaml:"shares_with"`
 	// NeverBlock marks an app whose block would take away more than messaging; Caution
 	// says what. Such an app may be named by a policy but its id is never sent.
 	NeverBlock bool   `yaml:"never_block"`
 	Caution    string `yaml:"caution"`
+	Notes      string `yaml:"notes"` // what is good to know, in sentences; may be empty
 
 	IOS      []Identifier `yaml:"ios"`       // bundle ids
 	AppStore []Identifier `yaml:"app_store"` // numeric App Store ids
 	Android  []Identifier `yaml:"android"`   // package names
 	MacOS    []Identifier `yaml:"macos"`     // bundle ids
-	Windows  []Identifier `yaml:"windows"`   // package family names and executables
-	Linux    []Identifier `yaml:"linux"`     // flatpak:, snap: and exec: names
+	Windows  []Identifier `yaml:"windows"`   // package family names, package names and executables: WindowsForm tells which
+	Linux    []Identifier `yaml:"linux"`     // flatpak:, snap:, deb: and exec: names
 	Web      []Identifier `yaml:"web"`       // hosts of the web version
+	Network  []Identifier `yaml:"network"`   // names that the app's servers have; each stands for those beneath it too
 }
 
 // BundleIDs returns the app's iOS bundle ids in the catalogue's order.
@@ -78,20 +94,62 @@ func (a App) BundleIDs() []string {
 	return ids
 }
 
-// Platforms returns the app's identifiers by the key that the data file uses.
+// Identifiers returns what an app is called by a platform, in the catalogue's order; nil
+// for a platform that is not known.
+func (a App) Identifiers(p ward.Platform) []Identifier {
+	switch p {
+	case ward.IOS:
+		return a.IOS
+	case ward.Android:
+		return a.Android
+	case ward.MacOS:
+		return a.MacOS
+	case ward.Windows:
+		return a.Windows
+	case ward.Linux:
+		return a.Linux
+	}
+	return nil
+}
+
+// BlockableWeb returns the hosts of the app's web version without those that must stay
+// reachable, in the catalogue's order.
+func (a App) BlockableWeb() []Identifier { return blockable(a.Web) }
+
+// BlockableNetwork returns the names of the app's servers without those that must stay
+// reachable, in the catalogue's order.
+func (a App) BlockableNetwork() []Identifier { return blockable(a.Network) }
+
+func blockable(hosts []Identifier) []Identifier {
+	var kept []Identifier
+	for _, h := range hosts {
+		if _, refused := Refused(h.ID); !refused && !h.Shared {
+			kept = append(kept, h)
+		}
+	}
+	return kept
+}
+
+// Kinds returns the kinds of identifier in the order in which people read them, by the
+// key that the data file uses.
+func Kinds() []string {
+	return []string{"ios", "app_store", "android", "macos", "windows", "linux", "web", "network"}
+}
+
+// Platforms returns the app's identifiers by kind.
 func (a App) Platforms() map[string][]Identifier {
 	return map[string][]Identifier{
 		"ios": a.IOS, "app_store": a.AppStore, "android": a.Android, "macos": a.MacOS,
-		"windows": a.Windows, "linux": a.Linux, "web": a.Web,
+		"windows": a.Windows, "linux": a.Linux, "web": a.Web, "network": a.Network,
 	}
 }
 
-// Catalogue is a list of apps with its indexes. It is read-only and safe for
-// concurrent use; callers must not change the apps that it returns.
-type Catalogue struct {
-	apps     []App
-	byName   map[string]int   // slug and aliases
-	byBundle map[string][]int // iOS bundle ids, exact case
+// list returns where the identifiers of a kind stand, nil if there is no such kind.
+func (a *App) list(kind string) *[]Identifier {
+	return map[string]*[]Identifier{
+		"ios": &a.IOS, "app_store": &a.AppStore, "android": &a.Android, "macos": &a.MacOS,
+		"windows": &a.Windows, "linux": &a.Linux, "web": &a.Web, "network": &a.Network,
+	}[kind]
 }
 
 // Builtin returns the catalogue that Ward ships with. It panics if the file inside
@@ -106,97 +164,25 @@ var Builtin = sync.OnceValue(func() *Catalogue {
 	return c
 })
 
-// Parse reads a catalogue from YAML. Unknown fields, and names used twice, are errors.
+// Parse reads a catalogue from YAML. Unknown fields, and names used twice, are errors;
+// Problems tells what else may be wrong. For a file of a site's own there is Extend.
 func Parse(data []byte) (*Catalogue, error) {
-	c := &Catalogue{byName: map[string]int{}, byBundle: map[string][]int{}}
+	var apps []App
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
-	if err := dec.Decode(&c.apps); err != nil {
+	if err := dec.Decode(&apps); err != nil {
 		return nil, fmt.Errorf("parse catalogue: %w", err)
 	}
-	for i, a := range c.apps {
+	taken := map[string]bool{}
+	for i, a := range apps {
 		for _, name := range append([]string{a.Slug}, a.Aliases...) {
-			if _, taken := c.byName[name]; taken || name == "" {
+			if taken[name] || name == "" {
 				return nil, fmt.Errorf("parse catalogue: app %d: the name %q is empty or used twice", i, name)
 			}
-			c.byName[name] = i
-		}
-		for _, id := range a.IOS {
-			c.byBundle[id.ID] = append(c.byBundle[id.ID], i)
+			taken[name] = true
 		}
 	}
-	return c, nil
-}
-
-// Apps returns every app in the catalogue's order.
-func (c *Catalogue) Apps() []App { return slices.Clone(c.apps) }
-
-// Lookup finds an app by its slug or one of its aliases, in lower case.
-func (c *Catalogue) Lookup(name string) (App, bool) {
-	i, ok := c.byName[name]
-	if !ok {
-		return App{}, false
-	}
-	return c.apps[i], true
-}
-
-// ByBundleID returns the apps that use an iOS bundle id, exact case: more than one
-// where a clinical and a consumer service share an app. None is an empty slice.
-func (c *Catalogue) ByBundleID(id string) []App {
-	found := make([]App, 0, len(c.byBundle[id]))
-	for _, i := range c.byBundle[id] {
-		found = append(found, c.apps[i])
-	}
-	return found
-}
-
-// Category returns the apps of a category in the catalogue's order, none if the
-// category does not exist.
-func (c *Catalogue) Category(category string) []App {
-	var found []App
-	for _, a := range c.apps {
-		if a.Category == category {
-			found = append(found, a)
-		}
-	}
-	return found
-}
-
-// Categories returns the names of all categories, sorted.
-func (c *Catalogue) Categories() []string {
-	seen := map[string]bool{}
-	var names []string
-	for _, a := range c.apps {
-		if !seen[a.Category] {
-			seen[a.Category] = true
-			names = append(names, a.Category)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// Names returns every slug and alias, sorted, for suggestions.
-func (c *Catalogue) Names() []string {
-	names := make([]string, 0, len(c.byName))
-	for n := range c.byName {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// Search returns the apps whose name, slug, alias, category or any identifier
-// contains text, whatever its case. Empty text finds every app.
-func (c *Catalogue) Search(text string) []App {
-	text = strings.ToLower(strings.TrimSpace(text))
-	var found []App
-	for _, a := range c.apps {
-		if a.matches(text) {
-			found = append(found, a)
-		}
-	}
-	return found
+	return newCatalogue(apps), nil
 }
 
 func (a App) matches(text string) bool {

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/posture"
 	"github.com/wardmdm/ward/server/reconcile"
@@ -29,11 +29,13 @@ type Device struct {
 	OSVersion  string           `json:"os_version"`
 	Ownership  ward.Ownership   `json:"ownership"`
 	Group      string           `json:"group"`
+	Site       string           `json:"site"`
+	Role       string           `json:"role" doc:"The staff role it is meant for."`
 	Owner      string           `json:"owner"`
 	Email      string           `json:"email"`
 	Supervised *bool            `json:"supervised" doc:"null while it is not known."`
 	Management ward.DeviceState `json:"management" enum:"invited,managed,lost,unenrolled,erased"`
-	State      compliance.State `json:"state" enum:"compliant,pending,unknown,non-compliant,lost,gone"`
+	State      compliance.State `json:"state" enum:"compliant,pending,in grace,unknown,non-compliant,lost,gone"`
 	Reason     string           `json:"reason" doc:"The worst finding; empty for a compliant device."`
 	Findings   []Finding        `json:"findings" nullable:"false"`
 	LastSeen   *time.Time       `json:"last_seen,omitempty"`
@@ -48,7 +50,7 @@ func deviceOf(r posture.Row) Device {
 	d, e := r.Device, r.Enrolment
 	return Device{
 		ID: d.ID, Serial: d.Serial, Name: d.Name, Platform: d.Platform, Model: d.Model, OSVersion: d.OSVersion,
-		Ownership: d.Ownership, Group: d.Group, Owner: d.Owner, Email: d.Email,
+		Ownership: d.Ownership, Group: d.Group, Site: d.Site, Role: d.Role, Owner: d.Owner, Email: d.Email,
 		Supervised: supervised(r.Supervised, e.Supervised), Management: d.State,
 		State: r.Assessment.State, Reason: r.Assessment.Reason(), Findings: shapes(r.Assessment.Findings, findingOf),
 		LastSeen: when(e.LastSeen), Enrolled: when(e.Enrolled), Enrolment: e.ID, Channel: e.Channel, Epoch: e.Epoch, Created: d.Created.UTC(),
@@ -98,14 +100,18 @@ func enrolmentOf(e ward.Enrolment) Enrolment {
 
 // Limit says what becomes of one intent of the policy on a device.
 type Limit struct {
-	Intent  string           `json:"intent"`
-	Verdict profiles.Verdict `json:"verdict" enum:"enforced,partly,detected only,impossible here,not enforced"`
-	Why     string           `json:"why,omitempty"`
-	Cure    string           `json:"cure,omitempty"`
+	ID        intent.ID      `json:"id" doc:"Stable, for machines."`
+	Subject   string         `json:"subject,omitempty" doc:"What of it: an app, a network."`
+	Intent    string         `json:"intent"`
+	Verdict   intent.Verdict `json:"verdict" enum:"enforced,partly,detected only,impossible here,not enforced"`
+	Mechanism string         `json:"mechanism,omitempty" doc:"What carries it, in the platform's own words."`
+	Since     string         `json:"since,omitempty" doc:"From which version the platform has it."`
+	Why       string         `json:"why,omitempty"`
+	Cure      string         `json:"cure,omitempty"`
 }
 
-func limitOf(l profiles.Limit) Limit {
-	return Limit{Intent: l.Intent, Verdict: l.Verdict, Why: l.Why, Cure: l.Cure}
+func limitOf(l intent.Outcome) Limit {
+	return Limit{ID: l.ID, Subject: l.Subject, Intent: l.Intent, Verdict: l.Verdict, Mechanism: l.Mechanism, Since: l.Since, Why: l.Why, Cure: l.Cure}
 }
 
 // Profile is a configuration profile that is wanted on a device, is there, or both.

@@ -87,7 +87,9 @@ func (s *server) releaseDevice(ctx context.Context, in *DevicePath) (*none, erro
 type moveInput struct {
 	DevicePath
 	Body struct {
-		Group string `json:"group" minLength:"1" maxLength:"100" doc:"The group that the device belongs to from now on."`
+		Group *string `json:"group,omitempty" minLength:"1" maxLength:"100" doc:"The group that the device belongs to from now on; left out: as it is."`
+		Site  *string `json:"site,omitempty" maxLength:"100" doc:"Empty for none; left out: as it is."`
+		Role  *string `json:"role,omitempty" maxLength:"100" doc:"The staff role that it is meant for. Empty for none; left out: as it is."`
 	} `nameHint:"MoveRequest"`
 }
 
@@ -96,7 +98,7 @@ func (s *server) moveDevice(ctx context.Context, in *moveInput) (*none, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &none{}, s.Posture.Move(ctx, d.ID, in.Body.Group)
+	return &none{}, s.Posture.Place(ctx, d.ID, posture.Placement{Group: in.Body.Group, Site: in.Body.Site, Role: in.Body.Role})
 }
 
 type lockInput struct {

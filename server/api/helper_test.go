@@ -158,7 +158,7 @@ func newWorld(t *testing.T) *world {
 	w.access = must(access.New(access.Config{Store: w.db.Access(), Audit: w.audit, Now: clock}))(t)
 	rec, comp := recorder{w.audit}, compiler{&atomic.Int64{}}
 	policies := policy.New(w.db.Policies(), rec, clock, func() {})
-	loop := &reconcile.Loop{Fleet: w.db.Fleet(), Policies: policies, Cases: openCases{w.db.Cases()}, Credentials: w.db.AppTokens(), Queue: w.db.Commands(), Compiler: comp, Now: clock}
+	loop := &reconcile.Loop{Fleet: w.db.Fleet(), Policies: policies, Cases: openCases{w.db.Cases()}, Credentials: w.db.AppTokens(), Drift: w.db.Drift(), Queue: w.db.Commands(), Compiler: comp, Now: clock}
 	orders := must(order.New(order.Config{Store: w.db.Orders(), Fleet: w.db.Fleet(), Cases: w.db.Cases(), Queue: w.db.Commands(), Compiler: comp, Audit: rec, Now: clock}))(t)
 	cases := must(lost.New(lost.Config{Store: w.db.Cases(), Fleet: w.db.Fleet(), Certificates: comp, Planner: loop, Orders: orders, Queue: w.db.Commands(), Compiler: comp, Audit: rec, Now: clock}))(t)
 	n := 0
@@ -169,7 +169,7 @@ func newWorld(t *testing.T) *world {
 	handler := must(api.New(api.Options{
 		PublicURL: "https://ward.example", InviteURL: func(token string) string { return "https://ward.example/enrol/" + token },
 		Unit: w.db, Access: w.access, Lost: cases, Orders: orders, Invitations: invitations, Policies: policies, Audit: w.audit,
-		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Policies: policies, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: clock},
+		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: clock},
 		Pushes:  w.outside, Enqueuer: w.outside, Backups: w.outside, Now: clock,
 	}))(t)
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), w.log, zapcore.DebugLevel))

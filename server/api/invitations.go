@@ -30,6 +30,8 @@ type Invitation struct {
 	Platform   ward.Platform    `json:"platform"`
 	Ownership  ward.Ownership   `json:"ownership"`
 	Group      string           `json:"group,omitempty"`
+	Site       string           `json:"site,omitempty"`
+	Role       string           `json:"role,omitempty" doc:"The staff role."`
 	Supervised bool             `json:"supervised" doc:"Whether the device is expected to be supervised."`
 	Created    time.Time        `json:"created"`
 	CreatedBy  string           `json:"created_by"`
@@ -42,7 +44,7 @@ type Invitation struct {
 func (s *server) invitationOf(i enrollment.Invitation) Invitation {
 	return Invitation{
 		ID: i.ID, State: i.State(s.Now()), Name: i.Name, Email: i.Email, Device: i.Device, DeviceName: i.DeviceName, Platform: i.Platform,
-		Ownership: i.Ownership, Group: i.Group, Supervised: i.Supervised, Created: i.Created.UTC(), CreatedBy: i.CreatedBy,
+		Ownership: i.Ownership, Group: i.Group, Site: i.Site, Role: i.Role, Supervised: i.Supervised, Created: i.Created.UTC(), CreatedBy: i.CreatedBy,
 		Expires: i.Expires.UTC(), Used: when(i.Used), UsedBy: i.UsedBy, Revoked: when(i.Revoked),
 	}
 }
@@ -82,6 +84,8 @@ type inviteInput struct {
 		Email      string         `json:"email,omitempty"`
 		Ownership  ward.Ownership `json:"ownership" doc:"corporate or personal."`
 		Group      string         `json:"group,omitempty"`
+		Site       string         `json:"site,omitempty"`
+		Role       string         `json:"role,omitempty" doc:"The staff role, such as nurse."`
 		DeviceName string         `json:"device_name,omitempty" doc:"Made from the name if left out."`
 		Platform   ward.Platform  `json:"platform,omitempty" doc:"ios if left out."`
 		Supervised bool           `json:"supervised,omitempty"`
@@ -93,7 +97,7 @@ type inviteInput struct {
 func (s *server) invite(ctx context.Context, in *inviteInput) (*reply[Invitation], error) {
 	b := in.Body
 	r := enrollment.Request{
-		Name: b.Name, Email: b.Email, DeviceName: b.DeviceName, Platform: b.Platform, Ownership: b.Ownership, Group: b.Group,
+		Name: b.Name, Email: b.Email, DeviceName: b.DeviceName, Platform: b.Platform, Ownership: b.Ownership, Group: b.Group, Site: b.Site, Role: b.Role,
 		Supervised: b.Supervised, Life: time.Duration(b.Hours) * time.Hour,
 	}
 	if b.Device != "" {
@@ -121,7 +125,7 @@ func (s *server) recordInvited(ctx context.Context, i enrollment.Invited) error 
 }
 
 type inviteStaffInput struct {
-	RawBody []byte `contentType:"text/csv" doc:"A header and one line for each device: name and ownership, and if wanted email, group, device_name, platform and supervised."`
+	RawBody []byte `contentType:"text/csv" doc:"A header and one line for each device: name and ownership, and if wanted email, group, device_name, platform, supervised, site and role."`
 }
 
 // Invitations are the invitations that one table of staff made.

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -10,13 +9,53 @@ import (
 	"github.com/wardmdm/ward/server/policy"
 )
 
-// Policy is a published policy.
+// Policy is one version of the policy with all that it says.
 type Policy struct {
-	Generation  int64         `json:"generation" doc:"Counts the publications."`
-	Published   time.Time     `json:"published"`
-	PublishedBy ward.PersonID `json:"published_by,omitempty"`
-	Text        string        `json:"text" doc:"The file as it was published."`
-	Summary     Summary       `json:"summary"`
+	PolicyVersion
+	Text    string            `json:"text" doc:"The file as it was sent."`
+	Files   map[string][]byte `json:"files,omitempty" doc:"The files that it names, by their names there."`
+	Digest  string            `json:"digest" doc:"SHA-256 over all that an approver decides on."`
+	Summary Summary           `json:"summary"`
+}
+
+// PolicyVersion is one version of the policy as lists show it.
+type PolicyVersion struct {
+	Generation   int64         `json:"generation" doc:"Counts the versions."`
+	State        policy.State  `json:"state" enum:"proposed,rolling,stopped,current,superseded,withdrawn"`
+	Note         string        `json:"note,omitempty" doc:"What is new, as the file says."`
+	Reason       string        `json:"reason,omitempty" doc:"Why it was published."`
+	Rings        *Rings        `json:"rings,omitempty" doc:"Left out: every device at once."`
+	Base         int64         `json:"base" doc:"The generation that was in force when it was made; 0 for none."`
+	Devices      int           `json:"devices" doc:"Enrolled when it was made."`
+	Changed      int           `json:"changed" doc:"Of them, those for which something would change."`
+	Published    time.Time     `json:"published" doc:"When it was made."`
+	PublishedBy  ward.PersonID `json:"published_by,omitempty"`
+	Author       string        `json:"author,omitempty" doc:"Name of who made it."`
+	ApprovedBy   ward.PersonID `json:"approved_by,omitempty" doc:"The second person; left out where none was needed."`
+	ApproverName string        `json:"approver,omitempty"`
+	Approved     *time.Time    `json:"approved,omitempty"`
+	Ended        *time.Time    `json:"ended,omitempty" doc:"When it was superseded or withdrawn."`
+	EndReason    string        `json:"end_reason,omitempty"`
+}
+
+// Rings says how a version reaches the fleet.
+type Rings struct {
+	Canary  []string `json:"canary" nullable:"false" doc:"Groups of devices that are the first ring."`
+	Percent []int    `json:"percent" nullable:"false" doc:"How many of a hundred of the other devices have it once each further ring is open."`
+	Pause   int64    `json:"pause_seconds" doc:"How long a ring is watched before the next one opens."`
+	StopAt  float64  `json:"stop_at" doc:"The share of devices in open rings at which failures stop it."`
+}
+
+func versionOf(v policy.Version) PolicyVersion {
+	out := PolicyVersion{
+		Generation: v.Generation, State: v.State, Note: v.Note, Reason: v.Reason, Base: v.Base, Devices: v.Devices, Changed: v.Changed,
+		Published: v.Published.UTC(), PublishedBy: v.PublishedBy, Author: v.AuthorName, ApprovedBy: v.Approver, ApproverName: v.ApproveName,
+		Approved: when(v.Approved), Ended: when(v.Ended), EndReason: v.EndReason,
+	}
+	if !v.Rings.AtOnce() {
+		out.Rings = &Rings{Canary: notNil(v.Rings.Canary), Percent: v.Rings.Percent, Pause: int64(v.Rings.Pause / time.Second), StopAt: v.Rings.StopAt}
+	}
+	return out
 }
 
 // Summary is what a policy says.
@@ -84,19 +123,29 @@ func (s *server) showPolicy(ctx context.Context, _ *noInput) (*reply[Policy], er
 }
 
 func (s *server) policyAnswer(v policy.Version) (*reply[Policy], error) {
-	p, err := profiles.Parse([]byte(v.Text))
+	digest, err := v.Digest()
 	if err != nil {
-		return nil, ward.Errorf(ward.Internal, "The published policy can't be read.").Because(err)
+		return nil, err
 	}
-	return answer(Policy{Generation: v.Generation, Published: v.Published.UTC(), PublishedBy: v.PublishedBy, Text: v.Text, Summary: summaryOf(p, s.Now())}), nil
-}
-
-type policyInput struct {
-	RawBody []byte `contentType:"text/yaml" doc:"The policy file."`
+	out := Policy{PolicyVersion: versionOf(v), Text: v.Text, Files: v.Files, Digest: digest}
+	p, err := v.Read()
+	switch {
+	case err == nil:
+		out.Summary = summaryOf(p, s.Now())
+	case v.State == policy.Current:
+		return nil, ward.Errorf(ward.Internal, "The published policy can't be read.").Because(err)
+	default:
+		out.Summary = Summary{Approved: []Approved{}, Blocked: []Blocked{}, Excepted: []string{}, Containment: []string{}, Warnings: []string{"This version of Ward can't read it any more."}}
+	}
+	return answer(out), nil
 }
 
 func (s *server) publishPolicy(ctx context.Context, in *policyInput) (*reply[Policy], error) {
-	v, err := s.Policies.Publish(ctx, in.RawBody)
+	d, err := in.draft()
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.Policies.Submit(ctx, d)
 	if err != nil {
 		return nil, err
 	}
@@ -120,60 +169,14 @@ type PreviewLine struct {
 
 // validatePolicy reads a policy and says what it would come to. It changes nothing.
 func (s *server) validatePolicy(ctx context.Context, in *policyInput) (*reply[Preview], error) {
-	p, err := profiles.Parse(in.RawBody)
+	p, err := s.plan(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	current, _, err := s.Policies.Current(ctx)
-	if err != nil {
-		return nil, err
-	}
-	subjects, err := s.subjects(ctx)
-	if err != nil {
-		return nil, err
-	}
-	now := s.Now()
-	out := Preview{Summary: summaryOf(p, now), Devices: len(subjects)}
-	for _, one := range subjects {
-		if differ(profiles.Desired(one, current, now), profiles.Desired(one, p, now)) {
-			out.Changed++
-		}
-	}
-	out.Lines = shapes(profiles.Preview(p, subjects), func(l profiles.PreviewLine) PreviewLine {
-		return PreviewLine{Class: l.Class.String(), Devices: l.Devices, Limits: shapes(l.Limits, limitOf)}
-	})
-	return answer(out), nil
-}
-
-// subjects returns every enrolled device as policies see it.
-func (s *server) subjects(ctx context.Context) ([]profiles.Subject, error) {
-	const batch = 500
-	var all []profiles.Subject
-	var after ward.DeviceID
-	for {
-		rows, err := s.Posture.List(ctx, after, batch)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			e := r.Enrolment
-			if e.State != ward.EnrolmentActive {
-				continue
-			}
-			all = append(all, profiles.Subject{Device: r.Device, Supervised: r.Supervised, Rights: e.Rights, Kind: e.Kind})
-		}
-		if len(rows) < batch {
-			return all, nil
-		}
-		after = rows[len(rows)-1].Device.ID
-	}
-}
-
-// differ reports whether one state asks for other profiles or apps than another.
-func differ(a, b profiles.State) bool {
-	sameProfile := func(p, q profiles.Profile) bool { return p.Identifier == q.Identifier && p.Hash == q.Hash }
-	sameApp := func(p, q profiles.App) bool {
-		return p.BundleID == q.BundleID && p.Hash == q.Hash && p.Remove == q.Remove
-	}
-	return !slices.EqualFunc(a.Profiles, b.Profiles, sameProfile) || !slices.EqualFunc(a.Apps, b.Apps, sameApp)
+	return answer(Preview{
+		Summary: summaryOf(p.Policy, s.Now()), Devices: p.Devices, Changed: p.Changed,
+		Lines: shapes(p.Kinds, func(k policy.KindPlan) PreviewLine {
+			return PreviewLine{Class: k.Kind, Devices: k.Devices, Limits: shapes(k.Limits, limitOf)}
+		}),
+	}), nil
 }

@@ -25,6 +25,7 @@ func (s *server) routes() {
 func (s *server) deviceRoutes() {
 	handle(s, operation{method: get, path: "/devices", permission: access.DeviceRead, id: "list-devices", summary: "List devices with state and reason"}, s.listDevices)
 	handle(s, operation{method: get, path: "/devices/{id}", permission: access.DeviceRead, id: "show-device", summary: "Show everything about a device"}, s.showDevice)
+	handle(s, operation{method: get, path: "/devices/{id}/policy", permission: access.DeviceRead, id: "explain-device", summary: "Say what the policy comes to on a device, and where each setting came from"}, s.explainDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/refresh", permission: access.DeviceRefresh, id: "refresh-device", summary: "Ask a device for news"}, s.refreshDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/release", permission: access.DeviceWrite, id: "release-device", summary: "Let a device enrol anew although an enrolment of it lives"}, s.releaseDevice)
 	handle(s, operation{method: put, path: "/devices/{id}/group", permission: access.DeviceWrite, id: "move-device", summary: "Put a device into another group"}, s.moveDevice)
@@ -61,10 +62,27 @@ func (s *server) orderRoutes() {
 	handle(s, operation{method: post, path: "/orders/{id}/cancel", permission: access.OrderRequest, id: "cancel-order", summary: "Take an order back"}, s.cancelOrder)
 }
 
+// policyRoutes: whoever may publish may approve what another person proposed; that it
+// is another person is a rule of package policy.
 func (s *server) policyRoutes() {
-	handle(s, operation{method: get, path: "/policy", permission: access.PolicyRead, id: "show-policy", summary: "Show the published policy"}, s.showPolicy)
-	handle(s, operation{method: put, path: "/policy", permission: access.PolicyPublish, id: "publish-policy", summary: "Publish a policy", maxBody: 2 * maxBody}, s.publishPolicy)
-	handle(s, operation{method: post, path: "/policy/validate", permission: access.PolicyRead, id: "validate-policy", summary: "Say what a policy would come to, without publishing it", maxBody: 2 * maxBody}, s.validatePolicy)
+	handle(s, operation{method: get, path: "/policy", permission: access.PolicyRead, id: "show-policy", summary: "Show the policy in force"}, s.showPolicy)
+	handle(s, operation{method: put, path: "/policy", permission: access.PolicyPublish, id: "publish-policy", summary: "Publish a policy, or propose it where the change needs a second person", maxBody: maxPolicy}, s.publishPolicy)
+	handle(s, operation{method: post, path: "/policy/validate", permission: access.PolicyRead, id: "validate-policy", summary: "Say what a policy would come to, without publishing it", maxBody: maxPolicy}, s.validatePolicy)
+	handle(s, operation{method: post, path: "/policy/plan", permission: access.PolicyRead, id: "plan-policy", summary: "Say what publishing a policy would change on the enrolled devices", maxBody: maxPolicy}, s.planPolicy)
+	s.alsoJSON(put, "/policy")
+	s.alsoJSON(post, "/policy/validate")
+	s.alsoJSON(post, "/policy/plan")
+	handle(s, operation{method: get, path: "/policy/versions", permission: access.PolicyRead, id: "list-policies", summary: "List the versions of the policy, the newest first"}, s.listVersions)
+	handle(s, operation{method: get, path: "/policy/versions/{generation}", permission: access.PolicyRead, id: "show-version", summary: "Show a version of the policy"}, s.showVersion)
+	handle(s, operation{method: get, path: "/policy/versions/{generation}/diff", permission: access.PolicyRead, id: "diff-policy", summary: "Say what a version changes"}, s.diffPolicy)
+	handle(s, operation{method: post, path: "/policy/versions/{generation}/approve", permission: access.PolicyPublish, id: "approve-policy", summary: "Approve what another person proposed"}, s.approvePolicy)
+	handle(s, operation{method: post, path: "/policy/versions/{generation}/withdraw", permission: access.PolicyPublish, id: "withdraw-policy", summary: "Take a proposal back"}, s.withdrawPolicy)
+	handle(s, operation{method: get, path: "/policy/rollout", permission: access.PolicyRead, id: "show-rollout", summary: "Say how far the rollout of a version is"}, s.showRollout)
+	handle(s, operation{method: post, path: "/policy/rollout/stop", permission: access.PolicyPublish, id: "stop-rollout", summary: "Open no further ring"}, s.stopRollout)
+	handle(s, operation{method: post, path: "/policy/rollout/resume", permission: access.PolicyPublish, id: "resume-rollout", summary: "Let a stopped rollout go on"}, s.resumeRollout)
+	handle(s, operation{method: post, path: "/policy/rollback", permission: access.PolicyPublish, id: "roll-back", summary: "Publish an earlier version again, for every device at once"}, s.rollBack)
+	handle(s, operation{method: get, path: "/policy/drift", permission: access.DeviceRead, id: "list-drift", summary: "List what was found otherwise than the policy wants, the newest first"}, s.listDrift)
+	handle(s, operation{method: get, path: "/policy/drift/counts", permission: access.DeviceRead, id: "count-drift", summary: "Count what was found otherwise than the policy wants"}, s.countDrift)
 }
 
 func (s *server) peopleRoutes() {

@@ -45,6 +45,7 @@ func TestDevices(t *testing.T) {
 	no, yes := false, true
 	wantProfiles := []api.Profile{
 		{Identifier: profiles.MessagingProfile, Name: d.Profiles[0].Name, Wanted: true, Installed: &no},
+		{Identifier: profiles.ProfilePrefix + "web", Name: d.Profiles[1].Name, Wanted: true, Installed: &no},
 		{Identifier: "com.example.wifi", Name: "Wi-Fi", Installed: &yes, Managed: true},
 	}
 	if diff := cmp.Diff(wantProfiles, d.Profiles); diff != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jessepeterson/mdmcommands"
@@ -22,6 +23,12 @@ type Compiler struct {
 	// Token issues the one-time token that an app exchanges for its certificate, in the
 	// unit of work of ctx.
 	Token func(ctx context.Context, d ward.DeviceID, e ward.EnrolmentID, bundle string) (string, error)
+	// Bind puts the device's own values into a profile, a fresh challenge for a network
+	// certificate among them, in the unit of work of ctx. Nil leaves profiles as they are.
+	Bind func(ctx context.Context, d ward.Device, e ward.Enrolment, raw []byte) ([]byte, error)
+	// Now is the clock, for the time that a DeclarativeManagement command carries beside
+	// its token. Nil leaves both out: the device then asks for them.
+	Now func() time.Time
 }
 
 var _ reconcile.Compiler = (*Compiler)(nil)
@@ -60,6 +67,7 @@ var requestTypes = map[reconcile.Deed]string{
 	reconcile.Locate:           mdmcommands.DeviceLocationRequestType,
 	reconcile.Lock:             mdmcommands.DeviceLockRequestType,
 	reconcile.RemoveManagement: mdmcommands.RemoveProfileRequestType,
+	reconcile.Declare:          mdmcommands.DeclarativeManagementRequestType,
 }
 
 // queries are what is asked of a device about itself.
@@ -85,9 +93,7 @@ func (c *Compiler) command(ctx context.Context, s reconcile.Step, d ward.Device,
 	case reconcile.AskCertificates:
 		return mdmcommands.NewCertificateListCommand(uuid), nil
 	case reconcile.InstallProfile:
-		cmd := mdmcommands.NewInstallProfileCommand(uuid)
-		cmd.Command.Payload = s.Profile.Payload
-		return cmd, nil
+		return c.installProfile(ctx, s.Profile, d, e, uuid)
 	case reconcile.RemoveProfile:
 		return removeProfile(uuid, s.Target), nil
 	case reconcile.RemoveManagement:
@@ -110,9 +116,28 @@ func (c *Compiler) command(ctx context.Context, s reconcile.Step, d ward.Device,
 		return mdmcommands.NewDeviceLocationCommand(uuid), nil
 	case reconcile.Lock:
 		return lock(uuid, s.Lock.Message, s.Lock.Phone), nil
+	case reconcile.Declare:
+		_, token, _ := strings.Cut(s.Key, ":") // what tells the step from others is the set
+		return c.declare(uuid, token)
 	default:
 		return nil, fmt.Errorf("no command carries out %q", s.Deed)
 	}
+}
+
+// installProfile installs a profile with the device's own values. A challenge in it that
+// the device comes too late for makes it refuse the profile; what is tried again then
+// holds another.
+func (c *Compiler) installProfile(ctx context.Context, p *profiles.Profile, d ward.Device, e ward.Enrolment, uuid string) (any, error) {
+	cmd := mdmcommands.NewInstallProfileCommand(uuid)
+	cmd.Command.Payload = p.Payload
+	if c.Bind != nil {
+		bound, err := c.Bind(ctx, d, e, p.Payload)
+		if err != nil {
+			return nil, fmt.Errorf("bind profile %s: %w", p.Identifier, err)
+		}
+		cmd.Command.Payload = bound
+	}
+	return cmd, nil
 }
 
 func removeProfile(uuid, identifier string) any {
@@ -135,65 +160,41 @@ func optional(s string) *string {
 	return &s
 }
 
-// installApp installs a managed app with its configuration.
+// installApp installs a managed app with its configuration, as package profiles compiled
+// the command for this kind of device.
 // Source: https://developer.apple.com/documentation/devicemanagement/installapplicationcommand
 func (c *Compiler) installApp(ctx context.Context, a *profiles.App, d ward.Device, e ward.Enrolment, uuid string) (any, error) {
-	config, values, err := c.configuration(ctx, a, d, e)
+	if a.Command == nil {
+		return nil, fmt.Errorf("app %s has no command: a declaration manages it", a.BundleID)
+	}
+	values, err := c.values(ctx, a, d, e)
 	if err != nil {
 		return nil, err
 	}
-	cmd := mdmcommands.NewInstallApplicationCommand(uuid)
-	p := &cmd.Command
-	if a.StoreID != 0 {
-		id := int(a.StoreID)
-		p.ITunesStoreID = &id
-	} else {
-		manifest := profiles.RenderText(a.ManifestURL, values)
-		p.ManifestURL = &manifest
-	}
-	flags := removeWithManagement
-	if a.NoBackup {
-		flags |= noBackup
-	}
-	p.ManagementFlags = &flags
-	if len(config) > 0 {
-		p.Configuration = config
-	}
-	if a.Required {
-		removable := false
-		p.Attributes = &mdmcommands.Attributes{Removable: &removable}
-	}
-	takeOver := "Managed"
-	p.ChangeManagementState = &takeOver
-	return cmd, nil
+	command := profiles.Render(a.Command, values)
+	command["RequestType"] = mdmcommands.InstallApplicationRequestType
+	return map[string]any{"CommandUUID": uuid, "Command": command}, nil
 }
-
-// Apple's ManagementFlags of InstallApplication.
-const (
-	removeWithManagement = 1
-	noBackup             = 4
-)
 
 func (c *Compiler) configureApp(ctx context.Context, a *profiles.App, d ward.Device, e ward.Enrolment, uuid string) (any, error) {
-	config, _, err := c.configuration(ctx, a, d, e)
+	values, err := c.values(ctx, a, d, e)
 	if err != nil {
 		return nil, err
 	}
-	return newApplicationConfiguration(uuid, a.BundleID, config), nil
+	return newApplicationConfiguration(uuid, a.BundleID, profiles.Render(a.Config, values)), nil
 }
 
-// configuration binds the device's own values to the app's configuration, a fresh
-// token among them if the app needs a certificate.
-func (c *Compiler) configuration(ctx context.Context, a *profiles.App, d ward.Device, e ward.Enrolment) (map[string]any, profiles.Values, error) {
+// values are the device's own, a fresh token among them if the app needs a certificate.
+func (c *Compiler) values(ctx context.Context, a *profiles.App, d ward.Device, e ward.Enrolment) (profiles.Values, error) {
 	v := profiles.Values{DeviceID: string(d.ID), DeviceName: d.Name, UserEmail: d.Email, ServerURL: c.ServerURL}
 	if a.NeedsCertificate {
 		token, err := c.Token(ctx, d.ID, e.ID, a.BundleID)
 		if err != nil {
-			return nil, v, err
+			return v, err
 		}
 		v.EnrolmentToken = token
 	}
-	return profiles.Render(a.Config, v), v, nil
+	return v, nil
 }
 
 // Erase makes the command that erases a device. keepDataPlan keeps an eSIM.

@@ -28,8 +28,15 @@ var (
 	app    = &profiles.App{
 		Name: "Messenger", BundleID: "org.example.m", ManifestURL: "{{server.url}}/m.plist", Required: true, NeedsCertificate: true, NoBackup: true,
 		Config: map[string]any{"token": "{{enrolment_token}}", "device": "{{device.id}}", "n": 7},
+		Command: map[string]any{
+			"ManifestURL": "{{server.url}}/m.plist", "ManagementFlags": 5, "ChangeManagementState": "Managed", "Attributes": map[string]any{"Removable": false},
+			"Configuration": map[string]any{"token": "{{enrolment_token}}", "device": "{{device.id}}", "n": 7},
+		},
 	}
-	storeApp = &profiles.App{Name: "Store", BundleID: "org.example.s", StoreID: 42}
+	storeApp = &profiles.App{
+		Name: "Store", BundleID: "org.example.s", StoreID: 42,
+		Command: map[string]any{"iTunesStoreID": 42, "ManagementFlags": 1, "ChangeManagementState": "Managed"},
+	}
 )
 
 // TestCompile: every deed becomes the command that Apple documents, and a device's
@@ -74,6 +81,7 @@ func TestCompile(t *testing.T) {
 		{reconcile.Step{Deed: reconcile.Lock, Lock: &profiles.Lock{Message: "Lost"}}, map[string]any{"RequestType": "DeviceLock", "Message": "Lost"}, 0},
 		{reconcile.Step{Deed: reconcile.AskCertificates}, map[string]any{"RequestType": "CertificateList"}, 0},
 		{reconcile.Step{Deed: reconcile.RemoveManagement}, map[string]any{"RequestType": "RemoveProfile", "Identifier": "org.example.enrolment"}, 0},
+		{reconcile.Step{Deed: reconcile.Declare, Key: "declarations:"}, map[string]any{"RequestType": "DeclarativeManagement"}, 0},
 	} {
 		t.Run(string(tc.step.Deed), func(t *testing.T) {
 			t.Parallel()
@@ -97,8 +105,8 @@ func TestCompile(t *testing.T) {
 			}
 		})
 	}
-	if len(requestTypes) != 16 {
-		t.Errorf("%d deeds have a request type, and 16 are tested", len(requestTypes))
+	if len(requestTypes) != 17 {
+		t.Errorf("%d deeds have a request type, and 17 are tested", len(requestTypes))
 	}
 }
 

@@ -102,16 +102,6 @@ func (s *Service) UserAuthenticate(r *mdm.Request, m *mdm.UserAuthenticate) ([]b
 	return s.next.UserAuthenticate(r, m)
 }
 
-// DeclarativeManagement meets service.Checkin. No device is sent the command that
-// turns declarative management on, so a device that asks for it is told that there is
-// none.
-func (s *Service) DeclarativeManagement(r *mdm.Request, m *mdm.DeclarativeManagement) ([]byte, error) {
-	if _, _, err := s.contact(r, &m.Enrollment); err != nil {
-		return nil, err
-	}
-	return nil, refuse(http.StatusNotFound, fmt.Errorf("declarative management of %q is not offered", m.Endpoint))
-}
-
 // GetToken meets service.Checkin.
 func (s *Service) GetToken(r *mdm.Request, m *mdm.GetToken) (*mdm.GetTokenResponse, error) {
 	if _, _, err := s.contact(r, &m.Enrollment); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/micromdm/plist"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/reconcile"
 )
@@ -61,6 +62,7 @@ type Service struct {
 	events       Events
 	replan       func(ctx context.Context, id ward.DeviceID) error
 	adopted      func(c *x509.Certificate) bool
+	declarations *declare.Service // nil: not offered
 	now          func() time.Time
 }
 
@@ -73,20 +75,23 @@ type Options struct {
 	Events       Events
 	Replan       func(ctx context.Context, id ward.DeviceID) error // plan a device, in the unit of ctx
 	Adopted      func(c *x509.Certificate) bool                    // whether another authority's device may check in; nil for none
+	Declarations *declare.Service                                  // nil: no device is managed by declarations
 	Now          func() time.Time
 }
 
 // New returns a service.
 func New(o Options) *Service {
-	core := nanomdm.New(o.Storage,
-		nanomdm.WithUserAuthenticate(nanomdm.NewUAService(o.Storage, false)),
-		nanomdm.WithGetToken(nanomdm.NewTokenMux()))
+	options := []nanomdm.Option{nanomdm.WithUserAuthenticate(nanomdm.NewUAService(o.Storage, false)), nanomdm.WithGetToken(nanomdm.NewTokenMux())}
+	if o.Declarations != nil {
+		options = append(options, nanomdm.WithDeclarativeManagement(declarative(o.Declarations, o.Now)))
+	}
+	core := nanomdm.New(o.Storage, options...)
 	if o.Adopted == nil {
 		o.Adopted = func(*x509.Certificate) bool { return false }
 	}
 	return &Service{
 		next: core, store: o.Store, admitter: o.Admitter, certificates: o.Certificates, events: o.Events,
-		replan: o.Replan, adopted: o.Adopted, now: o.Now,
+		replan: o.Replan, adopted: o.Adopted, declarations: o.Declarations, now: o.Now,
 	}
 }
 

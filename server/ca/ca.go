@@ -1,9 +1,9 @@
 // Package ca is the certificate authority in the process: it gives devices their
-// identities by SCEP, the approved app its client certificate, and a trial server
-// its TLS certificate, keeps the record of them all, and serves the list of the
-// revoked. It decides nothing about who may enrol (the challenge does) or which
-// device deserves an app certificate (the caller does), and it renews nothing by
-// itself. smallstep/certificates signs; another authority could take its place
+// identities and their network certificates by SCEP, the approved app its client
+// certificate, and a trial server its TLS certificate, keeps the record of them all,
+// and serves the list of the revoked. It decides nothing about who may enrol or join a
+// network (the challenge does) or which device deserves an app certificate (the caller
+// does), and it renews nothing by itself. smallstep/certificates signs; another authority could take its place
 // behind the same methods.
 package ca
 
@@ -50,7 +50,7 @@ type Options struct {
 	Unit unit.Unit
 	// Store is the record of certificates.
 	Store Store
-	// Challenges says who may have a device certificate.
+	// Challenges says who may have a certificate by SCEP.
 	Challenges Challenges
 	// DeviceLife is how long a device's identity is valid; 0 means two years. iOS renews
 	// no identity that came in a profile (https://support.apple.com/HT204836), so it
@@ -58,13 +58,20 @@ type Options struct {
 	DeviceLife time.Duration
 	// AppLife is how long an app's certificate is valid; 0 means seven days.
 	AppLife time.Duration
+	// NetworkLife is how long a network certificate is valid; 0 means as long as
+	// DeviceLife. A device renews it no more than its identity: it gets another only when
+	// the profile that brought it is delivered anew, so a short life needs somebody who
+	// does that in time. What ends it early is revocation, so whoever it is shown to, such
+	// as a RADIUS server, must ask the revocation list.
+	NetworkLife time.Duration
 	// Now is the clock, in UTC.
 	Now func() time.Time
 	// Log receives a line for each certificate issued and each request refused.
 	Log *zap.Logger
 }
 
-// Challenges knows the one-time challenges that stand in enrolment profiles.
+// Challenges knows the one-time challenges that stand in profiles: those of invitations
+// in enrolment profiles, those of networks in the profiles that a policy sends.
 type Challenges interface {
 	// Lookup says what the challenge would grant, and changes nothing. An unknown,
 	// spent or expired challenge is a *ward.Error of kind Forbidden or NotFound.
@@ -75,14 +82,23 @@ type Challenges interface {
 	Redeem(ctx context.Context, challenge string, cert Certificate) error
 }
 
-// Grant is what a challenge entitles its bearer to.
+// Grant is what a challenge entitles its bearer to. Whatever the device asks for beside
+// its key is ignored.
 type Grant struct {
-	// Invitation is the id that the certificate will carry.
+	// Kind is KindDevice or KindNetwork; "" means KindDevice.
+	Kind Kind
+	// Invitation is the id that a device's identity will carry. KindDevice only.
 	Invitation string
-	// CommonName is the subject's common name; whatever the device asks for is ignored.
+	// CommonName is the subject's common name. KindDevice only: a network certificate has
+	// the device's id there.
 	CommonName string
-	// Device is the device that the invitation is for; it may be empty until Bind.
+	// Device is the device that the invitation is for, which may be empty until Bind, or
+	// the device that a network certificate is for.
 	Device ward.DeviceID
+	// Enrolment is the one that a network certificate is for. KindNetwork only.
+	Enrolment ward.EnrolmentID
+	// Profile is the hash of the profile that the challenge stood in. KindNetwork only.
+	Profile string
 }
 
 // Authority is an open certificate authority. Its methods may be called by several
@@ -147,6 +163,9 @@ func (o *Options) complete() error {
 	}
 	if o.AppLife == 0 {
 		o.AppLife = 7 * 24 * time.Hour
+	}
+	if o.NetworkLife == 0 {
+		o.NetworkLife = o.DeviceLife
 	}
 	return nil
 }

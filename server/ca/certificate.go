@@ -18,9 +18,10 @@ type Kind string
 
 // The kinds of certificate.
 const (
-	KindDevice Kind = "device" // a device's management identity
-	KindApp    Kind = "app"    // the approved app on one device
-	KindServer Kind = "server" // this server's own TLS
+	KindDevice  Kind = "device"  // a device's management identity
+	KindApp     Kind = "app"     // the approved app on one device
+	KindNetwork Kind = "network" // a device on Wi-Fi, a VPN or a relay; nothing of Ward's own takes it
+	KindServer  Kind = "server"  // this server's own TLS
 )
 
 // Certificate is one row of the record: a certificate that Ward issued.
@@ -31,7 +32,7 @@ type Certificate struct {
 	Invitation  string
 	Device      ward.DeviceID    // empty until it is known
 	Enrolment   ward.EnrolmentID // empty until it is known
-	App         string           // bundle id, for KindApp
+	App         string           // bundle id, for KindApp; hash of the profile, for KindNetwork
 	Subject     string
 	NotBefore   time.Time
 	NotAfter    time.Time
@@ -107,8 +108,8 @@ type Revocations interface {
 	// RevokeCertificate revokes one certificate and reports whether it was valid until
 	// then; the first revocation stands.
 	RevokeCertificate(ctx context.Context, serial string, r Revocation) (bool, error)
-	// RevokeApps revokes every unexpired app certificate of a device that is not yet
-	// revoked and returns their serials.
+	// RevokeApps revokes every unexpired app and network certificate of a device that is
+	// not yet revoked and returns their serials.
 	RevokeApps(ctx context.Context, device ward.DeviceID, r Revocation) ([]string, error)
 	// RevokedAfter lists the revoked certificates that expire after t.
 	RevokedAfter(ctx context.Context, t time.Time) ([]Revoked, error)

@@ -50,16 +50,17 @@ func (a *Authority) Bind(ctx context.Context, cert *x509.Certificate, device war
 	return a.o.Store.BindCertificate(ctx, Hash(cert), device, enrolment)
 }
 
-// RevokeApps revokes the app certificates of a device and returns their serials. It
-// joins the unit of work in ctx; Check refuses them from its commit on. The caller
-// then calls RemakeCRL, outside the unit.
+// RevokeApps revokes the app and the network certificates of a device, which is all but
+// its identity, and returns their serials. It joins the unit of work in ctx; Check
+// refuses them from its commit on. The caller then calls RemakeCRL, outside the unit:
+// networks learn of it from the list.
 func (a *Authority) RevokeApps(ctx context.Context, device ward.DeviceID, reason Reason, by string) ([]string, error) {
 	serials, err := a.o.Store.RevokeApps(ctx, device, Revocation{At: a.o.Now(), Reason: reason, By: by})
 	if err != nil {
-		return nil, fmt.Errorf("revoke app certificates of %s: %w", device, err)
+		return nil, fmt.Errorf("revoke app and network certificates of %s: %w", device, err)
 	}
 	if len(serials) > 0 {
-		a.o.Log.Info("app certificates revoked", zap.String("device", string(device)), zap.Strings("serials", serials))
+		a.o.Log.Info("app and network certificates revoked", zap.String("device", string(device)), zap.Strings("serials", serials))
 	}
 	return serials, nil
 }

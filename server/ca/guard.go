@@ -19,7 +19,7 @@ import (
 // signed, whatever path led there.
 type guard struct{ *softcas.SoftCAS }
 
-// CreateCertificate signs what is one of our three kinds, and nothing else.
+// CreateCertificate signs what is one of our kinds, and nothing else.
 func (g *guard) CreateCertificate(r *casapi.CreateCertificateRequest) (*casapi.CreateCertificateResponse, error) {
 	t := r.Template
 	switch {

@@ -8,7 +8,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"errors"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -67,25 +66,23 @@ func (a *Authority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, 
 	return []*x509.Certificate{cert, a.issuer}, nil
 }
 
-// issueDevice signs a device identity for what the challenge grants, and in one unit
-// of work spends the challenge and records the certificate.
-func (a *Authority) issueDevice(ctx context.Context, csr *x509.CertificateRequest, challenge string) (*x509.Certificate, error) {
+// issueBySCEP signs what the challenge grants, and in one unit of work spends the
+// challenge and records the certificate.
+func (a *Authority) issueBySCEP(ctx context.Context, csr *x509.CertificateRequest, challenge string) (*x509.Certificate, error) {
 	g, err := a.o.Challenges.Lookup(ctx, challenge)
 	if err != nil {
 		return nil, err
 	}
-	if g.Invitation == "" || g.CommonName == "" {
-		return nil, errors.New("issue device certificate: the grant lacks its invitation or its name")
-	}
-	cert, err := a.sign(ctx, csr, subject{
-		name: g.CommonName, unit: "device", life: a.o.DeviceLife,
-		uris: []*url.URL{urn("invitation", g.Invitation)},
-	})
+	kind, who, err := a.granted(g)
 	if err != nil {
 		return nil, err
 	}
-	c := row(cert, KindDevice)
-	c.Invitation, c.Device = g.Invitation, g.Device
+	cert, err := a.sign(ctx, csr, who)
+	if err != nil {
+		return nil, err
+	}
+	c := row(cert, kind)
+	c.Invitation, c.Device, c.Enrolment, c.App = g.Invitation, g.Device, g.Enrolment, g.Profile
 	err = a.o.Unit.Do(ctx, func(ctx context.Context) error {
 		if err := a.o.Challenges.Redeem(ctx, challenge, c); err != nil {
 			return err
@@ -95,9 +92,27 @@ func (a *Authority) issueDevice(ctx context.Context, csr *x509.CertificateReques
 	if err != nil {
 		return nil, err
 	}
-	a.o.Log.Info("device certificate issued", zap.String("serial", c.Serial), zap.String("invitation", g.Invitation),
-		zap.Time("not_after", c.NotAfter), zap.String("request_id", ward.RequestID(ctx)))
+	a.o.Log.Info("scep certificate issued", zap.String("certificate", string(kind)), zap.String("serial", c.Serial),
+		zap.String("invitation", g.Invitation), zap.String("device", string(g.Device)), zap.Time("not_after", c.NotAfter), zap.String("request_id", ward.RequestID(ctx)))
 	return cert, nil
+}
+
+// granted returns the kind and the subject of a grant's certificate. A grant that lacks
+// something of its kind, or has something of the other, is an error.
+func (a *Authority) granted(g Grant) (Kind, subject, error) {
+	switch {
+	case g.Kind == KindNetwork && g.Device != "" && g.Enrolment != "" && g.Invitation == "" && g.CommonName == "":
+		return KindNetwork, subject{
+			name: string(g.Device), unit: "network", life: a.o.NetworkLife,
+			uris: []*url.URL{urn("device", string(g.Device))},
+		}, nil
+	case (g.Kind == "" || g.Kind == KindDevice) && g.Invitation != "" && g.CommonName != "" && g.Enrolment == "" && g.Profile == "":
+		return KindDevice, subject{
+			name: g.CommonName, unit: "device", life: a.o.DeviceLife,
+			uris: []*url.URL{urn("invitation", g.Invitation)},
+		}, nil
+	}
+	return "", subject{}, fmt.Errorf("issue certificate by SCEP: the grant of kind %q is not complete", g.Kind)
 }
 
 // subject is what a client certificate says; nothing of it comes from the request.

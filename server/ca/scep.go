@@ -107,7 +107,7 @@ func (a *Authority) certRep(ctx context.Context, m *message) ([]byte, error) {
 	if err != nil {
 		return a.refuse(ctx, m, scep.BadMessageCheck, err)
 	}
-	cert, err := a.issueDevice(ctx, csr, challenge)
+	cert, err := a.issueBySCEP(ctx, csr, challenge)
 	switch ward.KindOf(err) {
 	case "":
 		return m.success(a.issuer, a.key, cert)

@@ -29,6 +29,7 @@ import (
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/store/storetest"
+	"go.uber.org/zap"
 )
 
 // device is a SCEP client's half of an exchange.
@@ -156,7 +157,7 @@ func TestSCEPClient(t *testing.T) {
 	if err != nil || got.Kind != ca.KindDevice || got.Invitation != "inv 1" || got.Device != "d1" || got.Enrolment != "e1" {
 		t.Errorf("Check = %+v, %v", got, err)
 	}
-	if f.logs.FilterMessage("device certificate issued").Len() != 1 {
+	if f.logs.FilterMessage("scep certificate issued").FilterField(zap.String("certificate", "device")).Len() != 1 {
 		t.Error("no line in the log for the certificate")
 	}
 }

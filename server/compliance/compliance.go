@@ -6,13 +6,9 @@ package compliance
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/profiles"
-	"github.com/wardmdm/ward/server/command"
-	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/reconcile"
 )
 
@@ -23,6 +19,7 @@ type State string
 const (
 	Compliant    State = "compliant"
 	Pending      State = "pending"       // what is wanted is on its way
+	InGrace      State = "in grace"      // it is not as it should be, and has time left to become so
 	Unknown      State = "unknown"       // it never told, or too long ago
 	NonCompliant State = "non-compliant" // it told, and it is not as it should be
 	Lost         State = "lost"
@@ -55,11 +52,11 @@ func (a Assessment) Reason() string {
 // TooOld is how long what a device told counts as known.
 const TooOld = 72 * time.Hour
 
-var severity = []State{Compliant, Pending, Unknown, NonCompliant, Lost, Gone}
+var severity = []State{Compliant, Pending, InGrace, Unknown, NonCompliant, Lost, Gone}
 
-// Assess judges a device. A nil policy wants nothing yet.
-func Assess(v reconcile.View, p *profiles.Policy, now time.Time) Assessment {
-	a := assessor{v: v, p: p, now: now}
+// Assess judges a device by what is wanted of it in the view.
+func Assess(v reconcile.View, now time.Time) Assessment {
+	a := assessor{v: v, now: now}
 	a.management()
 	if v.Enrolment.State == ward.EnrolmentActive && v.Device.State != ward.Erased {
 		a.contact()
@@ -67,6 +64,7 @@ func Assess(v reconcile.View, p *profiles.Policy, now time.Time) Assessment {
 		a.profiles()
 		a.apps()
 		a.passcode()
+		a.system()
 		a.refused()
 	}
 	slices.SortStableFunc(a.found, func(x, y Finding) int {
@@ -81,9 +79,10 @@ func Assess(v reconcile.View, p *profiles.Policy, now time.Time) Assessment {
 
 type assessor struct {
 	v     reconcile.View
-	p     *profiles.Policy
 	now   time.Time
 	found []Finding
+	// deviant are the deviations, once asked for; empty and not nil if there are none.
+	deviant []reconcile.Deviation
 }
 
 func (a *assessor) add(s State, code string, since time.Time, cure, format string, args ...any) {
@@ -131,112 +130,4 @@ func ErasedWords(t, seen time.Time) string {
 		return fmt.Sprintf("erase accepted by the device at %s, but it was seen again at %s", Stamp(t), Stamp(seen))
 	}
 	return fmt.Sprintf("erase accepted by the device at %s, not seen since", Stamp(t))
-}
-
-func (a *assessor) contact() {
-	e := a.v.Enrolment
-	if a.v.Device.Group == fleet.QuarantineGroup {
-		a.add(Unknown, "quarantined", e.Enrolled, "Move it to a group, and it gets the policy: ward device move.", "Adopted from another server; it waits for a person to sort it.")
-		return
-	}
-	if a.v.Got.Information == nil {
-		a.add(Unknown, "never-told", e.Enrolled, "It is asked and answers when it is next awake.", "It has not told anything about itself yet.")
-		return
-	}
-	if a.now.Sub(e.LastSeen) > TooOld {
-		a.add(Unknown, "not-seen", e.LastSeen, "Ask its owner to connect it to a network.", "Not seen since %s.", Stamp(e.LastSeen))
-	}
-}
-
-func (a *assessor) blockedApps() {
-	if a.p == nil || len(a.v.Want.WatchApps) == 0 {
-		return
-	}
-	apps := a.v.Got.Apps
-	if apps == nil || a.now.Sub(apps.At) > TooOld {
-		a.add(Unknown, "apps-unknown", time.Time{}, "It is asked for its apps when it is next awake.", "Which apps are installed is not known.")
-		return
-	}
-	ids := make([]string, len(apps.Value))
-	for i, app := range apps.Value {
-		ids[i] = app.BundleID
-	}
-	present := profiles.Present(ids, a.p)
-	if len(present) == 0 {
-		return
-	}
-	names := make([]string, len(present))
-	for i, app := range present {
-		names[i] = app.Name
-	}
-	list := strings.Join(names, ", ")
-	if a.blocks() {
-		return // it is there, but it can't be opened
-	}
-	a.add(NonCompliant, "blocked-app-present", apps.At, "Ask the person to delete it: Apple lets only supervised iPhones block apps.", "Has %s, which the policy blocks.", list)
-}
-
-// blocks reports whether the device enforces the block and has the profile.
-func (a *assessor) blocks() bool {
-	if a.v.Got.Supervised() != ward.Supervised {
-		return false
-	}
-	for _, w := range a.v.Want.Profiles {
-		if w.Identifier == profiles.MessagingProfile {
-			return a.v.HasProfile(w)
-		}
-	}
-	return false
-}
-
-func (a *assessor) profiles() {
-	for _, w := range a.v.Want.Profiles {
-		if !a.v.HasProfile(w) {
-			a.add(Pending, "profile-missing", time.Time{}, "It is installed when the device is next awake.", "The profile %q is not installed yet.", w.Name)
-		}
-	}
-}
-
-func (a *assessor) apps() {
-	for _, w := range a.v.Want.Apps {
-		if w.Remove || a.v.Case != nil {
-			continue
-		}
-		if w.Overdue {
-			a.add(Pending, "review-overdue", time.Time{}, "Review the app and publish the policy with a new date.", "The review of %s is overdue.", w.Name)
-		}
-		if !a.manages(w.BundleID) {
-			a.add(Pending, "app-missing", time.Time{}, "It is installed when the device is next awake; an unsupervised phone asks its owner first.", "%s is not installed yet.", w.Name)
-			continue
-		}
-		if c := a.v.Got.Credentials[w.BundleID]; w.NeedsCertificate && !c.ValidUntil.After(a.now) {
-			a.add(Pending, "app-certificate-missing", c.Revoked, "The app fetches one when it is next opened.", "%s has no valid certificate.", w.Name)
-		}
-	}
-}
-
-func (a *assessor) manages(bundle string) bool {
-	return a.v.Got.Managed != nil && slices.ContainsFunc(a.v.Got.Managed.Value, func(m fleet.ManagedApp) bool {
-		return m.BundleID == bundle && m.Status == "Managed"
-	})
-}
-
-func (a *assessor) passcode() {
-	s := a.v.Got.Security
-	switch {
-	case a.v.Got.Information == nil: // said already: it has told nothing
-	case s == nil || s.Value.PasscodePresent == nil || a.now.Sub(s.At) > TooOld:
-		a.add(Unknown, "passcode-unknown", time.Time{}, "It is asked when it is next awake.", "Whether it has a passcode is not known.")
-	case !*s.Value.PasscodePresent:
-		a.add(NonCompliant, "no-passcode", s.At, "Ask the person to set one in Settings, Face ID & Passcode.", "It has no passcode, so its storage is not protected.")
-	}
-}
-
-func (a *assessor) refused() {
-	for _, t := range a.v.Attempts {
-		if (t.State == command.Refused || t.State == command.Withheld) && a.v.Concerns(t.Key) {
-			step, _, _ := strings.Cut(t.Key, ":")
-			a.add(NonCompliant, "step-refused", t.Answered, "", "The device refused %s: %s.", strings.ReplaceAll(step, "-", " "), strings.TrimSuffix(t.Error, "."))
-		}
-	}
 }

@@ -24,7 +24,7 @@ const (
 
 func policy(t *testing.T) *profiles.Policy {
 	t.Helper()
-	p, err := profiles.Parse(profiles.ExamplePolicy())
+	p, err := profiles.Parse(profiles.ExamplePolicy(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,12 +37,12 @@ func known[T any](v T) *reconcile.Known[T] {
 
 // good is a phone on which all is as it should be.
 func good(p *profiles.Policy, s ward.Supervision) reconcile.View {
-	d := ward.Device{ID: "d1", Platform: ward.IOS, OSVersion: "18.6", Ownership: ward.Corporate, Group: "g", State: ward.Managed}
+	d := ward.Device{ID: "d1", Platform: ward.IOS, OSVersion: "15.8", Ownership: ward.Corporate, Group: "g", State: ward.Managed}
 	yes, supervised := true, s == ward.Supervised
 	v := reconcile.View{
 		Device:    d,
 		Enrolment: ward.Enrolment{ID: "e1", State: ward.EnrolmentActive, Kind: "Device", Rights: ward.RightsAll, LastSeen: now.Add(-time.Minute)},
-		Want:      profiles.Desired(profiles.Subject{Device: d, Supervised: s, Rights: ward.RightsAll, Kind: "Device", OSVersion: "18.6"}, p, now),
+		Want:      profiles.Desired(profiles.Subject{Device: d, Supervised: s, Rights: ward.RightsAll, Kind: "Device", OSVersion: "15.8"}, p, now),
 		Got: reconcile.Observed{
 			Information: known(reconcile.Information{Supervised: &supervised, OSVersion: "18.6"}),
 			Security:    known(reconcile.Security{PasscodePresent: &yes}),
@@ -57,6 +57,12 @@ func good(p *profiles.Policy, s ward.Supervision) reconcile.View {
 		v.Attempts = append(v.Attempts, reconcile.Attempt{Key: "profile:" + w.Identifier + ":" + w.Hash, State: command.Accepted, Answered: now.Add(-2 * time.Hour)})
 	}
 	v.Got.Profiles = known(held)
+	v.Policy, v.Generation = p, 1
+	var declared []fleet.Declaration
+	for _, w := range v.Want.Declarations {
+		declared = append(declared, fleet.Declaration{Identifier: w.Identifier, Token: w.Token, Active: true, Valid: reconcile.Valid})
+	}
+	v.Got.Declarations = known(declared)
 	return v
 }
 
@@ -98,11 +104,11 @@ func TestAssess(t *testing.T) {
 		{"WhatsApp before the profile is there", ward.Supervised, func(v *reconcile.View) {
 			hasWhatsApp(v)
 			v.Attempts = nil
-		}, compliance.NonCompliant, []string{"blocked-app-present", "profile-missing"}},
+		}, compliance.NonCompliant, []string{"blocked-app-present", "profile-missing", "profile-missing"}},
 		{"WhatsApp after somebody removed the profile", ward.Supervised, func(v *reconcile.View) {
 			hasWhatsApp(v)
 			v.Got.Profiles = known([]fleet.Profile{})
-		}, compliance.NonCompliant, []string{"blocked-app-present", "profile-missing"}},
+		}, compliance.NonCompliant, []string{"blocked-app-present", "profile-missing", "profile-missing"}},
 		{"WhatsApp on a phone whose supervision is not known", ward.Supervised, func(v *reconcile.View) {
 			hasWhatsApp(v)
 			v.Got.Information = known(reconcile.Information{})
@@ -148,7 +154,7 @@ func TestAssess(t *testing.T) {
 			if tc.change != nil {
 				tc.change(&v)
 			}
-			got := compliance.Assess(v, p, now)
+			got := compliance.Assess(v, now)
 			var codes []string
 			for _, f := range got.Findings {
 				codes = append(codes, f.Code)
@@ -194,7 +200,7 @@ func TestUnknownIsNeverCompliant(t *testing.T) {
 		for _, as := range []ward.Supervision{ward.Supervised, ward.Unsupervised} {
 			v := good(p, as)
 			forget(&v)
-			if got := compliance.Assess(v, p, now); got.State == compliance.Compliant {
+			if got := compliance.Assess(v, now); got.State == compliance.Compliant {
 				t.Errorf("without %s a phone is compliant", name)
 			}
 		}

@@ -1,6 +1,8 @@
 // Package credential gives an approved app its certificate: a one-time token travels
 // in the app's managed configuration, and the app exchanges it, with a key of its own,
-// for a client certificate. It signs nothing itself.
+// for a client certificate. A device gets its network certificates in a like way, by a
+// one-time challenge in a profile. It signs nothing itself and knows neither profiles nor
+// SCEP.
 package credential
 
 import (
@@ -36,7 +38,8 @@ type Store interface {
 	// Burn uses the token up; a *ward.Error of kind Forbidden says that it was used or
 	// expired.
 	Burn(ctx context.Context, hash string, t time.Time) error
-	// Void makes every unused token of a device's apps useless.
+	// Void makes every unused token of a device's apps useless, and every open network
+	// challenge of the device.
 	Void(ctx context.Context, id ward.DeviceID) error
 }
 

@@ -10,10 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/micromdm/nanomdm/mdm"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/credential"
-	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/store/storetest"
 )
@@ -60,22 +58,7 @@ func newFixture(t *testing.T, db *store.DB) *fixture {
 	t.Helper()
 	f := &fixture{db: db, authority: &authority{unit: db}, now: time.Now().UTC()}
 	f.Service = &credential.Service{Store: db.AppTokens(), Authority: f.authority, Devices: db.Fleet(), Audit: &log{}, Now: func() time.Time { return f.now }}
-	if err := db.Fleet().InsertDevice(t.Context(), ward.Device{ID: "d1", Platform: ward.IOS, Ownership: ward.Corporate, State: ward.Managed, Created: f.now}); err != nil {
-		t.Fatal(err)
-	}
-	r := &mdm.Request{EnrollID: &mdm.EnrollID{Type: mdm.Device, ID: "U1"}}
-	r = r.WithContext(fleet.WithAdmission(t.Context(), fleet.Admission{Device: "d1"}))
-	if err := db.MDM().StoreAuthenticate(r, &mdm.Authenticate{Enrollment: mdm.Enrollment{UDID: "U1"}, Raw: []byte("a")}); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.MDM().StoreTokenUpdate(r, &mdm.TokenUpdate{Enrollment: mdm.Enrollment{UDID: "U1"}, Push: mdm.Push{PushMagic: "m", Token: []byte{1}}, Raw: []byte("t")}); err != nil {
-		t.Fatal(err)
-	}
-	e, err := db.Fleet().Latest(t.Context(), "U1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.grant = credential.Grant{Device: "d1", Enrolment: e.ID, App: "org.example.m"}
+	f.grant = credential.Grant{Device: "d1", Enrolment: f.enrol(t, "d1", "U1"), App: "org.example.m"}
 	return f
 }
 

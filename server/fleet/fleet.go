@@ -76,7 +76,19 @@ const (
 	ManagedApps  FactKind = "managed_apps"
 	Profiles     FactKind = "profiles"
 	Certificates FactKind = "certificates"
+	// Declarations is what a device makes of its declarations.
+	Declarations FactKind = "declarations"
 )
+
+// Declaration is the state of one declaration, as the fact Declarations lists them.
+// Source: Apple's schema, declarative/status/management.declarations.yaml.
+type Declaration struct {
+	Identifier string   `json:"identifier"`
+	Token      string   `json:"token"` // ServerToken of the version that the device holds
+	Active     bool     `json:"active"`
+	Valid      string   `json:"valid"`             // valid, invalid or unknown
+	Reasons    []string `json:"reasons,omitempty"` // code and description, in Apple's words
+}
 
 // App is one installed app, as the fact Apps lists them.
 type App struct {

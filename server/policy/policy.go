@@ -1,11 +1,12 @@
-// Package policy publishes the messaging policy. Publishing commits a generation
-// number and nothing else: devices are planned for it in batches and as they check
-// in. What a policy means is the business of package profiles.
+// Package policy keeps the life of the messaging policy: versions with author, approver
+// and reason, the second person that a large change needs, rings and their automatic
+// stop, the way back, and what drifted. Publishing commits a number and nothing else:
+// devices are planned for it in batches and as they check in. What a policy means is the
+// business of package profiles.
 package policy
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -14,23 +15,78 @@ import (
 	"github.com/wardmdm/ward/server/unit"
 )
 
-// Version is one published policy.
+// State is where a version stands.
+type State string
+
+// The states of a version. At most one is current, and at most one is rolling or
+// stopped.
+const (
+	Proposed   State = "proposed"   // it waits for a second person
+	Rolling    State = "rolling"    // it holds for the devices of the open rings
+	Stopped    State = "stopped"    // as rolling, but no further ring opens
+	Current    State = "current"    // it holds for every device that no open ring takes
+	Superseded State = "superseded" // it was current once
+	Withdrawn  State = "withdrawn"  // it never was current, and never will be
+)
+
+// Version is one version of the policy.
 type Version struct {
 	Generation  int64 // counts from 1
+	State       State
 	Text        string
-	Published   time.Time
-	PublishedBy ward.PersonID
+	Files       map[string][]byte // what the text names, by the name as written; nil for none
+	Note        string            // what is new, as the text itself says
+	Reason      string            // why it was published; may be empty
+	Rings       Rings             // zero: for every device at once
+	Base        int64             // the current generation when it was made; 0: none was
+	Devices     int               // enrolled when it was made
+	Changed     int               // of them, those for which something would change
+	Published   time.Time         // when it was made
+	PublishedBy ward.PersonID     // who made it; empty for Ward itself
+	AuthorName  string
+	Approver    ward.PersonID // the second person; empty where none was needed
+	ApproveName string
+	Approved    time.Time // zero where nobody has
+	Ended       time.Time // when it was superseded or withdrawn; zero before
+	EndReason   string
 }
 
-// Store keeps published policies.
+// Store keeps versions and rollouts. Its methods join the unit of work in ctx; a missing
+// row is a *ward.Error of kind NotFound.
 type Store interface {
 	unit.Unit
-	// Generation returns the newest generation, 0 before the first.
-	Generation(ctx context.Context) (int64, error)
-	// Version returns one generation, NotFound if it was never published.
+	Versions
+	Epochs
+	Rollouts
+	Fleet
+	Drifts
+}
+
+// Versions keeps versions.
+type Versions interface {
+	// Newest returns the newest generation of any state, 0 before the first.
+	Newest(ctx context.Context) (int64, error)
 	Version(ctx context.Context, generation int64) (Version, error)
-	// Insert publishes a version. A generation that exists is a Conflict.
+	// List returns up to limit versions before a generation, the newest first, without
+	// their texts and files. Before 0 is the newest of all.
+	List(ctx context.Context, before int64, limit int) ([]Version, error)
+	// Standing returns the versions that are current, rolling or stopped.
+	Standing(ctx context.Context) ([]Version, error)
+	// Insert keeps a version. A generation that exists is a Conflict.
 	Insert(ctx context.Context, v Version) error
+	// Turn takes a version from one state to that in v, and keeps of v who approved it and
+	// how it ended. It reports false, and changes nothing, if it is in another state.
+	Turn(ctx context.Context, v Version, from State) (bool, error)
+}
+
+// Epochs counts the moments at which a device's version may have become another.
+type Epochs interface {
+	// Epoch returns the count, and a word that is another after every change.
+	Epoch(ctx context.Context) (epoch int64, stamp string, err error)
+	// SetEpoch adds one to the count if any device may have moved, and sets the word.
+	SetEpoch(ctx context.Context, moved bool, stamp string) error
+	// HoldPolicy keeps other units of work that hold the policy waiting until this one ends.
+	HoldPolicy(ctx context.Context) error
 }
 
 // Recorder writes the audit log in the unit of work in ctx.
@@ -38,81 +94,87 @@ type Recorder interface {
 	Record(ctx context.Context, action, subject string, detail map[string]string) error
 }
 
-// Service publishes and reads policies. It may be used by several goroutines.
+// The actions that stand in the audit log; their subject is the generation.
+const (
+	ActionProposed   = "policy.proposed"
+	ActionPublished  = "policy.published"
+	ActionApproved   = "policy.approved"
+	ActionWithdrawn  = "policy.withdrawn"
+	ActionOpened     = "policy.ring-opened"
+	ActionStopped    = "policy.stopped"
+	ActionResumed    = "policy.resumed"
+	ActionRolledBack = "policy.rolled-back"
+	ActionDenied     = "policy.denied" // an attempt that the rules forbid
+)
+
+// Rule says from when on a change needs a second person.
+type Rule struct {
+	// Above is the share of the enrolled devices, 0 to 1, above which a change needs a
+	// second person. 1: never.
+	Above float64
+	// From is how many devices must change at least for the share to matter.
+	From int
+}
+
+// DefaultRule is what holds where the configuration says nothing.
+func DefaultRule() Rule { return Rule{Above: 0.25, From: 25} }
+
+// needs reports whether a change of so many devices needs a second person.
+func (r Rule) needs(changed, devices int) bool {
+	return changed > r.From && float64(changed) > r.Above*float64(devices)
+}
+
+// Service publishes and reads policies. It may be used by several goroutines, and by
+// several processes on one database.
 type Service struct {
+	// Rule is DefaultRule unless it is set before the service is used.
+	Rule Rule
+
 	store Store
 	audit Recorder
 	now   func() time.Time
-	after func() // once a policy is published
+	after func() // once a device's version may be another
 
-	mu     sync.Mutex
-	parsed *profiles.Policy // of generation, for every planning parses none
-	of     int64
+	mu    sync.Mutex
+	known *InForce
 }
 
-// New returns a service. published, which may be nil, is called once a policy is
-// published; it must not block.
-func New(s Store, a Recorder, now func() time.Time, published func()) *Service {
-	if published == nil {
-		published = func() {}
+// New returns a service. moved, which may be nil, is called once a device's version may
+// be another; it must not block.
+func New(s Store, a Recorder, now func() time.Time, moved func()) *Service {
+	if moved == nil {
+		moved = func() {}
 	}
-	return &Service{store: s, audit: a, now: now, after: published}
+	return &Service{Rule: DefaultRule(), store: s, audit: a, now: now, after: moved}
 }
 
-// Current returns the published policy and its generation: nil and 0 before the first.
-func (s *Service) Current(ctx context.Context) (*profiles.Policy, int64, error) {
-	gen, err := s.store.Generation(ctx)
-	if err != nil || gen == 0 {
-		return nil, 0, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.of == gen {
-		return s.parsed, gen, nil
-	}
-	v, err := s.store.Version(ctx, gen)
-	if err != nil {
-		return nil, 0, err
-	}
-	p, err := profiles.Parse([]byte(v.Text))
-	if err != nil {
-		return nil, 0, fmt.Errorf("published policy %d: %w", gen, err)
-	}
-	s.parsed, s.of = p, gen
-	return p, gen, nil
-}
-
-// Published returns the newest version with its text, NotFound before the first.
+// Published returns the current version with its text, NotFound before the first.
 func (s *Service) Published(ctx context.Context) (Version, error) {
-	gen, err := s.store.Generation(ctx)
+	vs, err := s.store.Standing(ctx)
 	if err != nil {
 		return Version{}, err
 	}
-	if gen == 0 {
-		return Version{}, ward.Errorf(ward.NotFound, "No policy is published yet: ward policy publish FILE publishes one.")
+	for _, v := range vs {
+		if v.State == Current {
+			return v, nil
+		}
 	}
-	return s.store.Version(ctx, gen)
+	if len(vs) > 0 {
+		return Version{}, ward.Errorf(ward.NotFound, "Generation %d, the first policy, is still being rolled out: ward policy rollout tells how far it is.", vs[0].Generation)
+	}
+	return Version{}, ward.Errorf(ward.NotFound, "No policy is published yet: ward policy publish FILE publishes one.")
 }
 
-// Publish makes text the policy. Every mistake in it is reported at once, and then
-// nothing changes.
-func (s *Service) Publish(ctx context.Context, text []byte) (Version, error) {
-	p, err := profiles.Parse(text)
-	if err != nil {
-		return Version{}, err
-	}
-	var v Version
-	err = s.store.Do(ctx, func(ctx context.Context) error {
-		gen, err := s.store.Generation(ctx)
-		if err != nil {
-			return err
-		}
-		v = Version{Generation: gen + 1, Text: string(text), Published: s.now(), PublishedBy: ward.ActorFrom(ctx).Person}
-		if err := s.store.Insert(ctx, v); err != nil {
-			return err
-		}
-		unit.AfterCommit(ctx, s.after)
-		return s.audit.Record(ctx, "policy.published", fmt.Sprint(v.Generation), map[string]string{"name": p.Name})
-	})
-	return v, err
+// Version returns a version with its text and files.
+func (s *Service) Version(ctx context.Context, generation int64) (Version, error) {
+	return s.store.Version(ctx, generation)
 }
+
+// Versions returns up to limit versions before a generation, the newest first, without
+// texts and files. Before 0 is the newest of all.
+func (s *Service) Versions(ctx context.Context, before int64, limit int) ([]Version, error) {
+	return s.store.List(ctx, before, min(max(limit, 1), 500))
+}
+
+// Read parses a version's text with its files.
+func (v Version) Read() (*profiles.Policy, error) { return parse([]byte(v.Text), v.Files) }

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/fleet"
@@ -42,7 +42,6 @@ type Recorder interface {
 type Reader struct {
 	Store    Store
 	Loop     *reconcile.Loop
-	Policies reconcile.Policies
 	Commands Commands
 	Queue    command.Queue
 	Audit    Recorder
@@ -61,7 +60,7 @@ type Row struct {
 type Detail struct {
 	Row
 	View       reconcile.View
-	Limits     []profiles.Limit // what is enforced here, and what can't be and why
+	Limits     []intent.Outcome // what is enforced here, and what can't be and why
 	Enrolments []ward.Enrolment
 	Commands   []command.Record // of every epoch, the newest first
 }
@@ -72,13 +71,9 @@ func (r *Reader) List(ctx context.Context, after ward.DeviceID, limit int) ([]Ro
 	if err != nil {
 		return nil, err
 	}
-	policy, _, err := r.Policies.Current(ctx)
-	if err != nil {
-		return nil, err
-	}
 	rows := make([]Row, len(ds))
 	for i, d := range ds {
-		row, _, _, err := r.row(ctx, d, policy)
+		row, _, _, err := r.row(ctx, d)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +82,7 @@ func (r *Reader) List(ctx context.Context, after ward.DeviceID, limit int) ([]Ro
 	return rows, nil
 }
 
-func (r *Reader) row(ctx context.Context, d ward.Device, policy *profiles.Policy) (row Row, v reconcile.View, all []ward.Enrolment, err error) {
+func (r *Reader) row(ctx context.Context, d ward.Device) (row Row, v reconcile.View, all []ward.Enrolment, err error) {
 	if all, err = r.Store.Enrolments(ctx, d.ID); err != nil {
 		return row, v, nil, err
 	}
@@ -98,7 +93,7 @@ func (r *Reader) row(ctx context.Context, d ward.Device, policy *profiles.Policy
 	if v, err = r.Loop.View(ctx, d, e); err != nil {
 		return row, v, nil, err
 	}
-	return Row{Device: d, Enrolment: e, Supervised: v.Got.Supervised(), Assessment: compliance.Assess(v, policy, r.Now())}, v, all, nil
+	return Row{Device: d, Enrolment: e, Supervised: v.Got.Supervised(), Assessment: compliance.Assess(v, r.Now())}, v, all, nil
 }
 
 // Find returns the one device that word names by id, serial number, UDID or name.
@@ -123,12 +118,8 @@ func (r *Reader) Show(ctx context.Context, word string) (Detail, error) {
 	if err != nil {
 		return Detail{}, err
 	}
-	policy, _, err := r.Policies.Current(ctx)
-	if err != nil {
-		return Detail{}, err
-	}
 	var out Detail
-	if out.Row, out.View, out.Enrolments, err = r.row(ctx, d, policy); err != nil {
+	if out.Row, out.View, out.Enrolments, err = r.row(ctx, d); err != nil {
 		return out, err
 	}
 	out.Limits = out.View.Want.Limits
@@ -198,28 +189,5 @@ func (r *Reader) Release(ctx context.Context, id ward.DeviceID) error {
 			return err
 		}
 		return r.Audit.Record(ctx, "device.released", string(id), nil)
-	})
-}
-
-// Move puts a device into another group, and plans it for that.
-func (r *Reader) Move(ctx context.Context, id ward.DeviceID, group string) error {
-	group = strings.TrimSpace(group)
-	if group == "" || len(group) > 100 {
-		return ward.Errorf(ward.Invalid, "group: a name of 1 to 100 characters is needed.")
-	}
-	return r.Store.Do(ctx, func(ctx context.Context) error {
-		d, err := r.Store.Device(ctx, id)
-		if err != nil {
-			return err
-		}
-		was := d.Group
-		d.Group = group
-		if err := r.Store.UpdateDevice(ctx, d); err != nil {
-			return err
-		}
-		if err := r.Audit.Record(ctx, "device.moved", string(id), map[string]string{"from": was, "to": group}); err != nil {
-			return err
-		}
-		return r.Loop.Replan(ctx, id)
 	})
 }

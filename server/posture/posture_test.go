@@ -26,7 +26,8 @@ func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 // nothing is no policy, no case and no certificate.
 type nothing struct{}
 
-func (nothing) Current(context.Context) (*profiles.Policy, int64, error) { return nil, 0, nil }
+func (nothing) For(context.Context, ward.Device) (*profiles.Policy, int64, error) { return nil, 0, nil }
+func (nothing) Epoch(context.Context) (int64, error)                              { return 0, nil }
 
 func (nothing) OpenCase(context.Context, ward.DeviceID) (*profiles.Case, error) {
 	return nil, nil //nolint:nilnil // the loop's word for "none is open"
@@ -57,8 +58,8 @@ func now() time.Time { return time.Now().UTC() }
 func newReader(t *testing.T, db *store.DB) (*posture.Reader, *record) {
 	t.Helper()
 	log := &record{}
-	loop := &reconcile.Loop{Fleet: db.Fleet(), Policies: nothing{}, Cases: nothing{}, Credentials: nothing{}, Queue: db.Commands(), Compiler: plain{}, Now: now}
-	return &posture.Reader{Store: db.Fleet(), Loop: loop, Policies: nothing{}, Commands: db.Commands(), Queue: db.Commands(), Audit: log, Now: now}, log
+	loop := &reconcile.Loop{Fleet: db.Fleet(), Policies: nothing{}, Cases: nothing{}, Credentials: nothing{}, Drift: db.Drift(), Queue: db.Commands(), Compiler: plain{}, Now: now}
+	return &posture.Reader{Store: db.Fleet(), Loop: loop, Commands: db.Commands(), Queue: db.Commands(), Audit: log, Now: now}, log
 }
 
 func insert(t *testing.T, db *store.DB, id ward.DeviceID, serial, name string) {

@@ -17,6 +17,9 @@ func (p *planner) profiles() {
 	for i := range p.want.Profiles {
 		w := &p.want.Profiles[i]
 		wanted[w.Identifier] = true
+		if w.Declared {
+			continue
+		}
 		prefix := "profile:" + w.Identifier + ":"
 		if !p.inPlace(prefix, w.Hash, toldAt(p.got.Profiles), p.holdsProfile(w.Identifier)) {
 			p.again(prefix, reinstallProfile, Step{Key: prefix + w.Hash, Deed: InstallProfile, Profile: w})
@@ -77,6 +80,12 @@ func (p *planner) lastAccepted(prefix string) (best Attempt, ok bool) {
 	return best, ok
 }
 
+// acceptedAt returns when a step under prefix was last accepted, zero if never.
+func (p *planner) acceptedAt(prefix string) time.Time {
+	last, _ := p.lastAccepted(prefix)
+	return last.Answered
+}
+
 func (p *planner) holdsProfile(identifier string) bool {
 	return p.got.Profiles != nil && slices.ContainsFunc(p.got.Profiles.Value, func(h fleet.Profile) bool { return h.Identifier == identifier })
 }
@@ -85,7 +94,7 @@ func (p *planner) holdsProfile(identifier string) bool {
 func (p *planner) apps() {
 	for i := range p.want.Apps {
 		a := &p.want.Apps[i]
-		if a.Remove {
+		if a.Remove || a.Declared {
 			continue
 		}
 		prefix := "app:" + a.BundleID + ":"

@@ -22,6 +22,7 @@ type Loop struct {
 	Policies    Policies
 	Cases       Cases
 	Credentials Credentials
+	Drift       Drift
 	Queue       command.Queue
 	Compiler    Compiler
 	// Watch are the apps that phones are asked about by name before any policy is
@@ -29,8 +30,11 @@ type Loop struct {
 	Watch []string
 	// Renews reports whether a device may have an app certificate renewed: only one that
 	// complies may. Nil lets every device.
-	Renews func(v View, p *profiles.Policy) bool
-	Now    func() time.Time
+	Renews func(v View) bool
+	// Keep keeps what the policy comes to on a device of this class, so that it can be shown
+	// later; nil keeps nothing.
+	Keep func(ctx context.Context, v View) error
+	Now  func() time.Time
 }
 
 // Fleet is what the loop needs of the store of devices.
@@ -46,9 +50,22 @@ type Fleet interface {
 	DuePlans(ctx context.Context, t time.Time, generation int64, limit int) ([]ward.DeviceID, error)
 }
 
-// Policies tells the published policy, nil before the first, and its generation.
+// Policies tells which policy holds.
 type Policies interface {
-	Current(ctx context.Context) (*profiles.Policy, int64, error)
+	// For returns the policy that holds for a device and its generation: nil and 0 before
+	// the first.
+	For(ctx context.Context, d ward.Device) (*profiles.Policy, int64, error)
+	// Epoch returns a count that grows whenever another policy may hold for any device.
+	Epoch(ctx context.Context) (int64, error)
+}
+
+// Drift keeps what is otherwise on devices than the policy wants, and since when.
+type Drift interface {
+	// Open returns the deviations of a device that are not righted.
+	Open(ctx context.Context, id ward.DeviceID) (map[Deviation]time.Time, error)
+	// Settle keeps which deviations a device has at a time: those that are not recorded are
+	// found, those recorded and not in the list are righted.
+	Settle(ctx context.Context, id ward.DeviceID, all []Deviation, at time.Time) error
 }
 
 // Cases tells the open lost case of a device, nil when there is none.
@@ -74,7 +91,7 @@ func (l *Loop) Replan(ctx context.Context, id ward.DeviceID) error {
 		if err := l.Fleet.Hold(ctx, id); err != nil {
 			return err
 		}
-		policy, generation, err := l.Policies.Current(ctx)
+		epoch, err := l.Policies.Epoch(ctx)
 		if err != nil {
 			return err
 		}
@@ -84,22 +101,22 @@ func (l *Loop) Replan(ctx context.Context, id ward.DeviceID) error {
 		}
 		e, err := l.Fleet.Current(ctx, id)
 		if ward.KindOf(err) == ward.NotFound || (err == nil && (e.State != ward.EnrolmentActive || d.State == ward.Erased)) {
-			return l.Fleet.Planned(ctx, id, generation, time.Time{})
+			return l.Fleet.Planned(ctx, id, epoch, time.Time{})
 		}
 		if err != nil {
 			return err
 		}
-		next, err := l.issue(ctx, d, e, policy)
+		next, err := l.issue(ctx, d, e)
 		if err != nil {
 			return fmt.Errorf("plan device %s: %w", id, err)
 		}
-		return l.Fleet.Planned(ctx, id, generation, next)
+		return l.Fleet.Planned(ctx, id, epoch, next)
 	})
 }
 
 // issue queues what is left to do and returns when to look again.
-func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment, policy *profiles.Policy) (time.Time, error) {
-	v, err := l.view(ctx, d, e, policy)
+func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment) (time.Time, error) {
+	v, err := l.view(ctx, d, e)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -113,8 +130,19 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment, polic
 	if v.Attempts, err = l.Fleet.Attempts(ctx, e.ID); err != nil {
 		return time.Time{}, err
 	}
+	if err := l.settle(ctx, v); err != nil {
+		return time.Time{}, err
+	}
+	if l.Keep != nil && v.Want.Class != "" {
+		if err := l.Keep(ctx, v); err != nil {
+			return time.Time{}, err
+		}
+	}
 	steps, next := Plan(v.Want, v.Got, v.Attempts, c, l.Now())
-	if l.Renews != nil && slices.ContainsFunc(steps, v.renewal) && !l.Renews(v, policy) {
+	if change := v.Policy.NextChange(l.Now()); !change.IsZero() && change.Before(next) {
+		next = change // an exception begins or ends
+	}
+	if l.Renews != nil && slices.ContainsFunc(steps, v.renewal) && !l.Renews(v) {
 		steps = slices.DeleteFunc(steps, v.renewal)
 	}
 	if c.ID == "" && d.Group == fleet.QuarantineGroup { // it is asked and sent nothing until a person has sorted it, but let out of lost mode
@@ -132,6 +160,19 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment, polic
 		}
 	}
 	return next, nil
+}
+
+// settle keeps what is otherwise on the device than it should be. A lost device is
+// judged by its case alone.
+func (l *Loop) settle(ctx context.Context, v View) error {
+	if v.Case != nil {
+		return nil
+	}
+	all := v.Deviations()
+	if len(all) == len(v.Since) && !slices.ContainsFunc(all, func(d Deviation) bool { return v.Since[d].IsZero() }) {
+		return nil
+	}
+	return l.Drift.Settle(ctx, v.Device.ID, all, l.Now())
 }
 
 // makeWay takes back steps that an opened or closed case has overtaken: a lost phone
@@ -156,20 +197,21 @@ type View struct {
 	Device    ward.Device
 	Enrolment ward.Enrolment
 	Case      *profiles.Case
-	Want      profiles.State
-	Got       Observed
-	Attempts  []Attempt
+	// Policy holds for the device, and is of this generation: nil and 0 before the first.
+	Policy     *profiles.Policy
+	Generation int64
+	Want       profiles.State
+	Got        Observed
+	Attempts   []Attempt
+	// Since says since when a deviation is recorded; one that is not there is new.
+	Since map[Deviation]time.Time
 	// EraseAccepted is when the device accepted an erase in this epoch; zero if never.
 	EraseAccepted time.Time
 }
 
 // View gathers what is wanted and known of an enrolled device.
 func (l *Loop) View(ctx context.Context, d ward.Device, e ward.Enrolment) (View, error) {
-	policy, _, err := l.Policies.Current(ctx)
-	if err != nil {
-		return View{}, err
-	}
-	v, err := l.view(ctx, d, e, policy)
+	v, err := l.view(ctx, d, e)
 	if err != nil {
 		return v, err
 	}
@@ -180,8 +222,14 @@ func (l *Loop) View(ctx context.Context, d ward.Device, e ward.Enrolment) (View,
 	return v, err
 }
 
-func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment, policy *profiles.Policy) (v View, err error) {
+func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment) (v View, err error) {
 	v.Device, v.Enrolment = d, e
+	if v.Policy, v.Generation, err = l.Policies.For(ctx, d); err != nil {
+		return v, err
+	}
+	if v.Since, err = l.Drift.Open(ctx, d.ID); err != nil {
+		return v, err
+	}
 	if v.Case, err = l.Cases.OpenCase(ctx, d.ID); err != nil {
 		return v, err
 	}
@@ -197,8 +245,9 @@ func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment, policy
 	}
 	v.Want = profiles.Desired(profiles.Subject{
 		Device: d, Supervised: v.Got.Supervised(), Rights: e.Rights, Kind: e.Kind, OSVersion: d.OSVersion, Case: v.Case,
-	}, policy, l.Now())
-	if policy == nil && d.Platform == ward.IOS && e.Kind == deviceEnrolment && e.Rights.Has(ward.RightInspectApps) {
+	}, v.Policy, l.Now())
+	v.renewNetworks(l.Now())
+	if v.Policy == nil && d.Platform == ward.IOS && e.Kind == deviceEnrolment && e.Rights.Has(ward.RightInspectApps) {
 		v.Want.WatchApps = l.Watch
 	}
 	return v, nil
@@ -209,11 +258,11 @@ func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment, policy
 // not keep the others waiting: it is due again later, and its error is returned with
 // the rest.
 func (l *Loop) Due(ctx context.Context, limit int) (int, []error) {
-	_, generation, err := l.Policies.Current(ctx)
+	epoch, err := l.Policies.Epoch(ctx)
 	if err != nil {
 		return 0, []error{err}
 	}
-	ids, err := l.Fleet.DuePlans(ctx, l.Now(), generation, limit)
+	ids, err := l.Fleet.DuePlans(ctx, l.Now(), epoch, limit)
 	if err != nil {
 		return 0, []error{err}
 	}
@@ -221,7 +270,7 @@ func (l *Loop) Due(ctx context.Context, limit int) (int, []error) {
 	for _, id := range ids {
 		if err := l.Replan(ctx, id); err != nil {
 			errs = append(errs, err)
-			if err := l.Fleet.Planned(ctx, id, generation, l.Now().Add(time.Minute)); err != nil {
+			if err := l.Fleet.Planned(ctx, id, epoch, l.Now().Add(time.Minute)); err != nil {
 				errs = append(errs, err)
 			}
 		}

@@ -30,9 +30,11 @@ type policies struct {
 	err        error
 }
 
-func (p *policies) Current(context.Context) (*profiles.Policy, int64, error) {
+func (p *policies) For(context.Context, ward.Device) (*profiles.Policy, int64, error) {
 	return p.p, p.generation, p.err
 }
+
+func (p *policies) Epoch(context.Context) (int64, error) { return p.generation, p.err }
 
 // cases are the open cases.
 type cases map[ward.DeviceID]*profiles.Case
@@ -64,7 +66,7 @@ func newFixture(t *testing.T, db *store.DB) *fixture {
 	t.Helper()
 	p, c := &policies{}, cases{}
 	return &fixture{&reconcile.Loop{
-		Fleet: db.Fleet(), Policies: p, Cases: c, Credentials: db.AppTokens(), Queue: db.Commands(), Compiler: plain{}, Watch: []string{"w"}, Now: func() time.Time { return time.Now().UTC() },
+		Fleet: db.Fleet(), Policies: p, Cases: c, Credentials: db.AppTokens(), Drift: db.Drift(), Queue: db.Commands(), Compiler: plain{}, Watch: []string{"w"}, Now: func() time.Time { return time.Now().UTC() },
 	}, db, p, c}
 }
 
@@ -248,7 +250,7 @@ func TestDue(t *testing.T) {
 		for _, id := range []ward.DeviceID{"d1", "d2", "d3"} {
 			f.enrol(t, id, "g")
 		}
-		p, err := profiles.Parse(profiles.ExamplePolicy())
+		p, err := profiles.Parse(profiles.ExamplePolicy(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,7 +290,7 @@ func (c credentials) Credentials(context.Context, ward.EnrolmentID) (map[string]
 // that complies, and for no other; a first certificate waits for nothing.
 func TestRenews(t *testing.T) {
 	t.Parallel()
-	p, err := profiles.Parse(profiles.ExamplePolicy())
+	p, err := profiles.Parse(profiles.ExamplePolicy(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -310,8 +312,8 @@ func TestRenews(t *testing.T) {
 			f := newFixture(t, storetest.SQLite(t))
 			f.policy.p, f.policy.generation = p, 1
 			f.Credentials = credentials{bundle: tc.c}
-			f.Renews = func(v reconcile.View, got *profiles.Policy) bool {
-				if v.Device.ID != "d1" || got != p || len(v.Attempts) == 0 {
+			f.Renews = func(v reconcile.View) bool {
+				if v.Device.ID != "d1" || v.Policy != p || len(v.Attempts) == 0 {
 					t.Errorf("asked of %s with %d attempts, want all that is known of d1", v.Device.ID, len(v.Attempts))
 				}
 				return tc.complies

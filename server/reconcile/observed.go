@@ -10,6 +10,7 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/fleet"
 )
 
@@ -20,6 +21,11 @@ type Observed struct {
 	Apps        *Known[[]fleet.App]
 	Managed     *Known[[]fleet.ManagedApp]
 	Profiles    *Known[[]fleet.Profile]
+	// Declarations is what the device makes of its declarations, by its status reports.
+	Declarations *Known[[]fleet.Declaration]
+	// DeclaredApps are the apps that declarations manage; ManagedApplicationList leaves
+	// them out.
+	DeclaredApps *Known[[]declare.App]
 	// Certificates are asked for when a person wants news, for nothing is decided by them.
 	Certificates *Known[[]fleet.Certificate]
 	Credentials  map[string]Credential // by bundle id
@@ -73,6 +79,10 @@ func Observe(facts []fleet.Fact) (o Observed, err error) {
 			o.Managed, err = known[[]fleet.ManagedApp](f)
 		case fleet.Profiles:
 			o.Profiles, err = known[[]fleet.Profile](f)
+		case fleet.Declarations:
+			o.Declarations, err = known[[]fleet.Declaration](f)
+		case declare.Apps:
+			o.DeclaredApps, err = known[[]declare.App](f)
 		case fleet.Certificates:
 			o.Certificates, err = known[[]fleet.Certificate](f)
 		}

@@ -33,6 +33,7 @@ const (
 	Locate           Deed = "ask for the location"
 	Lock             Deed = "lock"
 	RemoveManagement Deed = "remove management"
+	Declare          Deed = "declare" // tell the device to compare its declarations
 )
 
 // Step is one thing left to do. Key tells it from every other step of the device:
@@ -82,6 +83,7 @@ func Plan(want profiles.State, got Observed, attempts []Attempt, c Case, now tim
 	if got.Information == nil {
 		return p.steps, p.next // what a phone may be asked depends on its supervision
 	}
+	p.declarations()
 	p.profiles()
 	p.apps()
 	return p.steps, p.next

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/declare"
 )
 
 // planner returns what answers the same questions as Plan does.
@@ -17,11 +18,32 @@ func (v View) planner() planner {
 }
 
 // HasProfile reports whether this version of a profile is in place: the device accepted
-// it last, and if it has told its list since, the profile was there.
+// it last, and if it has told its list since, the profile was there. One that comes by a
+// declaration is in place where the device says that the declaration is active and valid.
 func (v View) HasProfile(w profiles.Profile) bool {
+	if w.Declared {
+		return slices.ContainsFunc(v.Want.Declarations, func(d profiles.Declaration) bool {
+			return d.Names(w.Hash) && v.Holds(d)
+		})
+	}
 	p := v.planner()
 	return p.inPlace("profile:"+w.Identifier+":", w.Hash, toldAt(v.Got.Profiles), p.holdsProfile(w.Identifier))
 }
+
+// HasApp reports whether an app is installed and managed, by whatever manages it.
+func (v View) HasApp(a profiles.App) bool {
+	if !a.Declared {
+		p := v.planner()
+		return p.status(a.BundleID) == managed
+	}
+	return v.Got.DeclaredApps != nil && slices.ContainsFunc(v.Got.DeclaredApps.Value, func(d declare.App) bool {
+		return d.BundleID == a.BundleID && d.State == declaredManaged
+	})
+}
+
+// declaredManaged is the state of an app that is installed and that a declaration manages.
+// Source: Apple's schema, declarative/status/app.managed.list.yaml.
+const declaredManaged = "managed"
 
 // Concerns reports whether a step still matters: what was tried for an older policy, or
 // for a case that is over, says nothing of the device as it should be now.
@@ -38,6 +60,8 @@ func (v View) Concerns(key string) bool {
 	case "remove-profile":
 		p := v.planner()
 		return p.holdsProfile(rest) && !slices.ContainsFunc(v.Want.Profiles, func(w profiles.Profile) bool { return w.Identifier == rest })
+	case "declarations":
+		return rest == v.Want.DeclarationsToken
 	case "app", "configure-app":
 		return slices.ContainsFunc(v.Want.Apps, wants(rest))
 	case "apps":

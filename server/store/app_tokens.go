@@ -58,11 +58,17 @@ func (a AppTokens) Burn(ctx context.Context, hash string, t time.Time) error {
 
 // Void meets credential.Store.
 func (a AppTokens) Void(ctx context.Context, id ward.DeviceID) error {
-	_, err := a.exec(ctx, `DELETE FROM app_token WHERE device_id = $1 AND used_at = 0`, string(id))
-	return err
+	return a.Do(ctx, func(ctx context.Context) error {
+		if _, err := a.exec(ctx, `DELETE FROM app_token WHERE device_id = $1 AND used_at = 0`, string(id)); err != nil {
+			return err
+		}
+		_, err := a.exec(ctx, `DELETE FROM network_challenge WHERE device_id = $1`, string(id))
+		return err
+	})
 }
 
-// Credentials meets reconcile.Credentials.
+// Credentials meets reconcile.Credentials. Network certificates stand in the map too, by
+// the hash of the profile that brought them.
 func (a AppTokens) Credentials(ctx context.Context, id ward.EnrolmentID) (map[string]reconcile.Credential, error) {
 	out := map[string]reconcile.Credential{}
 	rows, err := a.query(ctx, `SELECT app, MAX(issued_at) FROM app_token WHERE enrolment_id = $1 GROUP BY app`, string(id))
@@ -81,7 +87,7 @@ func (a AppTokens) Credentials(ctx context.Context, id ward.EnrolmentID) (map[st
 		app                    string
 		before, after, revoked int64
 	}
-	rows, err = a.query(ctx, `SELECT app, not_before, not_after, revoked_at FROM certificate WHERE enrolment_id = $1 AND kind = 'app' ORDER BY not_after`, string(id))
+	rows, err = a.query(ctx, `SELECT app, not_before, not_after, revoked_at FROM certificate WHERE enrolment_id = $1 AND kind IN ('app', 'network') ORDER BY not_after`, string(id))
 	certs, err := scanAll(rows, err, func(r scanner) (v validity, err error) {
 		return v, r.Scan(&v.app, &v.before, &v.after, &v.revoked)
 	})

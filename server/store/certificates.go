@@ -90,8 +90,8 @@ func (s *Certificates) RevokeCertificate(ctx context.Context, serial string, r c
 func (s *Certificates) RevokeApps(ctx context.Context, device ward.DeviceID, r ca.Revocation) (serials []string, err error) {
 	err = s.db.Do(ctx, func(ctx context.Context) error {
 		rows, err := s.db.query(ctx, `UPDATE certificate SET revoked_at = $1, reason = $2, revoked_by = $3
-			WHERE device_id = $4 AND device_id <> '' AND kind = $5 AND revoked_at = 0 AND not_after > $6 RETURNING serial`,
-			micros(r.At), int(r.Reason), r.By, string(device), string(ca.KindApp), micros(r.At))
+			WHERE device_id = $4 AND device_id <> '' AND kind IN ($5, $6) AND revoked_at = 0 AND not_after > $7 RETURNING serial`,
+			micros(r.At), int(r.Reason), r.By, string(device), string(ca.KindApp), string(ca.KindNetwork), micros(r.At))
 		serials, err = scanAll(rows, err, func(r scanner) (s string, err error) {
 			return s, r.Scan(&s)
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -97,7 +98,7 @@ func TestCertificateRevocation(t *testing.T) {
 		expired := certificate("5", ca.KindApp, "d1")
 		expired.NotAfter = certTime.Add(-time.Second)
 		insert(t, s, certificate("1", ca.KindDevice, "d1"), certificate("2", ca.KindApp, "d1"), certificate("3", ca.KindApp, "d1"),
-			certificate("4", ca.KindApp, "d2"), expired, certificate("6", ca.KindApp, ""))
+			certificate("4", ca.KindApp, "d2"), expired, certificate("6", ca.KindApp, ""), certificate("7", ca.KindNetwork, "d1"), certificate("8", ca.KindNetwork, "d2"))
 		r := ca.Revocation{At: certTime, Reason: ca.KeyCompromise, By: "case 1"}
 		first, err := s.RevokeCertificate(ctx, "3", r)
 		again, err2 := s.RevokeCertificate(ctx, "3", ca.Revocation{At: certTime.Add(time.Minute), By: "later"})
@@ -105,14 +106,14 @@ func TestCertificateRevocation(t *testing.T) {
 			t.Errorf("RevokeCertificate twice = %v, %v, %v; want true, then false", first, again, err)
 		}
 		got, err := s.RevokeApps(ctx, "d1", r)
-		if diff := cmp.Diff([]string{"2"}, got); err != nil || diff != "" {
+		if diff := cmp.Diff([]string{"2", "7"}, slices.Sorted(slices.Values(got))); err != nil || diff != "" {
 			t.Errorf("RevokeApps: %v (-want +got)\n%s", err, diff)
 		}
 		if got, err := s.RevokeApps(ctx, "", r); err != nil || len(got) != 0 {
 			t.Errorf("RevokeApps of no device = %v, %v; want none", got, err)
 		}
 		list, err := s.RevokedAfter(ctx, certTime)
-		want := []ca.Revoked{{Serial: "2", At: certTime, Reason: ca.KeyCompromise}, {Serial: "3", At: certTime, Reason: ca.KeyCompromise}}
+		want := []ca.Revoked{{Serial: "2", At: certTime, Reason: ca.KeyCompromise}, {Serial: "3", At: certTime, Reason: ca.KeyCompromise}, {Serial: "7", At: certTime, Reason: ca.KeyCompromise}}
 		if diff := cmp.Diff(want, list); err != nil || diff != "" {
 			t.Errorf("RevokedAfter: %v (-want +got)\n%s", err, diff)
 		}

@@ -25,11 +25,11 @@ func (db *DB) Fleet() Fleet { return Fleet{db} }
 
 type scanner = interface{ Scan(...any) error }
 
-const deviceColumns = `id, serial, name, platform, model, os_version, ownership, grp, owner, email, state, created_at`
+const deviceColumns = `id, serial, name, platform, model, os_version, ownership, grp, owner, email, state, created_at, site, role`
 
 func scanDevice(r scanner) (d ward.Device, err error) {
 	var created int64
-	err = r.Scan(&d.ID, &d.Serial, &d.Name, &d.Platform, &d.Model, &d.OSVersion, &d.Ownership, &d.Group, &d.Owner, &d.Email, &d.State, &created)
+	err = r.Scan(&d.ID, &d.Serial, &d.Name, &d.Platform, &d.Model, &d.OSVersion, &d.Ownership, &d.Group, &d.Owner, &d.Email, &d.State, &created, &d.Site, &d.Role)
 	d.Created = fromMicros(created)
 	return d, err
 }
@@ -68,8 +68,8 @@ func (f Fleet) FindDevice(ctx context.Context, word string) ([]ward.Device, erro
 // InsertDevice meets fleet.Store.
 func (f Fleet) InsertDevice(ctx context.Context, d ward.Device) error {
 	_, err := f.exec(ctx, `INSERT INTO device (`+deviceColumns+`, reenrol, generation, check_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, FALSE, 0, 0)`,
-		string(d.ID), d.Serial, d.Name, string(d.Platform), d.Model, d.OSVersion, string(d.Ownership), d.Group, d.Owner, d.Email, string(d.State), micros(d.Created))
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, FALSE, 0, 0)`,
+		string(d.ID), d.Serial, d.Name, string(d.Platform), d.Model, d.OSVersion, string(d.Ownership), d.Group, d.Owner, d.Email, string(d.State), micros(d.Created), d.Site, d.Role)
 	if duplicate(err) {
 		return ward.Errorf(ward.Conflict, "There is already a device %s.", d.ID)
 	}
@@ -78,8 +78,8 @@ func (f Fleet) InsertDevice(ctx context.Context, d ward.Device) error {
 
 // UpdateDevice meets fleet.Store; it leaves the state as it is.
 func (f Fleet) UpdateDevice(ctx context.Context, d ward.Device) error {
-	n, err := f.exec(ctx, `UPDATE device SET serial = $2, name = $3, platform = $4, model = $5, os_version = $6, ownership = $7, grp = $8, owner = $9, email = $10 WHERE id = $1`,
-		string(d.ID), d.Serial, d.Name, string(d.Platform), d.Model, d.OSVersion, string(d.Ownership), d.Group, d.Owner, d.Email)
+	n, err := f.exec(ctx, `UPDATE device SET serial = $2, name = $3, platform = $4, model = $5, os_version = $6, ownership = $7, grp = $8, owner = $9, email = $10, site = $11, role = $12 WHERE id = $1`,
+		string(d.ID), d.Serial, d.Name, string(d.Platform), d.Model, d.OSVersion, string(d.Ownership), d.Group, d.Owner, d.Email, d.Site, d.Role)
 	return one(n, err, d.ID)
 }
 
@@ -246,7 +246,7 @@ func (f Fleet) Bind(ctx context.Context, hash, channel string) error {
 }
 
 const contact = `SELECT ` + enrolmentColumns + `, COALESCE(d.generation, 0), COALESCE(d.check_at, 0),
-	EXISTS (SELECT 1 FROM command WHERE enrolment_id = e.id AND ` + openCommand + `), COALESCE((SELECT MAX(p.generation) FROM policy p), 0)
+	EXISTS (SELECT 1 FROM command WHERE enrolment_id = e.id AND ` + openCommand + `), COALESCE((SELECT p.epoch FROM policy_epoch p WHERE p.id = 1), 0)
 	FROM identity i JOIN enrolment e ON e.channel = i.channel AND e.latest LEFT JOIN device d ON d.id = e.device_id
 	WHERE i.hash = $1 AND i.live`
 

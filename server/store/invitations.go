@@ -16,12 +16,12 @@ var _ enrollment.Store = (*Invitations)(nil)
 // Invitations returns the store of invitations.
 func (db *DB) Invitations() *Invitations { return &Invitations{db} }
 
-const invitationColumns = `id, name, email, device_name, platform, ownership, grp, supervised, device_id, created_at, created_by, expires_at, used_at, used_by, revoked_at, certificates`
+const invitationColumns = `id, name, email, device_name, platform, ownership, grp, supervised, device_id, created_at, created_by, expires_at, used_at, used_by, revoked_at, certificates, site, role`
 
 func scanInvitation(r scanner) (i enrollment.Invitation, err error) {
 	var created, expires, used, revoked int64
 	err = r.Scan(&i.ID, &i.Name, &i.Email, &i.DeviceName, &i.Platform, &i.Ownership, &i.Group, &i.Supervised, &i.Device,
-		&created, &i.CreatedBy, &expires, &used, &i.UsedBy, &revoked, &i.Certificates)
+		&created, &i.CreatedBy, &expires, &used, &i.UsedBy, &revoked, &i.Certificates, &i.Site, &i.Role)
 	i.Created, i.Expires, i.Used, i.Revoked = fromMicros(created), fromMicros(expires), fromMicros(used), fromMicros(revoked)
 	return i, err
 }
@@ -29,9 +29,9 @@ func scanInvitation(r scanner) (i enrollment.Invitation, err error) {
 // InsertInvitation meets enrollment.Store.
 func (s *Invitations) InsertInvitation(ctx context.Context, i enrollment.Invitation, tokenHash string) error {
 	_, err := s.db.exec(ctx, `INSERT INTO invitation (`+invitationColumns+`, token_hash)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
 		i.ID, i.Name, i.Email, i.DeviceName, string(i.Platform), string(i.Ownership), i.Group, i.Supervised, string(i.Device),
-		micros(i.Created), i.CreatedBy, micros(i.Expires), micros(i.Used), i.UsedBy, micros(i.Revoked), i.Certificates, tokenHash)
+		micros(i.Created), i.CreatedBy, micros(i.Expires), micros(i.Used), i.UsedBy, micros(i.Revoked), i.Certificates, i.Site, i.Role, tokenHash)
 	if duplicate(err) {
 		return ward.Errorf(ward.Conflict, "There is already an invitation %s.", i.ID).Because(err)
 	}

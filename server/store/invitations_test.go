@@ -80,7 +80,7 @@ func TestInvitationColumns(t *testing.T) {
 		ctx, s := t.Context(), db.Invitations()
 		want := enrollment.Invitation{
 			ID: "i1", Name: "Ada", Email: "ada@h.example", DeviceName: "Ada's iPhone", Platform: ward.IOS, Ownership: ward.Corporate,
-			Group: "Ward 7", Supervised: true, Device: "d1", Created: inviteTime, CreatedBy: "Support", Expires: inviteTime.Add(time.Hour),
+			Group: "Ward 7", Site: "North", Role: "nurse", Supervised: true, Device: "d1", Created: inviteTime, CreatedBy: "Support", Expires: inviteTime.Add(time.Hour),
 			Used: inviteTime.Add(time.Minute), UsedBy: "UDID", Revoked: inviteTime.Add(2 * time.Minute), Certificates: 2,
 		}
 		if err := s.InsertInvitation(ctx, want, "hash"); err != nil {

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/posture"
@@ -92,7 +92,7 @@ func (s *Server) lostView(r *http.Request) (posture.Detail, *lostPage, error) {
 
 // fate says what being lost means for a device, as its limits do.
 func fate(d posture.Detail) string {
-	i := slices.IndexFunc(d.Limits, func(l profiles.Limit) bool { return l.Intent == "Lock and find a lost phone" })
+	i := slices.IndexFunc(d.Limits, func(l intent.Outcome) bool { return l.ID == intent.LoseDevice })
 	words := "Ward locks the device as far as the device allows it."
 	if i >= 0 {
 		words = d.Limits[i].Why

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/lost"
@@ -59,6 +60,8 @@ type limitView struct {
 	Tag       tag
 	Intent    string
 	Why, Cure string
+	// By is what carries it and from which version, in the platform's own words.
+	By string
 }
 
 type fact struct {
@@ -147,19 +150,16 @@ func (s *Server) deviceView(ctx context.Context, d posture.Detail) (*devicePage,
 		v.Findings = append(v.Findings, findingView{stateTag(f.State), sentence(f.Text), f.Cure, since})
 	}
 	for _, l := range d.Limits {
-		v.Limits = append(v.Limits, limitView{verdictTag(l.Verdict), l.Intent, l.Why, l.Cure})
+		v.Limits = append(v.Limits, limitView{verdictTag(l.Verdict), l.Intent, l.Why, l.Cure, mechanism(l)})
 	}
 	v.About = about(d, now)
 	v.Apps, v.Certs = apps(d, now), certificates(d, now)
-	blocked, err := s.blockedApps(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	v.Apps = append(v.Apps, blocked...)
+	v.Apps = append(v.Apps, blockedApps(d, now)...)
 	v.Profiles = installed(d)
 	v.Enrolments = enrolments(d.Enrolments, now)
 	v.Deeds = deedsOf(ward.ActorFrom(ctx), d)
 	people := s.people(ctx)
+	var err error
 	if v.Case, err = s.caseView(ctx, d); err != nil {
 		return nil, err
 	}
@@ -284,4 +284,12 @@ func (s *Server) caseView(ctx context.Context, d posture.Detail) (*caseView, err
 		v.Timeline = append(v.Timeline, eventView{at(e.At, now), e.Text, e.Name})
 	}
 	return v, nil
+}
+
+// mechanism says what carries an intent, and from which version; "" where nothing does.
+func mechanism(l intent.Outcome) string {
+	if l.Mechanism == "" || l.Since == "" {
+		return l.Mechanism
+	}
+	return l.Mechanism + ", from " + l.Since
 }

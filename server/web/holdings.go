@@ -2,13 +2,11 @@ package web
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/fleet"
@@ -49,13 +47,9 @@ func apps(d posture.Detail, now time.Time) []holding {
 }
 
 // blockedApps lists the apps on the device that the policy blocks.
-func (s *Server) blockedApps(ctx context.Context, d posture.Detail) ([]holding, error) {
+func blockedApps(d posture.Detail, now time.Time) []holding {
 	if d.View.Got.Apps == nil {
-		return nil, nil
-	}
-	p, _, err := s.Posture.Policies.Current(ctx)
-	if err != nil {
-		return nil, err
+		return nil
 	}
 	ids := make([]string, len(d.View.Got.Apps.Value))
 	for i, a := range d.View.Got.Apps.Value {
@@ -66,10 +60,10 @@ func (s *Server) blockedApps(ctx context.Context, d posture.Detail) ([]holding, 
 		t = tag{"Present", "bad", "alert"}
 	}
 	var out []holding
-	for _, a := range profiles.Present(ids, p) {
-		out = append(out, holding{t, a.Name, "Blocked by the policy · seen " + at(d.View.Got.Apps.At, s.Now()).Ago})
+	for _, a := range d.View.Want.Present(ids) {
+		out = append(out, holding{t, a.Name, "Blocked by the policy · seen " + at(d.View.Got.Apps.At, now).Ago})
 	}
-	return out, nil
+	return out
 }
 
 // installed lists the profiles that are wanted and those that the device has besides.
@@ -81,10 +75,14 @@ func installed(d posture.Detail) []holding {
 		h := holding{Name: p.Name, Note: p.Identifier, Tag: tag{"Not installed yet", "info", "clock"}}
 		for _, t := range d.View.Attempts {
 			if t.Key == "profile:"+p.Identifier+":"+p.Hash {
-				if h.Tag = commandTag(t.State); t.State == command.Accepted {
-					h.Tag.Text = "Installed"
-				}
+				h.Tag = commandTag(t.State)
 			}
+		}
+		if d.View.HasProfile(p) {
+			h.Tag = tag{"Installed", "good", "check"}
+		}
+		if p.Declared {
+			h.Note += " · by declaration"
 		}
 		out = append(out, h)
 	}

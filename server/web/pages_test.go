@@ -154,8 +154,8 @@ func TestDevices(t *testing.T) {
 
 	// Each count leads to exactly the devices that it counts.
 	links := regexp.MustCompile(`<li><a class="[^"]*" href="([^"]+)"[^>]*>(?:<svg.*?</svg>)?([^<]+) <b>(\d+)</b>`).FindAllStringSubmatch(strings.ReplaceAll(all.body, "\n", ""), -1)
-	if len(links) != 7 {
-		t.Fatalf("counts = %d, want All and six states", len(links))
+	if len(links) != 8 {
+		t.Fatalf("counts = %d, want All and seven states", len(links))
 	}
 	sum := 0
 	for _, l := range links[1:] {

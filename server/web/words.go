@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/order"
@@ -24,6 +24,8 @@ func stateTag(s compliance.State) tag {
 		return tag{"Compliant", "good", "check"}
 	case compliance.Pending:
 		return tag{"Pending", "info", "clock"}
+	case compliance.InGrace:
+		return tag{"In grace", "warn", "clock"}
 	case compliance.Unknown:
 		return tag{"Unknown", "warn", "question"}
 	case compliance.NonCompliant:
@@ -36,17 +38,17 @@ func stateTag(s compliance.State) tag {
 	return tag{string(s), "quiet", "question"}
 }
 
-func verdictTag(v profiles.Verdict) tag {
+func verdictTag(v intent.Verdict) tag {
 	switch v {
-	case profiles.Enforced:
+	case intent.Enforced:
 		return tag{"Enforced", "good", "check"}
-	case profiles.Partly:
+	case intent.Partly:
 		return tag{"Partly", "warn", "half"}
-	case profiles.DetectOnly:
+	case intent.DetectOnly:
 		return tag{"Detected only", "warn", "eye"}
-	case profiles.Impossible:
+	case intent.Impossible:
 		return tag{"Impossible here", "bad", "cross"}
-	case profiles.NotEnforced:
+	case intent.NotEnforced:
 		return tag{"Not enforced", "quiet", "gone"}
 	}
 	return tag{string(v), "quiet", "question"}
@@ -138,6 +140,7 @@ var commandNames = map[string]string{
 	"InstallProfile":           "Install a profile",
 	"RemoveProfile":            "Remove a profile",
 	"ProfileList":              "List profiles",
+	"DeclarativeManagement":    "Send declarations",
 	"InstallApplication":       "Install an app",
 	"RemoveApplication":        "Remove an app",
 	"InstalledApplicationList": "Look for apps",

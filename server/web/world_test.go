@@ -52,7 +52,7 @@ func (c compiler) NewUUID() string { return fmt.Sprintf("UUID-%d", c.n.Add(1)) }
 func (compiler) Compile(_ context.Context, s reconcile.Step, _ ward.Device, _ ward.Enrolment, _ string) (string, []byte, error) {
 	types := map[reconcile.Deed]string{
 		reconcile.AskInformation: "DeviceInformation", reconcile.AskSecurity: "SecurityInfo", reconcile.AskApps: "InstalledApplicationList",
-		reconcile.AskManagedApps: "ManagedApplicationList", reconcile.AskProfiles: "ProfileList", reconcile.InstallProfile: "InstallProfile",
+		reconcile.AskManagedApps: "ManagedApplicationList", reconcile.AskProfiles: "ProfileList", reconcile.InstallProfile: "InstallProfile", reconcile.Declare: "DeclarativeManagement",
 		reconcile.RemoveProfile: "RemoveProfile", reconcile.InstallApp: "InstallApplication", reconcile.ConfigureApp: "Settings",
 		reconcile.RemoveApp: "RemoveApplication", reconcile.EnableLostMode: "EnableLostMode", reconcile.DisableLostMode: "DisableLostMode",
 		reconcile.Locate: "DeviceLocation", reconcile.Lock: "DeviceLock", reconcile.RemoveManagement: "RemoveProfile",
@@ -146,14 +146,14 @@ func newWorld(t *testing.T) *world {
 	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
 	w.must(err)
 	w.policies = policy.New(w.db.Policies(), record, w.now, func() {})
-	w.loop = &reconcile.Loop{Fleet: w.db.Fleet(), Policies: w.policies, Cases: cases{w.db.Cases()}, Credentials: purse, Queue: w.db.Commands(), Compiler: c, Now: w.now}
+	w.loop = &reconcile.Loop{Fleet: w.db.Fleet(), Policies: w.policies, Cases: cases{w.db.Cases()}, Credentials: purse, Drift: w.db.Drift(), Queue: w.db.Commands(), Compiler: c, Now: w.now}
 	w.orders, err = order.New(order.Config{Store: w.db.Orders(), Fleet: w.db.Fleet(), Cases: w.db.Cases(), Queue: w.db.Commands(), Compiler: c, Audit: record, Now: w.now})
 	w.must(err)
 	w.lost, err = lost.New(lost.Config{
 		Store: w.db.Cases(), Fleet: w.db.Fleet(), Certificates: purse, Planner: w.loop, Orders: w.orders, Queue: w.db.Commands(), Compiler: c, Audit: record, Now: w.now,
 	})
 	w.must(err)
-	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Policies: w.policies, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
+	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	w.web, err = web.New(web.Options{Posture: w.posture, Lost: w.lost, Orders: w.orders, Access: w.access, Sessions: w.db.Sessions(), Now: w.now, Log: logger, Name: "St Example’s Hospital"})
 	w.must(err)
@@ -250,6 +250,9 @@ func (w *world) checkIn(e ward.Enrolment, p phone) {
 			return a.State == command.Accepted && strings.HasPrefix(a.Key, "profile:"+profiles.MessagingProfile+":")
 		})
 		told := p.answer(r.RequestType, w.now())
+		if r.RequestType == "DeclarativeManagement" {
+			told = w.declared(ctx, e)
+		}
 		w.must(w.db.Do(ctx, func(ctx context.Context) error {
 			rec, known, err := w.db.Commands().Report(ctx, e.ID, store.Answer{UUID: r.UUID, State: command.Accepted})
 			if err != nil {
@@ -259,6 +262,22 @@ func (w *world) checkIn(e ward.Enrolment, p phone) {
 		}))
 	}
 	w.t.Fatalf("the commands for %s do not end", e.Device)
+}
+
+// declared tells that the phone holds every declaration that is wanted.
+func (w *world) declared(ctx context.Context, e ward.Enrolment) reconcile.Told {
+	w.t.Helper()
+	d, err := w.db.Fleet().Device(ctx, e.Device)
+	w.must(err)
+	v, err := w.loop.View(ctx, d, e)
+	w.must(err)
+	var all []fleet.Declaration
+	for _, x := range v.Want.Declarations {
+		all = append(all, fleet.Declaration{Identifier: x.Identifier, Token: x.Token, Active: true, Valid: reconcile.Valid})
+	}
+	raw, err := json.Marshal(all)
+	w.must(err)
+	return reconcile.Told{Facts: []fleet.Fact{{Kind: fleet.Declarations, Value: raw, Observed: w.now()}}}
 }
 
 // answer tells what the phone tells when asked.

@@ -184,7 +184,7 @@ func (s *Server) checkin(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.note()
-	udid, _ := m["UDID"].(string)
+	udid := channel(m)
 	d := s.device(udid)
 	d.checkins = append(d.checkins, m)
 	switch m["MessageType"] {
@@ -197,15 +197,29 @@ func (s *Server) checkin(w http.ResponseWriter, r *http.Request) {
 		}
 		d.dead = false
 		d.magic, _ = m["PushMagic"].(string)
+	case "DeclarativeManagement":
+		endpoint, _ := m["Endpoint"].(string)
+		data, _ := m["Data"].([]byte)
+		s.declarative(w, d, endpoint, data)
 	}
 }
 
 func (s *Server) readInto(r *http.Request) (map[string]any, *x509.Certificate, error) {
 	m, cert, err := s.read(r)
-	if err == nil && m["UDID"] == nil {
-		err = errors.New("no UDID")
+	if err == nil && channel(m) == "" {
+		err = errors.New("neither UDID nor EnrollmentID, or both")
 	}
 	return m, cert, err
+}
+
+// channel is what a device calls itself.
+func channel(m map[string]any) string {
+	udid, _ := m["UDID"].(string)
+	id, _ := m["EnrollmentID"].(string)
+	if udid != "" && id != "" {
+		return ""
+	}
+	return udid + id
 }
 
 func (s *Server) command(w http.ResponseWriter, r *http.Request) {
@@ -217,7 +231,7 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.note()
-	udid, _ := m["UDID"].(string)
+	udid := channel(m)
 	d := s.device(udid)
 	if !bytes.Equal(cert.Raw, d.cert) {
 		http.Error(w, "certificate of another enrolment", http.StatusForbidden)

@@ -65,6 +65,10 @@ type device struct {
 	magic    string
 	stream   chan string // nil while the device does not listen
 	dead     bool        // the token was unregistered
+
+	declarations map[string]Declaration // by identifier; nil: none
+	asked        []string               // endpoints, in order
+	statuses     []map[string]any
 }
 
 // New starts a server that ends with the test.

@@ -1,0 +1,136 @@
+package catalogue
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// categories are the categories that an app may have.
+func categories() []string {
+	return []string{"clinical", "collaboration", "consumer-messaging", "multi-messenger", "sms", "social-with-dm", "video-call"}
+}
+
+func grades() []string { return []string{string(GradeA), string(GradeL), string(GradeB)} }
+
+func statuses() []string { return []string{string(Active), string(Retired), string(Unconfirmed)} }
+
+// Problems tells everything that is wrong with the catalogue, each in a line that names
+// the app, in the catalogue's order; none is an empty slice. Of what Extend returned
+// nothing is ever wrong.
+func (c *Catalogue) Problems() []string {
+	problems := []string{}
+	for _, a := range c.apps {
+		for _, p := range c.appProblems(a) {
+			problems = append(problems, a.Slug+": "+p)
+		}
+		for _, kind := range Kinds() {
+			for _, id := range a.Platforms()[kind] {
+				for _, p := range identifierProblems(kind, id) {
+					problems = append(problems, fmt.Sprintf("%s: %s %s %s", a.Slug, kind, id.ID, p))
+				}
+			}
+		}
+	}
+	return append(problems, c.clashes()...)
+}
+
+func (c *Catalogue) appProblems(a App) []string {
+	var problems []string
+	add := func(wrong bool, format string, args ...any) {
+		if wrong {
+			problems = append(problems, fmt.Sprintf(format, args...))
+		}
+	}
+	for _, name := range append([]string{a.Slug}, a.Aliases...) {
+		add(!slugName.MatchString(name), "%s", badSlug(name))
+		add(c.apps[c.byName[name]].Slug != a.Slug, "the name %q is that of %s", name, c.apps[c.byName[name]].Slug)
+	}
+	add(strings.TrimSpace(a.Name) == "", "it has no name")
+	add(!slices.Contains(categories(), a.Category), "there is no category %q%s", a.Category, suggest(a.Category, categories()))
+	add(!slices.Contains(statuses(), string(a.Status)), "there is no status %q%s", a.Status, suggest(string(a.Status), statuses()))
+	add(a.NeverBlock && a.Caution == "", "never_block needs a caution that says why")
+	for _, text := range []string{a.Name, a.Caution, a.Notes} {
+		add(!plain(text), "%q holds a control character", text)
+	}
+	for field, others := range map[string][]string{"forks_of": {a.ForksOf}, "shares_with": a.SharesWith} {
+		for _, other := range others {
+			add(other != "" && !c.isSlug(other), "%s names %q, which is no app's slug%s", field, other, suggest(other, c.Names()))
+			add(other == a.Slug, "%s names the app itself", field)
+		}
+	}
+	slices.Sort(problems)
+	return problems
+}
+
+func badSlug(name string) string {
+	return fmt.Sprintf("the name %q is not lower-case words joined by hyphens", name)
+}
+
+func (c *Catalogue) isSlug(name string) bool {
+	i, ok := c.byName[name]
+	return ok && c.apps[i].Slug == name
+}
+
+// identifierProblems tells what is wrong with an identifier by itself.
+func identifierProblems(kind string, id Identifier) []string {
+	var problems []string
+	if p := shapeProblem(kind, id.ID); p != "" {
+		return []string{p}
+	}
+	if w, wrong := FindWrong(kind, id.ID); wrong {
+		problems = append(problems, w.String())
+	}
+	if !slices.Contains(grades(), string(id.Grade)) {
+		problems = append(problems, fmt.Sprintf("has the grade %q, which is none of %s", id.Grade, strings.Join(grades(), ", ")))
+	}
+	switch {
+	case strings.TrimSpace(id.Source) == "":
+		problems = append(problems, "has no source: say where a stranger finds it")
+	case !plain(id.Source):
+		problems = append(problems, "has a source with a control character")
+	case id.Source == Unrecorded && id.Grade != GradeB:
+		problems = append(problems, "has no recorded source, so its grade is B")
+	}
+	host := kind == "web" || kind == "network"
+	if id.Shared && !host {
+		problems = append(problems, "is marked shared, which is for hosts")
+	}
+	if reason, refused := Refused(id.ID); host && refused && !id.Shared {
+		problems = append(problems, "may not be blocked: "+reason)
+	}
+	return problems
+}
+
+// clashes tells of identifiers that stand more than once: twice in one app, in two
+// spellings, or in two apps that do not say that they share them.
+func (c *Catalogue) clashes() []string {
+	var problems []string
+	family := c.families()
+	for _, kind := range Kinds() {
+		for _, low := range slices.Sorted(maps.Keys(c.byFold[kind])) {
+			owners := c.byFold[kind][low]
+			for _, o := range owners[1:] {
+				if p := c.clash(family, c.apps[o.app].Slug, o.id, owners[0]); p != "" {
+					problems = append(problems, fmt.Sprintf("%s: %s %s %s", c.apps[o.app].Slug, kind, o.id, p))
+				}
+			}
+		}
+	}
+	return problems
+}
+
+// clash says what stands against slug having id where first has it already, "" for nothing.
+func (c *Catalogue) clash(family map[string]string, slug, id string, first owner) string {
+	other := c.apps[first.app].Slug
+	switch {
+	case first.id != id:
+		return fmt.Sprintf("is spelt %s for %s: case counts", first.id, other)
+	case other == slug:
+		return "stands there already"
+	case family[other] != family[slug]:
+		return fmt.Sprintf("belongs to %s: if both have it, say shares_with: [%s]", other, other)
+	}
+	return ""
+}

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/declare"
+	"github.com/wardmdm/ward/server/reconcile"
+	"github.com/wardmdm/ward/server/seal"
+	"github.com/wardmdm/ward/server/store"
+	"github.com/wardmdm/ward/server/unit"
+)
+
+// openDeclarations puts declarative management on the loop's view of what is wanted.
+func (s *Server) openDeclarations(master *seal.Master) (*declare.Service, error) {
+	return declare.New(declare.Options{
+		Wanted: declared{s.Loop, s.fleet}, Binder: s.binder(), Fleet: s.fleet, Reports: s.db.Declarations(), Replan: s.Loop.Replan,
+		ServerURL: s.config.PublicURL, Key: master.Derive("declared profiles"), Now: s.now,
+	})
+}
+
+// declared tells of an enrolment what the loop wants of it by declarations.
+type declared struct {
+	loop  *reconcile.Loop
+	fleet store.Fleet
+}
+
+var _ declare.Wanted = declared{}
+
+func (d declared) want(ctx context.Context, id ward.EnrolmentID) (profiles.State, error) {
+	e, err := d.fleet.Enrolment(ctx, id)
+	if err != nil || e.Device == "" {
+		return profiles.State{}, err
+	}
+	device, err := d.fleet.Device(ctx, e.Device)
+	if err != nil {
+		return profiles.State{}, err
+	}
+	v, err := d.loop.View(ctx, device, e)
+	return v.Want, err
+}
+
+// Wanted meets declare.Wanted.
+func (d declared) Wanted(ctx context.Context, id ward.EnrolmentID) (declare.Set, error) {
+	want, err := d.want(ctx, id)
+	if err != nil || want.DeclarationsToken == "" {
+		return declare.NewSet(nil), err
+	}
+	set := declare.Set{Token: want.DeclarationsToken, Items: make([]declare.Item, len(want.Declarations))}
+	for i, w := range want.Declarations {
+		set.Items[i] = declare.Item(w)
+	}
+	return set, nil
+}
+
+// Profile meets declare.Wanted.
+func (d declared) Profile(ctx context.Context, id ward.EnrolmentID, hash string) ([]byte, error) {
+	want, err := d.want(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(want.Profiles, func(p profiles.Profile) bool { return p.Declared && p.Hash == hash })
+	if i < 0 {
+		return nil, ward.Errorf(ward.NotFound, "This device should not have such a profile.")
+	}
+	return want.Profiles[i].Payload, nil
+}
+
+// keeper keeps what a policy comes to on each class of device, once.
+type keeper struct {
+	db   store.Declarations
+	done sync.Map // of generation and class
+}
+
+func (k *keeper) keep(ctx context.Context, v reconcile.View) error {
+	key := [2]string{strconv.FormatInt(v.Generation, 10), v.Want.Class}
+	if _, ok := k.done.Load(key); ok {
+		return nil
+	}
+	var all []declare.Artifact
+	for _, p := range v.Want.Profiles {
+		all = append(all, declare.NewArtifact(declare.ProfileArtifact, p.Payload))
+	}
+	for _, d := range v.Want.Declarations {
+		all = append(all, declare.NewArtifact(declare.DeclarationArtifact, d.Payload))
+	}
+	if err := k.db.Put(ctx, v.Generation, all); err != nil {
+		return err
+	}
+	unit.AfterCommit(ctx, func() { k.done.Store(key, true) })
+	return nil
+}

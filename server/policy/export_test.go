@@ -1,0 +1,4 @@
+package policy
+
+// Steps is steps for tests.
+var Steps = steps
