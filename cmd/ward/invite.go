@@ -131,9 +131,9 @@ func inviteList(c *cli.Context) error {
 	return answer(c, raw, func(p *printer, v api.List[api.Invitation]) {
 		rows := make([][]string, len(v.Items))
 		for i, n := range v.Items {
-			rows[i] = []string{n.ID, string(n.State), n.Name, n.DeviceName, string(n.Ownership), n.Group, stamp(n.Created), stamp(n.Expires)}
+			rows[i] = []string{n.ID, string(n.State), n.Name, n.DeviceName, string(n.Ownership), n.Group, n.Site, n.Role, stamp(n.Created), stamp(n.Expires)}
 		}
-		p.table([]string{"INVITATION", "STATE", "NAME", "DEVICE", "OWNERSHIP", "GROUP", "MADE", "EXPIRES"}, rows)
+		p.table([]string{"INVITATION", "STATE", "NAME", "DEVICE", "OWNERSHIP", "GROUP", "SITE", "ROLE", "MADE", "EXPIRES"}, rows)
 	})
 }
 

@@ -83,6 +83,9 @@ func printPlan(p *printer, v api.PolicyPlan) {
 			p.line("  %s: on %d", a.Name, a.Devices)
 		}
 	}
+	if v.Breaching > 0 {
+		p.line("\n%d devices would comply no longer, %d of them because their system is too old.", v.Breaching, v.OldSystem)
+	}
 	if len(v.Warnings) > 0 {
 		p.line("\nTo know")
 	}

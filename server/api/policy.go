@@ -49,7 +49,7 @@ type Rings struct {
 func versionOf(v policy.Version) PolicyVersion {
 	out := PolicyVersion{
 		Generation: v.Generation, State: v.State, Note: v.Note, Reason: v.Reason, Base: v.Base, Devices: v.Devices, Changed: v.Changed,
-		Published: v.Published.UTC(), PublishedBy: v.PublishedBy, Author: v.AuthorName, ApprovedBy: v.Approver, ApproverName: v.ApproveName,
+		Published: v.Published.UTC(), PublishedBy: v.PublishedBy, Author: v.AuthorName, ApprovedBy: v.Approver, ApproverName: v.ApproverName,
 		Approved: when(v.Approved), Ended: when(v.Ended), EndReason: v.EndReason,
 	}
 	if !v.Rings.AtOnce() {

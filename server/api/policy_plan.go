@@ -16,6 +16,8 @@ type PolicyPlan struct {
 	Kinds        []KindPlan `json:"kinds" nullable:"false" doc:"By kind of device, those that change first."`
 	Vanish       []AppCount `json:"vanish" nullable:"false" doc:"Apps that devices have and would keep from running from then on."`
 	Breach       []AppCount `json:"breach" nullable:"false" doc:"Blocked apps on devices that can't keep them from running, which would comply no longer."`
+	Breaching    int        `json:"breaching" doc:"Devices that would comply no longer, for such an app or for their system's version."`
+	OldSystem    int        `json:"old_system" doc:"Of them, those whose system is older than the policy would ask for."`
 	Warnings     []string   `json:"warnings" nullable:"false"`
 }
 
@@ -61,6 +63,6 @@ func (s *server) planPolicy(ctx context.Context, in *policyInput) (*reply[Policy
 		Kinds: shapes(p.Kinds, func(k policy.KindPlan) KindPlan {
 			return KindPlan{Kind: k.Kind, Devices: k.Devices, Changes: shapes(k.Changes, func(c policy.Change) Change { return Change(c) }), Limits: shapes(k.Limits, limitOf)}
 		}),
-		Vanish: shapes(p.Vanish, count), Breach: shapes(p.Breach, count), Warnings: notNil(p.Warnings),
+		Vanish: shapes(p.Vanish, count), Breach: shapes(p.Breach, count), Breaching: p.Breaching, OldSystem: p.OldSystem, Warnings: notNil(p.Warnings),
 	}), nil
 }

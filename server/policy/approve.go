@@ -35,7 +35,7 @@ func (s *Service) Approve(ctx context.Context, generation int64, digest string) 
 		if err := s.approvable(ctx, v, who, digest); err != nil {
 			return err
 		}
-		v.Approver, v.ApproveName, v.Approved = who.Person, who.Name, s.now().UTC().Truncate(time.Microsecond)
+		v.Approver, v.ApproverName, v.Approved = who.Person, who.Name, s.now().UTC().Truncate(time.Microsecond)
 		if v, err = s.start(ctx, v, false); err != nil {
 			return err
 		}

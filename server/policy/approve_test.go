@@ -64,7 +64,7 @@ func TestSecondPerson(t *testing.T) {
 			t.Errorf("%d denials are audited, want %d", n, len(denied))
 		}
 		got, err := w.Approve(w.as("ben", "1"), v.Generation, digest)
-		if err != nil || got.State != policy.Current || got.Approver != "ben" || got.ApproveName != "Name of ben" || got.Approved.IsZero() {
+		if err != nil || got.State != policy.Current || got.Approver != "ben" || got.ApproverName != "Name of ben" || got.Approved.IsZero() {
 			t.Fatalf("Approve() = %+v, %v", got, err)
 		}
 		if n := len(w.under(v.Generation)); n != 4 || w.epoch() != 1 {

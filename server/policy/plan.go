@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/mod/semver"
+
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/profiles/catalogue"
 	"github.com/wardmdm/ward/profiles/intent"
@@ -23,6 +26,8 @@ type Plan struct {
 	Kinds        []KindPlan
 	Vanish       []AppCount // apps that devices would keep from running from then on, the most first
 	Breach       []AppCount // blocked apps on devices that can't keep them from running, which would comply no longer
+	Breaching    int        // devices that would comply no longer, for such an app or for their system's version
+	OldSystem    int        // of them, those whose system is older than the policy would ask for
 	Warnings     []string
 }
 
@@ -63,7 +68,7 @@ func (s *Service) Plan(ctx context.Context, text []byte, files map[string][]byte
 	if err := s.store.Subjects(ctx, true, pl.device); err != nil {
 		return Plan{}, fmt.Errorf("plan policy: %w", err)
 	}
-	out := Plan{Policy: p, Devices: pl.devices, Changed: pl.changed, Kinds: pl.kinds(), Vanish: most(pl.vanish), Breach: most(pl.breach)}
+	out := Plan{Policy: p, Devices: pl.devices, Changed: pl.changed, Kinds: pl.kinds(), Vanish: most(pl.vanish), Breach: most(pl.breach), Breaching: pl.breaching, OldSystem: pl.oldSystem}
 	_, out.Base = f.Current()
 	out.SecondPerson = s.Rule.needs(out.Changed, out.Devices)
 	out.Warnings = append(slices.Clone(p.Summary(now).Warnings), evidence(out.Vanish)...)
@@ -120,6 +125,8 @@ type planning struct {
 	apps    map[string][]string // bundle ids by the fact that lists them
 	vanish  map[string]*AppCount
 	breach  map[string]*AppCount
+
+	breaching, oldSystem int
 }
 
 type groupKey struct{ before, now alike }
@@ -157,6 +164,7 @@ func (pl *planning) device(d Subject) error {
 	if len(g.changes) > 0 {
 		pl.changed++
 	}
+	late := outdated(d.Device, now) && !outdated(d.Device, before)
 	ids, err := pl.installed(d.Apps)
 	if err != nil {
 		return fmt.Errorf("apps of device %s: %w", d.Device.ID, err)
@@ -171,7 +179,24 @@ func (pl *planning) device(d Subject) error {
 			}
 		}
 	}
+	if late {
+		pl.oldSystem++
+	}
+	if late || len(counted[1]) > 0 {
+		pl.breaching++
+	}
 	return nil
+}
+
+// outdated reports whether a device's system is older than a state asks for, where that
+// makes it comply no longer.
+func outdated(d ward.Device, st *profiles.State) bool {
+	least, rule := "v"+st.Posture.MinimumOS[d.Platform], st.Posture.MinimumOSRule
+	if !rule.On || rule.Severity != intent.Breach {
+		return false
+	}
+	is := "v" + d.OSVersion
+	return semver.IsValid(is) && semver.IsValid(least) && semver.Compare(is, least) < 0
 }
 
 // installed returns the bundle ids in the fact that lists a device's apps. Most devices

@@ -36,7 +36,7 @@ func TestPlan(t *testing.T) {
 		if diff := cmp.Diff([]policy.AppCount{{"whatsapp", "WhatsApp", 2}, {"signal", "Signal", 1}}, p.Vanish); diff != "" {
 			t.Errorf("what vanishes mismatch (-want +got)\n%s", diff)
 		}
-		if diff := cmp.Diff([]policy.AppCount{{"signal", "Signal", 1}, {"whatsapp", "WhatsApp", 1}}, p.Breach); diff != "" {
+		if diff := cmp.Diff([]policy.AppCount{{"signal", "Signal", 1}, {"whatsapp", "WhatsApp", 1}}, p.Breach); diff != "" || p.Breaching != 1 {
 			t.Errorf("what breaches mismatch (-want +got)\n%s", diff)
 		}
 		if !slices.ContainsFunc(p.Warnings, func(s string) bool {
@@ -65,6 +65,10 @@ func TestPlan(t *testing.T) {
 		}
 		if !slices.Contains(hows, "changed profile") || p.Kinds[0].Kind == "" || len(p.Kinds[0].Limits) == 0 {
 			t.Errorf("what changes = %v, want the profile among it", p.Kinds[0])
+		}
+		posture := append(version("second"), "posture:\n  minimum_os: {ios: 18.7, severity: breach}\n"...)
+		if p, err = w.Plan(t.Context(), posture, nil); err != nil || p.OldSystem != 4 || p.Breaching != 4 || p.Changed != 4 {
+			t.Errorf("a newer system: %d old, %d breach, %d change, %v", p.OldSystem, p.Breaching, p.Changed, err)
 		}
 		w.Rule = strict()
 		if p, err = w.Plan(t.Context(), version("second"), nil); err != nil || !p.SecondPerson {

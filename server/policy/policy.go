@@ -31,24 +31,24 @@ const (
 
 // Version is one version of the policy.
 type Version struct {
-	Generation  int64 // counts from 1
-	State       State
-	Text        string
-	Files       map[string][]byte // what the text names, by the name as written; nil for none
-	Note        string            // what is new, as the text itself says
-	Reason      string            // why it was published; may be empty
-	Rings       Rings             // zero: for every device at once
-	Base        int64             // the current generation when it was made; 0: none was
-	Devices     int               // enrolled when it was made
-	Changed     int               // of them, those for which something would change
-	Published   time.Time         // when it was made
-	PublishedBy ward.PersonID     // who made it; empty for Ward itself
-	AuthorName  string
-	Approver    ward.PersonID // the second person; empty where none was needed
-	ApproveName string
-	Approved    time.Time // zero where nobody has
-	Ended       time.Time // when it was superseded or withdrawn; zero before
-	EndReason   string
+	Generation   int64 // counts from 1
+	State        State
+	Text         string
+	Files        map[string][]byte // what the text names, by the name as written; nil for none
+	Note         string            // what is new, as the text itself says
+	Reason       string            // why it was published; may be empty
+	Rings        Rings             // zero: for every device at once
+	Base         int64             // the current generation when it was made; 0: none was
+	Devices      int               // enrolled when it was made
+	Changed      int               // of them, those for which something would change
+	Published    time.Time         // when it was made
+	PublishedBy  ward.PersonID     // who made it; empty for Ward itself
+	AuthorName   string
+	Approver     ward.PersonID // the second person; empty where none was needed
+	ApproverName string
+	Approved     time.Time // zero where nobody has
+	Ended        time.Time // when it was superseded or withdrawn; zero before
+	EndReason    string
 }
 
 // Store keeps versions and rollouts. Its methods join the unit of work in ctx; a missing

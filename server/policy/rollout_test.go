@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -138,6 +139,26 @@ func TestRolloutStops(t *testing.T) {
 		w.advance(at.Add(3 * time.Minute))
 		if w.state(2) != policy.Stopped {
 			t.Error("failures that stand did not stop it again")
+		}
+	})
+}
+
+// TestInvalidDeclaration: a device that accepts the command and then calls a declaration
+// of the new version invalid has failed; one of the version before is no matter.
+func TestInvalidDeclaration(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w, _ := rolling(t, db, canaries())
+		w.answers("a1", command.Accepted)
+		w.answers("a2", command.Accepted)
+		w.invalid("a1")
+		w.invalid("b1") // its ring is closed
+		p, err := w.Rollout(t.Context())
+		if err != nil || p.Rings[0].Done != 1 || p.Rings[0].Failed != 1 || len(p.Failures) != 1 {
+			t.Fatalf("Rollout() = %+v, %+v, %v; want one that failed", p.Rings, p.Failures, err)
+		}
+		if f := p.Failures[0]; f.Device != "a1" || !strings.HasPrefix(f.Step, "declaration ") || f.Error != "Error.Some: words" {
+			t.Errorf("failure = %+v", f)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -108,6 +109,33 @@ func (w *world) has(id ward.DeviceID, apps string) {
 // answers has a device answer every step of the policy that holds for it now.
 func (w *world) answers(id ward.DeviceID, s command.State) {
 	w.t.Helper()
+	st := w.wanted(id)
+	for _, key := range policy.Steps(&st) {
+		w.answer(id, key, s)
+	}
+}
+
+// invalid has a device say that it holds the declarations of the policy that holds for
+// it, and calls the last of them invalid.
+func (w *world) invalid(id ward.DeviceID) {
+	w.t.Helper()
+	var held []fleet.Declaration
+	for _, d := range w.wanted(id).Declarations {
+		held = append(held, fleet.Declaration{Identifier: d.Identifier, Token: d.Token, Active: true, Valid: "valid"})
+	}
+	held[len(held)-1].Valid, held[len(held)-1].Reasons = "invalid", []string{"Error.Some: words"}
+	raw, err := json.Marshal(held)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.db.Fleet().SetFact(w.t.Context(), w.rows[id].ID, fleet.Fact{Kind: fleet.Declarations, Value: raw, Observed: now()}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// wanted is what a device should have under the policy that holds for it now.
+func (w *world) wanted(id ward.DeviceID) profiles.State {
+	w.t.Helper()
 	ctx := w.t.Context()
 	d, err := w.db.Fleet().Device(ctx, id)
 	if err != nil {
@@ -121,10 +149,7 @@ func (w *world) answers(id ward.DeviceID, s command.State) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	st := profiles.Desired(profiles.Subject{Device: d, Supervised: e.Supervised, Rights: e.Rights, Kind: e.Kind, OSVersion: d.OSVersion}, p, now())
-	for _, key := range policy.Steps(&st) {
-		w.answer(id, key, s)
-	}
+	return profiles.Desired(profiles.Subject{Device: d, Supervised: e.Supervised, Rights: e.Rights, Kind: e.Kind, OSVersion: d.OSVersion}, p, now())
 }
 
 func (w *world) answer(id ward.DeviceID, key string, s command.State) {

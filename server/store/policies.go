@@ -36,7 +36,7 @@ func scanVersion(r scanner, more ...any) (v policy.Version, err error) {
 	var published, approved, ended int64
 	dest := []any{
 		&v.Generation, &v.State, &v.Note, &v.Reason, &rings, &v.Base, &v.Devices, &v.Changed, &published, &v.PublishedBy, &v.AuthorName,
-		&v.Approver, &v.ApproveName, &approved, &ended, &v.EndReason,
+		&v.Approver, &v.ApproverName, &approved, &ended, &v.EndReason,
 	}
 	if err := r.Scan(append(dest, more...)...); err != nil {
 		return v, err
@@ -104,7 +104,7 @@ func (p Policies) Insert(ctx context.Context, v policy.Version) error {
 	_, err = p.exec(ctx, `INSERT INTO policy (`+versionColumns+versionTexts+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
 		v.Generation, string(v.State), v.Note, v.Reason, string(rings), v.Base, v.Devices, v.Changed, micros(v.Published), string(v.PublishedBy), v.AuthorName,
-		string(v.Approver), v.ApproveName, micros(v.Approved), micros(v.Ended), v.EndReason, v.Text, string(files))
+		string(v.Approver), v.ApproverName, micros(v.Approved), micros(v.Ended), v.EndReason, v.Text, string(files))
 	if duplicate(err) {
 		return ward.Errorf(ward.Conflict, "Somebody else published a policy just now: read it, then publish yours again.")
 	}
@@ -116,7 +116,7 @@ func (p Policies) Insert(ctx context.Context, v policy.Version) error {
 func (p Policies) Turn(ctx context.Context, v policy.Version, from policy.State) (bool, error) {
 	n, err := p.exec(ctx, `UPDATE policy SET state = $3, approver = $4, approver_name = $5, approved_at = $6, ended_at = $7, ended_reason = $8
 		WHERE generation = $1 AND state = $2 AND (approver = $4 OR published_by <> $4)`,
-		v.Generation, string(from), string(v.State), string(v.Approver), v.ApproveName, micros(v.Approved), micros(v.Ended), v.EndReason)
+		v.Generation, string(from), string(v.State), string(v.Approver), v.ApproverName, micros(v.Approved), micros(v.Ended), v.EndReason)
 	return n == 1, err
 }
 

@@ -43,7 +43,7 @@ func TestPolicyRows(t *testing.T) {
 		if ok, err := p.Turn(ctx, own, policy.Proposed); ok || err != nil {
 			t.Errorf("who made it approves it: %v, %v", ok, err)
 		}
-		want.State, want.Approver, want.ApproveName, want.Approved = policy.Current, "ben", "Ben", policyTime.Add(time.Hour)
+		want.State, want.Approver, want.ApproverName, want.Approved = policy.Current, "ben", "Ben", policyTime.Add(time.Hour)
 		for i, expect := range []bool{true, false} {
 			if ok, err := p.Turn(ctx, want, policy.Proposed); ok != expect || err != nil {
 				t.Errorf("turn %d: %v, %v", i, ok, err)

@@ -218,6 +218,8 @@ func about(d posture.Detail, now time.Time) []fact {
 		{Name: "System", Value: osOf(dev)},
 		{Name: "Owner", Value: cmp.Or(dev.Owner, "Shared")},
 		{Name: "Group", Value: cmp.Or(dev.Group, "None")},
+		{Name: "Site", Value: cmp.Or(dev.Site, "None")},
+		{Name: "Staff role", Value: cmp.Or(dev.Role, "None")},
 		{Name: "Ownership", Value: ownershipName(dev.Ownership)},
 		{Name: "Supervision", Value: supervisionName(d.Supervised)},
 	}

@@ -129,7 +129,7 @@ func lineOf(r posture.Row) line {
 		ID: d.ID, Name: nameOf(d), Owner: d.Owner, Group: d.Group, Ownership: d.Ownership, OS: osOf(d),
 		State: r.Assessment.State, Reason: r.Assessment.Reason(), LastSeen: r.Enrolment.LastSeen, importance: slices.Index(attention, r.Assessment.State),
 	}
-	l.words = strings.ToLower(strings.Join([]string{l.Name, d.Owner, d.Email, d.Group, d.Serial, d.Model, l.OS, r.Enrolment.Channel, string(d.ID)}, "\n"))
+	l.words = strings.ToLower(strings.Join([]string{l.Name, d.Owner, d.Email, d.Group, d.Site, d.Role, d.Serial, d.Model, l.OS, r.Enrolment.Channel, string(d.ID)}, "\n"))
 	return l
 }
 
