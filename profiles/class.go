@@ -215,8 +215,3 @@ func (k *compiled) digest() string {
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
-
-func digest(raw []byte) string {
-	sum := sha256.Sum256(raw)
-	return hex.EncodeToString(sum[:])
-}

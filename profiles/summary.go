@@ -134,8 +134,11 @@ func (s Summary) String() string {
 		title string
 		items []string
 	}{
-		{"Groups", s.Groups}, {"Exceptions in force", s.Excepted}, {"Exceptions that ended", s.Ended},
-		{"Containment and hardening", s.Containment}, {"To know", s.Warnings},
+		{"Groups", s.Groups},
+		{"Exceptions in force", s.Excepted},
+		{"Exceptions that ended", s.Ended},
+		{"Containment and hardening", s.Containment},
+		{"To know", s.Warnings},
 	} {
 		if len(section.items) > 0 {
 			line("\n%s:\n  %s", section.title, strings.Join(section.items, "\n  "))

@@ -111,6 +111,7 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "last seen", Every: 5 * time.Second, Do: s.db.FlushSeen},
 		{Name: "revocation list", Every: 6 * time.Hour, Wake: s.crlStale, Do: s.Authority.RemakeCRL},
 		{Name: "rollout", Every: 15 * time.Second, Do: system(func(ctx context.Context) error { return s.Policy.Advance(ctx, s.now()) })},
+		{Name: "exceptions", Every: time.Minute, Do: system(func(ctx context.Context) error { return s.Policy.TellEnded(ctx, s.now()) })},
 		{Name: "orders", Every: time.Minute, Do: system(func(ctx context.Context) error { _, err := s.Orders.Expire(ctx); return err })},
 		{Name: "tokens", Every: time.Minute, Do: s.Access.Flush},
 		{Name: "retention", Every: time.Hour, Do: system(s.retain)},

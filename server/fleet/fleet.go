@@ -16,8 +16,8 @@ import (
 type Contact struct {
 	ward.Enrolment
 	Pending    bool  // commands wait
-	Generation int64 // policy generation that the device was last planned for
-	Published  int64 // the newest policy generation
+	Generation int64 // the policies' epoch for which the device was last planned
+	Published  int64 // the epoch now: see policy.Service.Epoch
 	CheckAt    time.Time
 }
 

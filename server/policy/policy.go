@@ -60,6 +60,7 @@ type Store interface {
 	Rollouts
 	Fleet
 	Drifts
+	Settings
 }
 
 // Versions keeps versions.

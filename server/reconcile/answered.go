@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -36,10 +37,18 @@ func (l *Loop) Answered(ctx context.Context, e ward.Enrolment, r command.Record,
 		}
 	}
 	changed, err := l.describe(ctx, e, told.Information)
-	if err != nil || e.Device == "" || (r.StepKey == "" && !changed) {
+	if err != nil || e.Device == "" || (r.StepKey == "" && !changed && !judges(told)) {
 		return err
 	}
 	return l.Replan(ctx, e.Device)
+}
+
+// judges reports whether what was told without being a step of the loop may show that
+// something is otherwise than it should be, as when a person asked for news.
+func judges(told Told) bool {
+	return slices.ContainsFunc(told.Facts, func(f fleet.Fact) bool {
+		return f.Kind == fleet.Apps || f.Kind == fleet.ManagedApps || f.Kind == fleet.Profiles || f.Kind == fleet.Security
+	})
 }
 
 // describe keeps what device information says of the device itself, and reports

@@ -103,7 +103,7 @@ func (v View) BlockedRunnable() []catalogue.App {
 	carried := v.carriesBlock()
 	return slices.DeleteFunc(v.Want.Present(ids), func(a catalogue.App) bool {
 		for _, id := range a.Identifiers(v.Device.Platform) {
-			if slices.Contains(ids, id.ID) && !(carried && v.Want.Blocks(id.ID)) {
+			if slices.Contains(ids, id.ID) && (!carried || !v.Want.Blocks(id.ID)) {
 				return false
 			}
 		}
