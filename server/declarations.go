@@ -9,6 +9,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/declare"
+	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/reconcile"
 	"github.com/wardmdm/ward/server/seal"
 	"github.com/wardmdm/ward/server/store"
@@ -39,6 +40,9 @@ func (d declared) want(ctx context.Context, id ward.EnrolmentID) (profiles.State
 	device, err := d.fleet.Device(ctx, e.Device)
 	if err != nil {
 		return profiles.State{}, err
+	}
+	if device.Group == fleet.QuarantineGroup {
+		return profiles.State{}, ward.Errorf(ward.NotFound, "This device waits for a person to sort it, and is told nothing until then.")
 	}
 	v, err := d.loop.View(ctx, device, e)
 	return v.Want, err

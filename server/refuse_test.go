@@ -17,6 +17,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent/virtual"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/fleet"
 	"go.uber.org/zap"
 )
 
@@ -117,6 +118,12 @@ func TestRefusals(t *testing.T) {
 		} {
 			w.refused(t, tc.name, tc.want, tc.deed)
 		}
+		if err := w.Devices.Move(w.ctx, w.show(t, "UDID-1").Device.ID, fleet.QuarantineGroup); err != nil {
+			t.Fatal(err)
+		}
+		w.refused(t, "a device that waits for a person to sort it asks for its declarations", http.StatusNotFound, func() said {
+			return one.checkin(t, "DeclarativeManagement", map[string]any{"Endpoint": "tokens"})
+		})
 		for _, d := range []wire{one, other} {
 			if got := d.idle(t); got.status != http.StatusOK {
 				t.Errorf("%s was answered %d after all this, want 200", d.udid, got.status)

@@ -146,7 +146,7 @@ func (s *Service) DeclarativeManagement(r *mdm.Request, m *mdm.DeclarativeManage
 		}
 	}
 	answer, err := s.next.DeclarativeManagement(r.WithContext(ctx), m)
-	if errors.Is(err, storage.ErrDeclarationNotFound) || errors.Is(err, ddmadapter.ErrUnknownDMEndpoint) {
+	if errors.Is(err, storage.ErrDeclarationNotFound) || errors.Is(err, ddmadapter.ErrUnknownDMEndpoint) || ward.KindOf(err) == ward.NotFound {
 		return nil, refuse(http.StatusNotFound, err)
 	}
 	if errors.Is(err, errStatus) {
