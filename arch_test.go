@@ -34,7 +34,7 @@ type rule struct {
 // be put on one side or the other.
 var (
 	domain = []string{
-		"server/access", "server/audit", "server/command", "server/compliance", "server/credential", "server/declare", "server/fleet",
+		"server/access", "server/audit", "server/authorize", "server/command", "server/compliance", "server/credential", "server/declare", "server/fleet",
 		"server/lost", "server/order", "server/policy", "server/posture", "server/reconcile",
 	}
 	shared   = []string{"server/unit", "server/seal", "server/logkey"}

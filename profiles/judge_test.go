@@ -21,6 +21,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent/virtual"
 	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/profiles/catalogue"
 	"github.com/wardmdm/ward/profiles/intent"
 )
 
@@ -34,7 +35,7 @@ func TestExplainAgreesWithTheDevice(t *testing.T) {
 	t.Parallel()
 	const devices = 20
 	files := map[string][]byte{"root.pem": rootCertificate(t)}
-	verdicts := map[intent.ID]map[intent.Verdict]int{}
+	verdicts, signers := map[intent.ID]map[intent.Verdict]int{}, signersOf(catalogue.Builtin())
 	broken := 0
 	for i := range max(*judged/devices, 1) {
 		rng := rand.New(rand.NewPCG(20261122, uint64(i)))
@@ -45,7 +46,7 @@ func TestExplainAgreesWithTheDevice(t *testing.T) {
 		}
 		for j := range devices {
 			s, o := randomDevice(rng)
-			wrong := judge(p, s, o, verdicts)
+			wrong := judge(p, s, o, signers, verdicts)
 			if len(wrong) > 0 {
 				t.Errorf("policy %d, device %d (%s, %s): %d promises are not kept:\n  %s\n", i, j, profiles.ClassOf(s, p, now), s.Device.OSVersion, len(wrong), strings.Join(wrong, "\n  "))
 				if broken++; broken == 60 {
@@ -54,7 +55,7 @@ func TestExplainAgreesWithTheDevice(t *testing.T) {
 			}
 		}
 	}
-	for _, id := range []intent.ID{intent.BlockApps, intent.AllowOnly, intent.BlockWeb, intent.BlockStores, intent.ManagedOpenIn, intent.NoScreenshots, intent.Passcode, intent.JoinWiFi} {
+	for _, id := range []intent.ID{intent.BlockApps, intent.AllowOnly, intent.BlockWeb, intent.BlockStores, intent.ManagedOpenIn, intent.NoScreenshots, intent.Passcode, intent.JoinWiFi, intent.UseDNS} {
 		if verdicts[id][intent.Enforced] == 0 || verdicts[id][intent.Enforced] == total(verdicts[id]) && id != intent.ManagedOpenIn && id != intent.NoScreenshots && id != intent.JoinWiFi {
 			t.Errorf("%s was judged as %v: both kept and impossible promises must be among the cases", id, verdicts[id])
 		}
@@ -85,9 +86,9 @@ func total(m map[intent.Verdict]int) (n int) {
 }
 
 // judge sends the device what it would get and returns the promises that it breaks.
-func judge(p *profiles.Policy, s profiles.Subject, o virtual.Options, verdicts map[intent.ID]map[intent.Verdict]int) []string {
+func judge(p *profiles.Policy, s profiles.Subject, o virtual.Options, signers map[string]string, verdicts map[intent.ID]map[intent.Verdict]int) []string {
 	st := profiles.Desired(s, p, now)
-	o.Apps = installedApps(st)
+	o.Apps = installedApps(st, signers)
 	d := virtual.NewJudge(o)
 	wrong := deliver(d, st)
 	allowOnly := slices.ContainsFunc(st.Limits, func(l intent.Outcome) bool { return l.ID == intent.AllowOnly && l.Verdict == intent.Enforced })
@@ -103,8 +104,22 @@ func judge(p *profiles.Policy, s profiles.Subject, o virtual.Options, verdicts m
 	return wrong
 }
 
-// installedApps are on the device before management reaches it: all that is blocked.
-func installedApps(st profiles.State) []virtual.Installed {
+// signersOf are the teams that sign Mac apps, by bundle id.
+func signersOf(c *catalogue.Catalogue) map[string]string {
+	signers := map[string]string{}
+	for _, a := range c.Apps() {
+		for _, id := range a.MacOS {
+			if id.Team != "" {
+				signers[id.ID] = id.Team
+			}
+		}
+	}
+	return signers
+}
+
+// installedApps are on the device before management reaches it: all that is blocked, each
+// signed by who signs it.
+func installedApps(st profiles.State, signers map[string]string) []virtual.Installed {
 	apps := []virtual.Installed{{BundleID: stranger, Name: "Stranger", Version: "1"}}
 	seen := map[string]bool{stranger: true}
 	for _, l := range st.Limits {
@@ -114,7 +129,7 @@ func installedApps(st profiles.State) []virtual.Installed {
 		for _, id := range l.Covers {
 			if !seen[id] {
 				seen[id] = true
-				apps = append(apps, virtual.Installed{BundleID: id, Name: id, Version: "1"})
+				apps = append(apps, virtual.Installed{BundleID: id, Name: id, Version: "1", TeamID: signers[id]})
 			}
 		}
 	}
@@ -218,6 +233,12 @@ func keeps(d *virtual.Judge, st profiles.State, l intent.Outcome, allowOnly bool
 	case intent.UpdateOS:
 		_, ok := d.UpdateEnforced()
 		return expect(l, ok, "no update is enforced")
+	case intent.UseDNS:
+		return keepsDNS(d, l)
+	case intent.BlockNetwork:
+		if r, ok := d.Resolver(); l.Verdict == intent.Partly && (!ok || !asks(r, l.Covers)) {
+			return "the names are looked up elsewhere"
+		}
 	case intent.WebClips, intent.StaffPage:
 		return expect(l, len(d.WebClips()) > 0, "there is no link")
 	}
@@ -253,6 +274,33 @@ func keepsBlock(d *virtual.Judge, l intent.Outcome, allowOnly bool) string {
 		}
 	}
 	return ""
+}
+
+// keepsDNS: a resolver that is told as set is asked somewhere, one that is told as
+// enforced wherever the device is and whatever the person wants.
+func keepsDNS(d *virtual.Judge, l intent.Outcome) string {
+	r, ok := d.Resolver()
+	somewhere := ok && (r.Everywhere || len(d.WiFi()) > 0)
+	switch {
+	case ok && (r.Name != "Trust DNS" || !strings.Contains(r.Server, "dns.example.org")):
+		return fmt.Sprintf("it asks %s at %s", r.Name, r.Server)
+	case l.Verdict == intent.Partly && !ok:
+		return "it was given no resolver"
+	case l.Verdict == intent.Enforced && (!ok || !r.Everywhere || r.MaySwitchOff):
+		return fmt.Sprintf("it does otherwise: %+v", r)
+	case l.Verdict == intent.Enforced && !off("allowVPNCreation")(d, profiles.State{}):
+		return "the person can go round it by a VPN"
+	case l.Verdict != intent.Enforced && l.Verdict != intent.Partly && somewhere:
+		return "the device does it all the same"
+	}
+	return ""
+}
+
+// asks reports whether a resolver is asked for all of names.
+func asks(r virtual.Resolver, names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool {
+		return r.Domains != nil && !slices.ContainsFunc(r.Domains, func(d string) bool { return name == d || strings.HasSuffix(name, "."+d) })
+	})
 }
 
 // questions are asked of the device about each switch; true: it is as the switch wants.
@@ -344,9 +392,7 @@ func randomPolicy(rng *rand.Rand) string {
 	if rng.IntN(2) == 0 {
 		fmt.Fprintf(&b, "posture:\n  passcode: {minimum_length: %d, complex: %t, severity: breach}\n", 4+rng.IntN(8), rng.IntN(2) == 0)
 	}
-	if rng.IntN(3) == 0 {
-		b.WriteString("networks:\n  wifi:\n    - {ssid: Staff, server_names: [radius.example.org], trusted_roots: root.pem}\n")
-	}
+	writeNetworks(&b, rng)
 	if rng.IntN(3) == 0 {
 		b.WriteString("web_clips:\n  - {label: Rota, url: \"https://rota.example.org/\"}\n")
 	}
@@ -364,6 +410,20 @@ func randomPolicy(rng *rand.Rand) string {
 	return b.String()
 }
 
+func writeNetworks(b *bytes.Buffer, rng *rand.Rand) {
+	wifi, dns := rng.IntN(3) == 0, rng.IntN(3) == 0
+	if wifi || dns {
+		b.WriteString("networks:\n")
+	}
+	if wifi {
+		b.WriteString("  wifi:\n    - {ssid: Staff, server_names: [radius.example.org], trusted_roots: root.pem}\n")
+	}
+	if dns {
+		server := []string{"server_url: https://dns.example.org/q", "server_name: dns.example.org", "server_url: https://dns.example.org/q, server_name: dns.example.org"}[rng.IntN(3)]
+		fmt.Fprintf(b, "  dns: {name: Trust DNS, %s%s}\n", server, []string{"", ", addresses: [192.0.2.53]", ", only: [whatsapp.net, example.org]"}[rng.IntN(3)])
+	}
+}
+
 func writeBlock(b *bytes.Buffer, rng *rand.Rand, indent string) {
 	categories := []string{"consumer-messaging", "social-with-dm", "multi-messenger"}
 	rng.Shuffle(len(categories), func(i, j int) { categories[i], categories[j] = categories[j], categories[i] })
@@ -371,7 +431,7 @@ func writeBlock(b *bytes.Buffer, rng *rand.Rand, indent string) {
 	if rng.IntN(4) == 0 {
 		fmt.Fprintf(b, "%s  mode: allow-list\n%s  allow: [com.apple.mobilesafari, org.example.rota]\n", indent, indent)
 	}
-	fmt.Fprintf(b, "%s  web: %t\n%s  stores: %t\n", indent, rng.IntN(2) == 0, indent, rng.IntN(2) == 0)
+	fmt.Fprintf(b, "%s  web: %t\n%s  network: %t\n%s  stores: %t\n", indent, rng.IntN(2) == 0, indent, rng.IntN(2) == 0, indent, rng.IntN(2) == 0)
 }
 
 func writeSwitches(b *bytes.Buffer, rng *rand.Rand, indent string) {

@@ -34,6 +34,7 @@ type Config struct {
 	Retention    Retention `yaml:"retention"`
 	Policy       Policy    `yaml:"policy"`
 	Lost         Lost      `yaml:"lost"`
+	Authorize    Authorize `yaml:"authorize"`
 	Log          Log       `yaml:"log"`
 
 	// Trial makes TLS and a push service of the server's own; nothing is asked.
@@ -105,6 +106,15 @@ type Lost struct {
 	Footnote string `yaml:"footnote"`
 }
 
+// Authorize says who may ask whether a device may come in, and what lets it in.
+type Authorize struct {
+	SecretFile     string   `yaml:"secret_file"`
+	Header         string   `yaml:"certificate_header"`
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	User           bool     `yaml:"user_header"`
+	AllowUnknown   bool     `yaml:"allow_unknown"`
+}
+
 // Log says what is logged.
 type Log struct {
 	Level  string `yaml:"level"`
@@ -125,6 +135,7 @@ func DefaultConfig() Config {
 		Brake:     Brake{PerPerson: 10, Installation: 50},
 		Retention: Retention{Commands: 180, Locations: 30},
 		Policy:    Policy{Above: 0.25, From: 25},
+		Authorize: Authorize{Header: "X-SSL-Client-Escaped-Cert"},
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }
@@ -174,6 +185,7 @@ func (c *Config) mistakes() (m []string) {
 		bad("organisation", "name the organisation: staff see it when they enrol")
 	}
 	c.tlsMistakes(bad)
+	c.Authorize.mistakes(bad)
 	if (c.MDM.ProxyHeader == "") != (len(c.MDM.TrustedProxies) == 0) {
 		bad("mdm.proxy_certificate_header", "it and mdm.trusted_proxies need each other")
 	}

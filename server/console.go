@@ -18,8 +18,12 @@ import (
 type Console struct {
 	Access *access.Service
 
-	db  *store.DB
-	url string
+	db     *store.DB
+	url    string
+	config Config
+	master *seal.Master
+	log    *audit.Service
+	now    func() time.Time
 }
 
 // OpenConsole opens a data folder that a server has used before. The keys must be in
@@ -56,7 +60,7 @@ func openConsole(ctx context.Context, c Config) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Console{db: db}
+	o := &Console{db: db, config: c, master: m, now: now}
 	if err := o.fill(ctx, c, m, now); err != nil {
 		db.Close() //nolint:errcheck // the error that matters is the one above
 		return nil, err
@@ -72,11 +76,11 @@ func (o *Console) fill(ctx context.Context, c Config, m *seal.Master, now func()
 	if err != nil {
 		return err
 	}
-	log, err := audit.New(audit.Config{Store: o.db.Audit(), Master: m, Key: key, Now: now})
+	o.log, err = audit.New(audit.Config{Store: o.db.Audit(), Master: m, Key: key, Now: now})
 	if err != nil {
 		return err
 	}
-	o.Access, err = access.New(access.Config{Store: o.db.Access(), Audit: log, Now: now})
+	o.Access, err = access.New(access.Config{Store: o.db.Access(), Audit: o.log, Now: now})
 	return err
 }
 

@@ -44,8 +44,7 @@ func (d declared) want(ctx context.Context, id ward.EnrolmentID) (profiles.State
 	if device.Group == fleet.QuarantineGroup {
 		return profiles.State{}, ward.Errorf(ward.NotFound, "This device waits for a person to sort it, and is told nothing until then.")
 	}
-	v, err := d.loop.View(ctx, device, e)
-	return v.Want, err
+	return d.loop.Wanted(ctx, device, e)
 }
 
 // Wanted meets declare.Wanted.

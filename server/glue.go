@@ -22,8 +22,10 @@ import (
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/jobs"
+	"github.com/wardmdm/ward/server/logkey"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/store"
+	"go.uber.org/zap"
 )
 
 // What stands here fits one part's words to another's; no rule of the business does.
@@ -103,13 +105,25 @@ func (i identities) Bind(ctx context.Context, hash string, d ward.DeviceID, e wa
 	return i.s.BindCertificate(ctx, hash, d, e)
 }
 
-// appAuthority signs for the exchange of apps' tokens.
-type appAuthority struct{ a *ca.Authority }
+// appAuthority signs for the exchange of apps' tokens. An app that lacked its certificate
+// has one then, which may be all that its device did not comply for: it is judged anew
+// before the app can show what it was given.
+type appAuthority struct{ s *Server }
 
 func (a appAuthority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, g credential.Grant, record func(ctx context.Context) error) ([]*x509.Certificate, error) {
-	return a.a.IssueApp(ctx, csr, ca.AppGrant{Device: g.Device, Enrolment: g.Enrolment, App: g.App}, func(ctx context.Context, _ ca.Certificate) error {
-		return record(ctx)
+	chain, err := a.s.Authority.IssueApp(ctx, csr, ca.AppGrant{Device: g.Device, Enrolment: g.Enrolment, App: g.App}, func(ctx context.Context, _ ca.Certificate) error {
+		if err := record(ctx); err != nil {
+			return err
+		}
+		return a.s.fleet.CheckSoon(ctx, g.Device, a.s.now())
 	})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.s.Loop.Replan(ward.WithActor(ctx, ward.System), g.Device); err != nil { // it is due, and planned again soon
+		a.s.Log.Warn("device not judged after its app was certified", zap.String(logkey.Device, string(g.Device)), zap.Error(err))
+	}
+	return chain, nil
 }
 
 // appCertificates revokes what a lost device and its apps prove themselves by, but for its

@@ -33,11 +33,19 @@ func (s *Server) Handler() (http.Handler, error) {
 	people.HandleFunc("GET /app/v1/manifest/{name}", s.manifest)
 	people.Handle(ca.SCEPPath, s.metrics.timed("scep", s.Authority.SCEP()))
 	people.Handle("GET "+ca.CRLPath, s.Authority.CRL())
+	people.Handle("GET "+ca.CRLPath+"/{issuer}", s.Authority.CRL())
+	people.Handle("GET "+ca.IssuersPath+"/{issuer}", s.Authority.IssuerHandler())
+	people.Handle(ca.OCSPPath, s.metrics.timed("ocsp", s.Authority.OCSP()))
+	people.Handle(ca.OCSPPath+"/", s.metrics.timed("ocsp", s.Authority.OCSP()))
 	people.Handle("GET "+ca.RootPath, s.Authority.RootHandler())
 	people.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
 	people.HandleFunc("GET /readyz", s.readyz)
 	people.Handle("GET /metrics", s.metrics.handler())
 	people.Handle("/", pages)
+	ask, err := s.authorizeHandler()
+	if err != nil {
+		return nil, err
+	}
 	logged := httpd.Wrap(httpd.Options{Log: s.Log.Named("http"), Now: s.now}, people)
 
 	// Devices' own traffic is not logged line by line: what is wrong with it is.
@@ -45,6 +53,8 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/mdm", devices)
 	mux.Handle(applemdm.DeclaredPattern, s.metrics.timed("declared", httpd.RequestID(s.now, httpd.Recover(s.apple.Declared(protocolLog{z: s.Log.Named("mdm")})))))
+	mux.Handle(appgate.AuthorizePath, ask)
+	mux.Handle(appgate.AuthorizePath+"/", ask)
 	mux.Handle("/", logged)
 	return mux, nil
 }

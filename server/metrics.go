@@ -19,18 +19,21 @@ type metrics struct {
 	pushes   *prometheus.CounterVec
 	forged   prometheus.Counter
 	requests *prometheus.HistogramVec
+
+	authorized *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		pushes:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ward_pushes_total", Help: "Pushes by outcome."}, []string{"outcome"}),
-		forged:   prometheus.NewCounter(prometheus.CounterOpts{Name: "ward_commands_withheld_total", Help: "Queued commands whose row failed its seal."}),
+		registry:   prometheus.NewRegistry(),
+		pushes:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ward_pushes_total", Help: "Pushes by outcome."}, []string{"outcome"}),
+		forged:     prometheus.NewCounter(prometheus.CounterOpts{Name: "ward_commands_withheld_total", Help: "Queued commands whose row failed its seal."}),
+		authorized: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ward_authorize_total", Help: "Questions whether a device may come in, by the answer."}, []string{"reason"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "ward_http_request_seconds", Help: "Time to answer a request, by part.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}, []string{"part"}),
 	}
-	m.registry.MustRegister(m.pushes, m.forged, m.requests, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.pushes, m.forged, m.requests, m.authorized, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -57,8 +60,8 @@ func (m *metrics) timed(part string, next http.Handler) http.Handler {
 
 // counted reads its numbers from the record when it is scraped.
 type counted struct {
-	s                                *Server
-	devices, waiting, pushes, expiry *prometheus.Desc
+	s                                       *Server
+	devices, waiting, pushes, drift, expiry *prometheus.Desc
 }
 
 func (s *Server) counted() prometheus.Collector {
@@ -67,7 +70,8 @@ func (s *Server) counted() prometheus.Collector {
 		devices: prometheus.NewDesc("ward_devices", "Devices by state.", []string{"state"}, nil),
 		waiting: prometheus.NewDesc("ward_commands_open", "Commands that a device has not answered.", nil, nil),
 		pushes:  prometheus.NewDesc("ward_pushes_owed", "Pushes that are owed.", nil, nil),
-		expiry:  prometheus.NewDesc("ward_expiry_timestamp_seconds", "When a certificate of the server's own expires.", []string{"name"}, nil),
+		drift:   prometheus.NewDesc("ward_drift_open", "What is otherwise on devices than the policy wants, by kind.", []string{"kind"}, nil),
+		expiry:  prometheus.NewDesc("ward_expiry_timestamp_seconds", "When a certificate of the server's own expires, and the device identity that does first.", []string{"name"}, nil),
 	}
 }
 
@@ -76,6 +80,7 @@ func (c *counted) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.devices
 	ch <- c.waiting
 	ch <- c.pushes
+	ch <- c.drift
 	ch <- c.expiry
 }
 
@@ -93,11 +98,15 @@ func (c *counted) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(c.waiting, prometheus.GaugeValue, float64(n.OpenCommands))
 	ch <- prometheus.MustNewConstMetric(c.pushes, prometheus.GaugeValue, float64(n.OwedPushes))
-	for _, e := range c.s.Authority.Expiries() {
-		ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(e.NotAfter.Unix()), e.Name)
+	for kind, count := range n.Drift {
+		ch <- prometheus.MustNewConstMetric(c.drift, prometheus.GaugeValue, float64(count), kind)
 	}
-	for topic, at := range n.PushCertificates {
-		ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(at.Unix()), topic)
+	all, err := authority{c.s}.watch().All(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.expiry, err)
+	}
+	for _, w := range all {
+		ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(w.NotAfter.Unix()), w.Name)
 	}
 }
 

@@ -55,7 +55,7 @@ func TestMixedFleet(t *testing.T) {
 		}
 		for _, p := range []ward.Platform{ward.IOS, ward.MacOS} {
 			for _, id := range a.Identifiers(p) {
-				installed[p] = append(installed[p], virtual.Installed{BundleID: id.ID, Name: a.Name, Version: "1"})
+				installed[p] = append(installed[p], virtual.Installed{BundleID: id.ID, Name: a.Name, Version: "1", TeamID: id.Team})
 			}
 		}
 	}
@@ -81,7 +81,7 @@ func TestMixedFleet(t *testing.T) {
 			}
 		}
 		if p.Platform() == ward.MacOS {
-			judged["Macs"]++ // no catalogue names the signers, by which macOS 27 blocks
+			judged["Macs"]++ // before macOS 27 they block nothing; what is said of each is judged below
 		} else if p.Supervised() && !slices.ContainsFunc(installed[ward.IOS], func(a virtual.Installed) bool { return p.CanLaunch(a.BundleID) == nil }) {
 			judged["refuses every blocked app"]++
 		} else if p.Supervised() {

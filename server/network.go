@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"time"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/ca"
@@ -18,6 +19,10 @@ import (
 )
 
 // networks returns what issues network challenges and spends them.
+// networkLife is how long a network certificate is valid. iOS renews none by itself, so
+// the profile that brings it is delivered again after two thirds of it.
+const networkLife = 365 * 24 * time.Hour
+
 func (s *Server) networks() *credential.Networks {
 	return &credential.Networks{Store: s.db.NetworkChallenges(), Devices: s.fleet, Audit: s.record, Now: s.now}
 }

@@ -23,13 +23,14 @@ import (
 func (s *Server) apiHandler() (http.Handler, error) {
 	return api.New(api.Options{
 		PublicURL: s.config.PublicURL, InviteURL: s.InviteURL, Unit: s.db, Access: s.Access, Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Invitations: s.Enrolment,
-		Policies: s.Policy, Audit: s.Audit, Pushes: pushCertificates{s}, Enqueuer: enqueuer{s}, Backups: backups{s.db}, Now: s.now,
+		Policies: s.Policy, Audit: s.Audit, Pushes: pushCertificates{s}, Authority: authority{s}, Enqueuer: enqueuer{s}, Backups: backups{s.db}, Now: s.now,
 	})
 }
 
 // pages serves what people see.
 func (s *Server) pages() (http.Handler, error) {
 	w, err := web.New(web.Options{
+		Policies: s.Policy, Certificates: authority{s}.ofDevice,
 		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Now: s.now, Log: s.Log.Named("web"),
 		Name: s.config.Organisation, Secure: true,
 	})

@@ -70,9 +70,8 @@ func (s *Server) adoptable() (func(*x509.Certificate) bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := s.Authority.Issuer()
 	return func(c *x509.Certificate) bool {
-		if len(list) == 0 || c.CheckSignatureFrom(own) == nil {
+		if len(list) == 0 || s.Authority.Issued(c) {
 			return false
 		}
 		pool := x509.NewCertPool()
@@ -86,9 +85,8 @@ func (s *Server) adoptable() (func(*x509.Certificate) bool, error) {
 
 // protocolHandler serves /mdm.
 func (s *Server) protocolHandler() (http.Handler, error) {
-	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	roots := x509.NewCertPool()
 	roots.AddCert(s.Authority.Root())
-	intermediates.AddCert(s.Authority.Issuer())
 	list, err := s.authorities()
 	if err != nil {
 		return nil, err
@@ -104,8 +102,8 @@ func (s *Server) protocolHandler() (http.Handler, error) {
 		}
 		trusted = append(trusted, prefix)
 	}
-	return s.apple.Handler(applemdm.HandlerOptions{
-		Roots: roots, Intermediates: intermediates, ProxyHeader: s.config.MDM.ProxyHeader,
+	o := applemdm.HandlerOptions{
+		Roots: roots, ProxyHeader: s.config.MDM.ProxyHeader,
 		TrustProxy: func(r *http.Request) bool {
 			addr, err := netip.ParseAddrPort(r.RemoteAddr)
 			if err != nil {
@@ -119,5 +117,9 @@ func (s *Server) protocolHandler() (http.Handler, error) {
 			return false
 		},
 		Log: protocolLog{z: s.Log.Named("mdm")}, Now: s.now,
-	}), nil
+	}
+	return &perIssuers{authority: s.Authority, make: func() http.Handler {
+		o.Intermediates = s.Authority.Pool() // completes chains; what is trusted is roots
+		return s.apple.Handler(o)
+	}}, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/wardmdm/ward/server/apns/standin"
 	"github.com/wardmdm/ward/server/applemdm"
 	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/authorize"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/compliance"
@@ -39,6 +40,7 @@ type Server struct {
 	Access      *access.Service
 	Audit       *audit.Service
 	Authority   *ca.Authority
+	Authorizer  *authorize.Service
 	Devices     *posture.Reader
 	Enrolment   *enrollment.Service
 	Log         *zap.Logger
@@ -91,7 +93,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openEnrolment, s.openLoop, s.openProtocol, s.openTLS}
+	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openEnrolment, s.openLoop, s.openAuthorize, s.openProtocol, s.openTLS}
 	for _, step := range steps {
 		if err := step(ctx, master); err != nil {
 			return nil, err
@@ -200,7 +202,7 @@ func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err er
 	holder := &challenges{}
 	s.Authority, err = ca.Open(ctx, ca.Options{
 		Dir: dir, Passphrase: master.Derive("certificate authority"), Organisation: s.config.Organisation, PublicURL: s.config.PublicURL,
-		Unit: s.db, Store: s.db.Certificates(), Challenges: holder, Now: s.now, Log: s.Log.Named("ca"),
+		Unit: s.db, Store: s.db.Certificates(), Challenges: holder, NetworkLife: networkLife, Now: s.now, Log: s.Log.Named("ca"),
 	})
 	if err != nil {
 		return err
@@ -233,7 +235,7 @@ func (s *Server) topic(ctx context.Context) (string, error) {
 func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 	s.Policy = policy.New(s.db.Policies(), s.record, s.now, s.PlanSoon)
 	s.Policy.Rule = policy.Rule{Above: s.config.Policy.Above, From: s.config.Policy.From}
-	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s.Authority}, Devices: s.fleet, Audit: s.record, Now: s.now}
+	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s}, Devices: s.fleet, Audit: s.record, Now: s.now}
 	s.compiler = &applemdm.Compiler{
 		ServerURL: s.config.PublicURL, ManagementProfile: enrollment.ManagementProfileIdentifier, Now: s.now, Bind: s.binder().Bind,
 		Token: func(ctx context.Context, d ward.DeviceID, e ward.EnrolmentID, bundle string) (string, error) {
@@ -241,6 +243,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 		},
 	}
 	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases()}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
+	s.Loop.NetworkLife = networkLife
 	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep
 	s.Loop.Renews = func(v reconcile.View) bool {
 		state := compliance.Assess(v, s.now()).State
@@ -262,8 +265,9 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 	return err
 }
 
-// remakeCRL has the revocation list made anew soon.
+// remakeCRL has the revocation list made anew soon, and what was revoked refused at once.
 func (s *Server) remakeCRL() {
+	s.Authorizer.Forget()
 	select {
 	case s.crlStale <- struct{}{}:
 	default: // it is on its way

@@ -197,6 +197,10 @@ func (b *body) checkMeaning(d *declaration) *Reason {
 		if _, err := time.Parse("2006-01-02T15:04:05", due); err != nil {
 			return bad("TargetLocalDateTime must be yyyy-mm-ddThh:mm:ss")
 		}
+	case typeDNSDeclaration:
+		if fault := faultOfDNS(d.payload); fault != "" {
+			return bad(fault)
+		}
 	case typeAppManaged:
 		ways := 0
 		for _, key := range []string{"AppStoreID", "BundleID", "ManifestURL", "AppComposedIdentifier"} {

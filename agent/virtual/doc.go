@@ -9,8 +9,8 @@
 //
 // Declarations are understood from iOS 15 and macOS 13: activations with predicates (the
 // part of the language that type predicate names), profiles by legacy configurations,
-// passcode, app settings, managed apps with their assets, updates, identities by SCEP,
-// status subscriptions and properties. Settings of updates, DNS and filters, passkeys and
+// passcode, app settings, managed apps with their assets, updates, resolvers, identities by
+// SCEP, status subscriptions and properties. Settings of updates and filters, passkeys and
 // certificates are checked and held without an effect; every other configuration is refused
 // as not supported.
 //

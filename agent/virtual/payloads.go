@@ -85,6 +85,8 @@ func (b *body) acceptablePayload(prof *agent.Profile, q agent.Payload) error {
 		return b.checkWiFi(prof, q)
 	case typeRelay:
 		return b.checkPerApp(q, "RelayUUID")
+	case typeDNS:
+		return checkDNS(q)
 	case typeDNSProxy:
 		return b.checkPerApp(q, "DNSProxyUUID")
 	case "com.apple.vpn.managed", "com.apple.vpn.managed.applayer":

@@ -48,6 +48,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 			&cli.BoolFlag{Name: "lost", Usage: "measure from the report of a loss to lost mode, and nothing else"},
 			&cli.IntFlag{Name: "reports", Value: 100, Usage: "how many losses are reported"},
 			&cli.IntFlag{Name: "traffic", Value: 200, Usage: "how many cycles a second other devices make meanwhile"},
+			&cli.BoolFlag{Name: "authorize", Usage: "measure the question whether a device may come in, and nothing else; 100,000 devices unless --devices says otherwise"},
+			&cli.IntFlag{Name: "rate", Value: 5000, Usage: "how many such questions are asked a second"},
+			&cli.DurationFlag{Name: "length", Value: 20 * time.Second, Usage: "how long they are asked"},
 			&cli.BoolFlag{Name: "idle-rss", Usage: "measure the memory of a trial server that has nothing to do for 30 seconds, and nothing else"},
 			&cli.BoolFlag{Name: "quick", Usage: "few devices and short histories: shows that it works, not how fast"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
@@ -65,6 +68,8 @@ type plan struct {
 	rounds               int
 	history, aged        int // old commands, and devices that have them
 	reports, traffic     int
+	rate                 int
+	length               time.Duration
 	idle                 time.Duration
 	profile              string
 }
@@ -73,13 +78,17 @@ func newPlan(c *cli.Context) (plan, error) {
 	p := plan{
 		postgres: c.Bool("postgres"), tls: c.Bool("tls"), devices: c.Int("devices"), connections: c.Int("connections"), rounds: c.Int("rounds"),
 		history: c.Int("history"), aged: c.Int("history-devices"), reports: c.Int("reports"), traffic: c.Int("traffic"),
-		idle: 30 * time.Second, profile: c.Path("profile"),
+		rate: c.Int("rate"), length: c.Duration("length"), idle: 30 * time.Second, profile: c.Path("profile"),
+	}
+	if c.Bool("authorize") && !c.IsSet("devices") {
+		p.devices = manyDevices
 	}
 	if c.Bool("quick") {
 		p.devices, p.connections, p.rounds, p.history, p.aged = min(p.devices, 40), min(p.connections, 8), min(p.rounds, 2), min(p.history, 200), min(p.aged, 20)
 		p.reports, p.traffic, p.idle = min(p.reports, 10), min(p.traffic, 50), time.Second
+		p.rate, p.length = min(p.rate, 500), min(p.length, 300*time.Millisecond)
 	}
-	for name, n := range map[string]int{"devices": p.devices, "connections": p.connections, "rounds": p.rounds, "history-devices": p.aged, "reports": p.reports, "traffic": p.traffic} {
+	for name, n := range map[string]int{"devices": p.devices, "connections": p.connections, "rounds": p.rounds, "history-devices": p.aged, "reports": p.reports, "traffic": p.traffic, "rate": p.rate} {
 		if n < 1 {
 			return p, fmt.Errorf("--%s is %d: it needs at least 1", name, n)
 		}
@@ -102,6 +111,8 @@ func measure(c *cli.Context) error {
 	switch {
 	case c.Bool("lost"):
 		work = losses
+	case c.Bool("authorize"):
+		work = authorized
 	case c.Bool("idle-rss"):
 		work = idleMemory
 	}

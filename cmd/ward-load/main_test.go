@@ -31,6 +31,7 @@ func TestQuick(t *testing.T) {
 	}{
 		{[]string{"--devices", "10", "--rounds", "1", "--history", "20", "--history-devices", "5"}, 6},
 		{[]string{"--lost", "--devices", "5", "--reports", "2", "--traffic", "20"}, 0},
+		{[]string{"--authorize", "--devices", "30"}, 2},
 		{[]string{"--idle-rss"}, 0},
 	} {
 		var out bytes.Buffer

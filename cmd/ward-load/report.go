@@ -67,7 +67,7 @@ func (r report) print(w io.Writer) error {
 		line("phase\tdevices\trequests\treq/s\tp50 ms\tp99 ms\tserver us\tdatabase us\tCPU us/req\tfailures\t")
 	}
 	for _, f := range r.Phases {
-		line("%s\t%d\t%d\t%.0f\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t%d\t", f.Name, f.Devices, f.Requests, f.PerSecond, f.P50, f.P99, f.ServerCPU, f.DatabaseCPU, f.CPU, f.Failures)
+		line("%s\t%d\t%d\t%.0f\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\t%d\t", f.Name, f.Devices, f.Requests, f.PerSecond, f.P50, f.P99, f.ServerCPU, f.DatabaseCPU, f.CPU, f.Failures)
 		if f.Failure != "" {
 			line("one failure: %s", f.Failure)
 		}

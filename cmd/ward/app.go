@@ -33,7 +33,7 @@ func newApp() *cli.App {
 			newDeviceCommand(), newInviteCommand(), newCaseCommand(), newOrderCommand(),
 			newPolicyCommand(), newCommandCommand(), newPersonCommand(), newTokenCommand(),
 			newCatalogueCommand(),
-			newAuditCommand(), newAPNsCommand(),
+			newAuditCommand(), newAPNsCommand(), newCACommand(),
 		},
 		Action: group("ward"),
 		// The status is ours to decide: the library would end the program itself.

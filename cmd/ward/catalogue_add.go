@@ -41,6 +41,7 @@ func addFlags() []cli.Flag {
 		flags = append(flags, &cli.StringSliceFlag{Name: f[0], Usage: f[2] + "; may be repeated"})
 	}
 	return append(flags,
+		&cli.StringFlag{Name: "team", Usage: "`TEAM` id of who signs the Mac app, by which macOS 27 blocks it; with --macos"},
 		&cli.StringFlag{Name: "source", Usage: "`TEXT` that says where the identifiers were found"},
 		&cli.StringFlag{Name: "grade", Usage: "A for what was read on a device or at the vendor, B for all else (B)"},
 	)
@@ -82,6 +83,12 @@ func catalogueAdd(c *cli.Context) error {
 			if id.Grade == "" || id.Unconfirmed() { // a grade that is not given is B
 				mark = ", unconfirmed"
 			}
+			if id.Team != "" {
+				mark += ", signed by " + id.Team
+				if extended.Signer(id.ID) == "" {
+					mark += ": a Mac only watches for it until the team is confirmed (--grade A)"
+				}
+			}
 			p.line("  %s %s%s", kindWords(f[1]), id.ID, mark)
 		}
 	}
@@ -110,7 +117,12 @@ func addition(c *cli.Context) (catalogue.App, error) {
 			*lists[f[1]] = append(*lists[f[1]], catalogue.Identifier{ID: id, Grade: catalogue.Grade(c.String("grade")), Source: c.String("source")})
 		}
 	}
+	for i := range a.MacOS {
+		a.MacOS[i].Team = c.String("team")
+	}
 	switch {
+	case c.String("team") != "" && len(a.MacOS) == 0:
+		return catalogue.App{}, usagef(c, "--team needs --macos: say which Mac app the team signs.")
 	case found > 0 && strings.TrimSpace(c.String("source")) == "":
 		return catalogue.App{}, usagef(c, "--source is missing: say where the identifiers were found.")
 	case found == 0 && a.Name == "" && len(a.Aliases) == 0 && len(a.SharesWith) == 0:

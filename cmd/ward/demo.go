@@ -136,7 +136,7 @@ func demoPeople(ctx context.Context, srv *server.Server) (support, second, appro
 	if err != nil {
 		return "", "", "", fmt.Errorf("make Alex: %w", err)
 	}
-	priya, err := person("Priya Shah", ward.RoleApprover)
+	priya, err := person("Priya Shah", ward.RoleApprover, ward.RoleGovern)
 	if err != nil {
 		return "", "", "", fmt.Errorf("make Priya: %w", err)
 	}

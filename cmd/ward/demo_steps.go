@@ -3,14 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent/virtual"
 	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/server/api"
+	"github.com/wardmdm/ward/server/policy"
 )
 
 // atOnce is how many phones act at the same time.
@@ -101,8 +105,7 @@ func count(p *virtual.Phone, requestType string) (n int) {
 // publish publishes the messaging policy and asks the phones what became of it.
 func (s *story) publish(ctx context.Context) error {
 	return s.step("3. The messaging policy reaches the phones", s.n, func(seen map[string]any) error {
-		policy := profiles.ExamplePolicy()
-		if _, err := s.desk.do(ctx, request{method: http.MethodPut, path: "/policy", contentType: "application/yaml", body: bytes.NewReader(policy)}); err != nil {
+		if err := s.publishPolicy(ctx, profiles.ExamplePolicy(), seen); err != nil {
 			return err
 		}
 		var blocked, launches atomic.Int64
@@ -137,6 +140,32 @@ func (s *story) publish(ctx context.Context) error {
 		s.out.said("WhatsApp no longer launches on %d supervised phones; on %d others it does, and Ward says why:", blocked.Load(), launches.Load())
 		return s.sayWhy(ctx, seen)
 	})
+}
+
+// publishPolicy publishes a policy; one that changes many phones is proposed by Alex and
+// approved by Priya.
+func (s *story) publishPolicy(ctx context.Context, text []byte, seen map[string]any) error {
+	raw, err := s.desk.do(ctx, request{method: http.MethodPut, path: "/policy", contentType: "application/yaml", body: bytes.NewReader(text)})
+	if err != nil {
+		return err
+	}
+	var v api.Policy
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return unexpected(err)
+	}
+	if v.State != policy.Proposed {
+		return nil
+	}
+	address, body := versionPath(strconv.FormatInt(v.Generation, 10), "/approve"), map[string]string{"digest": v.Digest}
+	if _, err := s.desk2.send(ctx, http.MethodPost, address, body); err == nil {
+		return errors.New("the person who proposed the policy approved it alone")
+	}
+	if _, err := s.onCall.send(ctx, http.MethodPost, address, body); err != nil {
+		return err
+	}
+	seen["approved_by_second_person"] = true
+	s.out.said("it changes so many phones that a second person approved it")
+	return nil
 }
 
 // sayWhy has the server say in words what it can't enforce on an unsupervised phone.

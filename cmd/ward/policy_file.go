@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -12,7 +15,8 @@ import (
 )
 
 // readPolicy reads the policy file that is the only argument, and the files that it
-// names.
+// names. A file that is not there is no error here: who parses the policy tells of it with
+// all other mistakes. One that is there but can't be read is told of with them at once.
 func readPolicy(c *cli.Context) (api.PolicyDraft, error) {
 	args, err := arguments(c, "FILE")
 	if err != nil {
@@ -40,18 +44,35 @@ func readPolicyFile(c *cli.Context, path string) (api.PolicyDraft, error) {
 	if err != nil {
 		return d, nil //nolint:nilerr // whoever parses the text says what is wrong, with every other mistake
 	}
+	unread := map[string]string{}
 	for _, name := range names {
-		if !filepath.IsLocal(filepath.FromSlash(name)) {
-			return d, fmt.Errorf("the policy names %s: a file that it names must lie in its own folder or beneath it", name)
+		local := filepath.FromSlash(name)
+		if !filepath.IsLocal(local) {
+			unread[name] = "it must lie in the policy's own folder or beneath it"
+			continue
 		}
-		b, err := readFile("the file "+name+" that the policy names", filepath.Join(folder, filepath.FromSlash(name)))
-		if err != nil {
-			return d, err
+		b, err := os.ReadFile(filepath.Join(folder, local)) //nolint:gosec // the caller's own file, as the caller
+		switch {
+		case err == nil:
+			if d.Files == nil {
+				d.Files = map[string][]byte{}
+			}
+			d.Files[name] = b
+		case !errors.Is(err, os.ErrNotExist): // whoever parses the text finds one missing that is not there
+			unread[name] = reason(err)
 		}
-		if d.Files == nil {
-			d.Files = map[string][]byte{}
-		}
-		d.Files[name] = b
 	}
-	return d, nil
+	if len(unread) == 0 {
+		return d, nil
+	}
+	_, err = source.Parse(text, source.Inputs{File: path, Files: d.Files, Unread: unread})
+	return d, err
+}
+
+// reason is why a file can't be read, without its name.
+func reason(err error) string {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
 }

@@ -54,6 +54,7 @@ func Compile(w intent.Wanted, t intent.Target) (Result, error) {
 	c.update()
 	c.wifi()
 	c.networks()
+	c.dns()
 	c.links()
 	c.ownProfiles()
 	c.switches()

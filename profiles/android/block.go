@@ -238,8 +238,15 @@ func (c *compiler) blockHosts() {
 			"Block other browsers by name, or these addresses on the organisation's network.")
 	}
 	if len(c.w.Block.Network) > 0 {
-		tell(intent.BlockNetwork, "Block the network names of these services", c.w.Block.Network, " and all apps still reach them: Ward has no name server of its own to send the phone to.",
-			"Block these names on the organisation's network.")
+		more, cure := " and all apps still reach them: the phone asks the name servers of the network that it is on.", "Block these names on the organisation's network, which reaches no further than that network."
+		switch {
+		case c.resolves():
+			more = " and all apps ask " + c.w.DNS.Name + " for them, and what it refuses is blocked. Ward can't see what it refuses, and an app that knows an address needs no name."
+			cure = "Give that resolver the list of names: ward policy export --network --format rpz (or hosts) writes it."
+		case !c.w.DNS.Wanted() && c.full():
+			cure += " Elsewhere an organisation's own resolver can: set dns under networks."
+		}
+		tell(intent.BlockNetwork, "Block the network names of these services", c.w.Block.Network, more, cure)
 	}
 }
 

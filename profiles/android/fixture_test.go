@@ -62,6 +62,7 @@ func everything() intent.Wanted {
 		},
 		VPN:       []intent.VPN{{Name: "Trust", Server: "vpn.example.org"}},
 		Relays:    []intent.Relay{{Name: "Relay", URL: "https://relay.example.org"}},
+		DNS:       intent.DNS{Name: "Trust DNS", ServerURL: "https://dns.example.org/dns-query", ServerName: "dns.example.org", Addresses: []string{"192.0.2.53"}},
 		WebClips:  []intent.WebClip{{Label: "Formulary", URL: "https://formulary.example.org/?a=1&b=2"}},
 		StaffPage: "{{server.url}}/help",
 		Own:       []intent.Own{{Name: "Printers", Platform: ward.IOS, Types: []string{"com.apple.airprint"}}},

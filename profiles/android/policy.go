@@ -66,8 +66,9 @@ type crossProfile struct {
 }
 
 type connectivity struct {
-	USBDataAccess    string `json:"usbDataAccess,omitempty"`
-	BluetoothSharing string `json:"bluetoothSharing,omitempty"`
+	USBDataAccess    string      `json:"usbDataAccess,omitempty"`
+	BluetoothSharing string      `json:"bluetoothSharing,omitempty"`
+	PrivateDNS       *privateDNS `json:"privateDnsSettings,omitempty"`
 }
 
 type statusReporting struct {

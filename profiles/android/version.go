@@ -12,6 +12,7 @@ const (
 	oldest            = 5  // work profiles; what is older can't be managed
 	sinceBackup       = 8  // backupService, bluetoothSharing
 	sinceGlobalSource = 10 // unknown sources off on the personal side of a work profile
+	sincePrivateDNS   = 10 // privateDnsSettings
 	sinceUserControl  = 11 // userControlSettings; lost mode, fully managed
 	sinceKeyAlias     = 12 // a key pair of the key chain for Wi-Fi
 	sinceRealAddress  = 13 // MACAddressRandomizationMode; lost mode, with a personal side

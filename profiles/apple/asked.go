@@ -65,6 +65,9 @@ func askedOfDevice(w intent.Wanted, add func(id intent.ID, subject, words string
 	for _, r := range w.Relays {
 		add(intent.UseRelay, r.Name, "Use the relay "+r.Name)
 	}
+	if w.DNS.Wanted() {
+		add(intent.UseDNS, "", useDNS)
+	}
 	for _, l := range w.WebClips {
 		add(intent.WebClips, l.Label, "Show the link "+l.Label)
 	}

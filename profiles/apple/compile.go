@@ -101,6 +101,8 @@ type compiler struct {
 
 	vpnUUID, relayUUID string // of what carries the approved apps; empty: none
 	gatekeeper         gatekeeper
+	resolver           reach  // of the organisation's resolver
+	dnsType            string // of what sets it; empty: nothing does
 
 	result Result
 	err    error // the first that came up
@@ -119,12 +121,13 @@ func (c *compiler) tell(o intent.Outcome) {
 }
 
 func (c *compiler) deviceChannel() {
+	resolver := c.dns() // before the names that it may block
 	c.blockApps()
 	c.blockWeb()
 	c.blockNetwork()
 	c.blockStores()
 	// What carries apps comes before the apps, which name it.
-	networks := slices.Concat(c.wifi(), c.vpn(), c.relays())
+	networks := slices.Concat(c.wifi(), c.vpn(), c.relays(), resolver)
 	c.apps()
 	c.switches()
 	c.passcode()

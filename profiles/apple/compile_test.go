@@ -42,7 +42,10 @@ func parts() map[string]intent.Wanted {
 		"update":    {Update: f.Update},
 		"some day":  {Update: intent.Update{Version: "26.2"}},
 		"wifi":      {WiFi: f.WiFi}, "vpn": {VPN: f.VPN}, "relay": {Relays: f.Relays},
-		"clips": {WebClips: f.WebClips}, "staff": {StaffPage: f.StaffPage}, "own": {Own: f.Own},
+		"dns":        {DNS: f.DNS, Block: intent.Block{Network: f.Block.Network}},
+		"dns by TLS": {DNS: intent.DNS{Name: "TLS", ServerName: "dns.example.org", Only: []string{"example.org", "whatsapp.com"}}, Block: intent.Block{Network: []string{"g.whatsapp.com", "whatsapp.net"}}},
+		"dns only":   {DNS: intent.DNS{Name: "Some", ServerURL: f.DNS.ServerURL, Only: []string{"example.org"}}, Block: f.Block},
+		"clips":      {WebClips: f.WebClips}, "staff": {StaffPage: f.StaffPage}, "own": {Own: f.Own},
 	}
 	for _, s := range intent.Switches() {
 		all["switch "+string(s.ID)] = intent.Wanted{On: map[intent.ID]bool{s.ID: true}, Apps: f.Apps}
@@ -93,6 +96,7 @@ func unanswered(w intent.Wanted, at intent.Target, r apple.Result) []string {
 	one(intent.Encryption, w.Encryption)
 	one(intent.UpdateOS, w.Update.Version != "")
 	one(intent.StaffPage, w.StaffPage != "")
+	one(intent.UseDNS, w.DNS.Wanted())
 	for _, p := range w.Own {
 		one(intent.OwnProfile, p.Platform == at.Platform)
 	}

@@ -43,6 +43,12 @@ func TestVerdicts(t *testing.T) {
 	personal := func(t *intent.Target) { t.Ownership = ward.Personal }
 	block := intent.Wanted{Block: intent.Block{Apps: f.Block.Apps[:1]}}
 	teams := intent.Wanted{Block: intent.Block{Apps: f.Block.Apps[:2], Teams: f.Block.Teams}}
+	network := intent.Wanted{Block: intent.Block{Network: f.Block.Network}}
+	resolver := intent.Wanted{Block: network.Block, DNS: f.DNS}
+	some := resolver
+	some.DNS.Only = []string{"example.org"}
+	freeVPN := f
+	freeVPN.On = nil
 	only := intent.Wanted{Block: f.Block, Apps: f.Apps[:1]}
 	only.Block.AllowOnly = true
 	listed := only
@@ -105,6 +111,21 @@ func TestVerdicts(t *testing.T) {
 		{"update, iOS 16", f, phone("16.0"), intent.UpdateOS, intent.Impossible, ""},
 		{"update, user enrolment", f, phone("18.0", byUser), intent.UpdateOS, intent.Impossible, ""},
 		{"relay, iOS 16", f, phone("16.0"), intent.UseRelay, intent.Impossible, ""},
+		{"resolver, iOS 13", f, phone("13.7"), intent.UseDNS, intent.Impossible, ""},
+		{"resolver, iOS 26", f, phone("26.4"), intent.UseDNS, intent.Partly, "com.apple.dnsSettings.managed"},
+		{"resolver, iOS 27", f, phone("27.0"), intent.UseDNS, intent.Enforced, "com.apple.configuration.network.dns-settings"},
+		{"resolver, iOS 27, VPNs allowed", freeVPN, phone("27.0"), intent.UseDNS, intent.Partly, "com.apple.configuration.network.dns-settings"},
+		{"resolver, iOS 27, unsupervised", f, phone("27.0", loose), intent.UseDNS, intent.Partly, "com.apple.configuration.network.dns-settings"},
+		{"resolver, user enrolment", f, phone("27.0", byUser), intent.UseDNS, intent.Impossible, ""},
+		{"resolver without Wi-Fi, iOS 26", resolver, phone("26.4"), intent.UseDNS, intent.NotEnforced, "com.apple.dnsSettings.managed"},
+		{"resolver without Wi-Fi, iOS 27", resolver, phone("27.0"), intent.UseDNS, intent.Partly, "com.apple.configuration.network.dns-settings"},
+		{"resolver, macOS 27", f, mac("27.0"), intent.UseDNS, intent.Partly, "com.apple.configuration.network.dns-settings"},
+		{"resolver of a personal Mac", f, mac("27.0", personal), intent.UseDNS, intent.NotEnforced, ""},
+		{"resolver of a personal Mac, for some names", some, mac("27.0", personal), intent.UseDNS, intent.Partly, "com.apple.configuration.network.dns-settings"},
+		{"names, resolver", f, phone("27.0"), intent.BlockNetwork, intent.Partly, "com.apple.configuration.network.dns-settings"},
+		{"names, resolver for others", some, phone("27.0"), intent.BlockNetwork, intent.NotEnforced, ""},
+		{"names, resolver not in force", resolver, phone("26.4"), intent.BlockNetwork, intent.NotEnforced, ""},
+		{"names, no resolver", network, phone("27.0"), intent.BlockNetwork, intent.NotEnforced, ""},
 		{"links on a Mac", f, mac("15.0"), intent.StaffPage, intent.NotEnforced, ""},
 		{"links for a person on a Mac", f, mac("15.0", person), intent.StaffPage, intent.Enforced, "com.apple.webClip.managed"},
 		{"lost, supervised", f, phone("18.0"), intent.LoseDevice, intent.Enforced, "EnableLostMode, DeviceLocation"},

@@ -117,6 +117,9 @@ func (c *compiler) refusesType(kind string) (why, cure string) {
 	if traits&single != 0 && c.sets(kind) {
 		return "A device takes one of them, and Ward sets one already.", "Take it out of the profile."
 	}
+	if kind == typeDNS && c.dnsType != "" {
+		return "Ward sets a resolver too, and Apple does not say which of two is asked.", "Take it out of the profile."
+	}
 	if kind == typePasscode && c.d.user {
 		return "A user-enrolled device ignores it.", "Set the passcode in the policy."
 	}

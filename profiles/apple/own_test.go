@@ -59,10 +59,12 @@ func TestOwnProfiles(t *testing.T) {
 		{"another key", "com.apple.applicationaccess", map[string]any{"allowCamera": false}, phone("18.0"), ""},
 		{"notifications that Ward sets", "com.apple.notificationsettings", none, phone("18.0"), "Ward sets one already"},
 		{"passcode in user enrolment", "com.apple.mobiledevice.passwordpolicy", none, phone("18.0", byUser), "ignores it"},
+		{"resolver beside Ward's profile", "com.apple.dnsSettings.managed", none, phone("18.0"), "Ward sets a resolver too"},
+		{"resolver beside Ward's declaration", "com.apple.dnsSettings.managed", none, phone("27.0"), "Ward sets a resolver too"},
 		{"declarations", "com.apple.declarations", none, phone("18.0"), "does not know whether"},
 		{"unknown system", "com.apple.airprint", none, phone(""), "not known"},
 	} {
-		w := intent.Wanted{On: map[intent.ID]bool{intent.NoScreenshots: true, intent.NoLockScreenPreviews: true}, Apps: approved()}
+		w := intent.Wanted{On: map[intent.ID]bool{intent.NoScreenshots: true, intent.NoLockScreenPreviews: true}, Apps: approved(), DNS: full().DNS}
 		w.Own = []intent.Own{ownWith(t, tt.target.Platform, tt.kind, tt.keys)}
 		r := mustCompile(t, w, tt.target)
 		o, _ := find(r.Outcomes, intent.OwnProfile, "Own")

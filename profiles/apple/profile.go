@@ -23,6 +23,7 @@ const (
 	typeVPN           = "com.apple.vpn.managed"
 	typeAppVPN        = "com.apple.vpn.managed.applayer"
 	typeRelay         = "com.apple.relay.managed"
+	typeDNS           = "com.apple.dnsSettings.managed"
 	typeSCEP          = "com.apple.security.scep"
 	typeRoot          = "com.apple.security.root"
 	typeWebClip       = "com.apple.webClip.managed"

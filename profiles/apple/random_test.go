@@ -73,6 +73,18 @@ func wantedOf(t *rapid.T) intent.Wanted {
 	for range some("relay", 2) {
 		w.Relays = append(w.Relays, intent.Relay{Name: name.Draw(t, "relay"), URL: "https://relay.example.org", PerApp: flip("per app relay")})
 	}
+	if flip("dns") {
+		w.DNS = intent.DNS{Name: name.Draw(t, "resolver"), ServerName: "dns.example.org"}
+		if flip("over HTTPS") {
+			w.DNS.ServerURL = "https://dns.example.org/dns-query"
+		}
+		if flip("addresses") {
+			w.DNS.Addresses = []string{"192.0.2.53"}
+		}
+		if flip("only") {
+			w.DNS.Only = []string{host.Draw(t, "only")}
+		}
+	}
 	for range some("clips", 2) {
 		w.WebClips = append(w.WebClips, intent.WebClip{Label: name.Draw(t, "label"), URL: "https://example.org"})
 	}

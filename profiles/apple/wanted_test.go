@@ -106,6 +106,10 @@ func full() intent.Wanted {
 			{Name: "Outside", URL: "https://relay.example.org/masque", Domains: []string{"example.org"}},
 			{Name: "Apps", URL: "https://apps.example.org/masque", PerApp: true},
 		},
+		DNS: intent.DNS{
+			Name: "Trust DNS", ServerURL: "https://dns.example.org/dns-query", ServerName: "dns.example.org",
+			Addresses: []string{"192.0.2.53", "2001:db8::53"},
+		},
 		WebClips:  []intent.WebClip{{Label: "Bleep", URL: "https://bleep.example.org/{{device.id}}", Icon: []byte("png")}, {Label: "Bleep", URL: "https://bleep.example.org/2"}},
 		StaffPage: "{{server.url}}/me",
 		Own: []intent.Own{

@@ -96,17 +96,3 @@ func (c *compiler) openWeb() {
 		Cure: networkCure,
 	})
 }
-
-// blockNetwork says that names are not blocked on the device: it resolves them where its
-// network says.
-func (c *compiler) blockNetwork() {
-	if len(c.w.Block.Network) == 0 {
-		return
-	}
-	c.tell(intent.Outcome{
-		ID: intent.BlockNetwork, Intent: "Block the network names of these apps", Verdict: intent.NotEnforced,
-		Why:    fmt.Sprintf("%s can still be reached: the %s asks the name servers of the network that it is on, and Ward sets no others.", list(c.w.Block.Network), c.d.one()),
-		Cure:   "Block these names in the name servers of the organisation's network.",
-		Covers: slices.Clone(c.w.Block.Network),
-	})
-}

@@ -126,6 +126,11 @@ func fill(n *yaml.Node, a App) {
 			if id.Shared {
 				put(item, "shared", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
 			}
+			for _, f := range [][2]string{{"team", id.Team}, {"team_grade", string(id.TeamGrade)}, {"team_source", id.TeamSource}} {
+				if f[1] != "" {
+					put(item, f[0], scalar(f[1]))
+				}
+			}
 			appendTo(n, kind, item, 0)
 		}
 	}

@@ -81,6 +81,18 @@ func TestAmend(t *testing.T) {
     - {id: com.tencent.wework, grade: A, source: 'a phone: ward 7'}
 `, 1),
 		},
+		{
+			"who signs a Mac app", "",
+			catalogue.App{Slug: "kakaotalk", MacOS: []catalogue.Identifier{
+				{ID: "com.kakao.KakaoTalkMac", Source: "a Mac", Team: "1234567890"},
+				{ID: "org.example.kakao", Grade: catalogue.GradeA, Source: "a Mac", Team: "ABCDE12345", TeamGrade: catalogue.GradeB, TeamSource: "a list"},
+			}},
+			`- slug: kakaotalk
+  macos:
+    - {id: com.kakao.KakaoTalkMac, source: a Mac, team: "1234567890"}
+    - {id: org.example.kakao, grade: A, source: a Mac, team: ABCDE12345, team_grade: B, team_source: a list}
+`,
+		},
 	} {
 		got, err := catalogue.Amend(catalogue.Builtin(), "site.yaml", []byte(tt.before), tt.add)
 		if err != nil {

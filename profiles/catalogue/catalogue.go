@@ -50,12 +50,30 @@ type Identifier struct {
 	Grade  Grade  `yaml:"grade"`
 	Source string `yaml:"source"` // public repository and path, the address of a page, or Unrecorded
 	Shared bool   `yaml:"shared"` // a host that serves more than this app's chat: never blocked
+	// Team is the team id of whoever signs a Mac app, ten capital letters and digits, for
+	// identifiers of macOS only; empty where it is not known. A Mac blocks an app by both.
+	// An app's newest signer counts. TeamGrade and TeamSource say how well it is known; a
+	// TeamSource may name several places, with a semicolon between them.
+	Team       string `yaml:"team"`
+	TeamGrade  Grade  `yaml:"team_grade"`
+	TeamSource string `yaml:"team_source"`
 	// File is the site's file that the identifier comes from; empty for Ward's own.
 	File string `yaml:"-"`
 }
 
 // Unconfirmed reports whether the identifier was only seen at grade B.
 func (i Identifier) Unconfirmed() bool { return i.Grade == GradeB }
+
+// Signer returns the team by which a Mac is told to block the app, empty where none is
+// known well enough. A team of grade B counts only where the identifier is of grade B too,
+// and so is shown as unconfirmed wherever it is used: a block that may miss its app must
+// not be called one that holds.
+func (i Identifier) Signer() string {
+	if i.TeamGrade == GradeB && !i.Unconfirmed() {
+		return ""
+	}
+	return i.Team
+}
 
 // App is one messaging app, or a family of forks that is handled as one.
 type App struct {

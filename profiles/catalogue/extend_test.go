@@ -132,6 +132,7 @@ func FuzzExtend(f *testing.F) {
 	}
 	f.Add(wrong)
 	f.Add([]byte("- {slug: a, name: A, category: sms, ios: [{id: a.b, source: x}]}"))
+	f.Add([]byte("- {slug: a, name: A, category: sms, macos: [{id: a.b, source: x, team: ABCDE12345}], shares_with: [signal]}\n- {slug: signal, macos: [{id: a.b, source: x, team: OTHER12345}]}"))
 	f.Add([]byte("- {slug: signal, web: [{id: signal.example.org, source: x, shared: true}]}"))
 	small, err := catalogue.Parse([]byte("- {slug: signal, name: Signal, category: sms, status: active, android: [{id: a.B, grade: A, source: x/y}]}"))
 	if err != nil {

@@ -36,7 +36,9 @@ var (
 	debName     = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 	linuxFile   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 	hostName    = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
-	slugName    = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	// teamID: https://developer.apple.com/help/account/manage-your-team/locate-your-team-id/
+	teamID   = regexp.MustCompile(`^[A-Z0-9]{10}$`)
+	slugName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 )
 
 // WindowsForm tells what an identifier of Windows is. A name of neither other form is a

@@ -27,13 +27,13 @@ func (c *Catalogue) Problems() []string {
 		}
 		for _, kind := range Kinds() {
 			for _, id := range a.Platforms()[kind] {
-				for _, p := range identifierProblems(kind, id) {
+				for _, p := range slices.Concat(identifierProblems(kind, id), systemProblems(kind, id, a)) {
 					problems = append(problems, fmt.Sprintf("%s: %s %s %s", a.Slug, kind, id.ID, p))
 				}
 			}
 		}
 	}
-	return append(problems, c.clashes()...)
+	return slices.Concat(problems, c.clashes(), c.signers())
 }
 
 func (c *Catalogue) appProblems(a App) []string {
@@ -100,7 +100,67 @@ func identifierProblems(kind string, id Identifier) []string {
 	if reason, refused := Refused(id.ID); host && refused && !id.Shared {
 		problems = append(problems, "may not be blocked: "+reason)
 	}
+	return append(problems, teamProblems(kind, id)...)
+}
+
+// teamProblems tells what is wrong with what an identifier says of its signer.
+func teamProblems(kind string, id Identifier) []string {
+	switch {
+	case id.Team == "" && id.TeamGrade == "" && id.TeamSource == "":
+		return nil
+	case kind != "macos":
+		return []string{"has a team, which is for Mac apps"}
+	case id.Team == "":
+		return []string{"says how well its team is known, but has no team"}
+	case strings.HasPrefix(id.ID, "com.apple."):
+		return []string{"has a team, but a Mac knows Apple's own apps without"}
+	case !teamID.MatchString(id.Team):
+		return []string{fmt.Sprintf("has the team %q, which is not ten capital letters and digits", id.Team)}
+	}
+	var problems []string
+	if !slices.Contains(grades(), string(id.TeamGrade)) {
+		problems = append(problems, fmt.Sprintf("has the team_grade %q, which is none of %s", id.TeamGrade, strings.Join(grades(), ", ")))
+	}
+	switch {
+	case strings.TrimSpace(id.TeamSource) == "":
+		problems = append(problems, "has a team without a source: say where a stranger finds it")
+	case !plain(id.TeamSource):
+		problems = append(problems, "has a team_source with a control character")
+	case id.TeamSource == Unrecorded && id.TeamGrade != GradeB:
+		problems = append(problems, "has no recorded source of its team, so its team_grade is B")
+	}
 	return problems
+}
+
+// signers tells of Mac apps that are said to have two signers.
+func (c *Catalogue) signers() []string {
+	var problems []string
+	for _, id := range slices.Sorted(maps.Keys(c.byID["macos"])) {
+		if text := c.twoSigners("macos", id); text != "" {
+			problems = append(problems, fmt.Sprintf("%s: macos %s %s", c.apps[c.byID["macos"][id][0]].Slug, id, text))
+		}
+	}
+	return problems
+}
+
+// twoSigners says which two teams sign one Mac app, "" if none or one does.
+func (c *Catalogue) twoSigners(kind, id string) string {
+	if kind != "macos" {
+		return ""
+	}
+	first := ""
+	for _, i := range c.byID[kind][id] {
+		for _, m := range c.apps[i].MacOS {
+			switch {
+			case m.ID != id || m.Team == "" || m.Team == first:
+			case first == "":
+				first = m.Team
+			default:
+				return fmt.Sprintf("has the team %s, but also %s: it has one", first, m.Team)
+			}
+		}
+	}
+	return ""
 }
 
 // clashes tells of identifiers that stand more than once: twice in one app, in two
@@ -121,6 +181,9 @@ func (c *Catalogue) clashes() []string {
 	return problems
 }
 
+// spared reports whether the row of a slug may not be blocked.
+func (c *Catalogue) spared(slug string) bool { return c.apps[c.byName[slug]].NeverBlock }
+
 // clash says what stands against slug having id where first has it already, "" for nothing.
 func (c *Catalogue) clash(family map[string]string, slug, id string, first owner) string {
 	other := c.apps[first.app].Slug
@@ -129,6 +192,8 @@ func (c *Catalogue) clash(family map[string]string, slug, id string, first owner
 		return fmt.Sprintf("is spelt %s for %s: case counts", first.id, other)
 	case other == slug:
 		return "stands there already"
+	case c.spared(other) && !c.spared(slug):
+		return fmt.Sprintf("belongs to %s, which is never blocked", other)
 	case family[other] != family[slug]:
 		return fmt.Sprintf("belongs to %s: if both have it, say shares_with: [%s]", other, other)
 	}

@@ -101,6 +101,19 @@ func (c *Catalogue) ByIdentifier(p ward.Platform, id string) []App {
 	return found
 }
 
+// Signer returns the team that signs the Mac app with a bundle id, exact case, as
+// Identifier.Signer tells it; empty where it is not known.
+func (c *Catalogue) Signer(bundleID string) string {
+	for _, i := range c.byID["macos"][bundleID] {
+		for _, id := range c.apps[i].MacOS {
+			if team := id.Signer(); id.ID == bundleID && team != "" {
+				return team
+			}
+		}
+	}
+	return ""
+}
+
 // ByHost returns the apps that have a host as their web version or as a name of their
 // servers. None is an empty slice.
 func (c *Catalogue) ByHost(host string) []App {

@@ -196,7 +196,7 @@ func (s *site) names(f fields, at int) {
 }
 
 func (s *site) identifier(n *yaml.Node, kind string, at int) {
-	f := s.mapping(n, "an identifier", []string{"id", "grade", "source", "shared"})
+	f := s.mapping(n, "an identifier", []string{"id", "grade", "source", "shared", "team", "team_grade", "team_source"})
 	if f == nil {
 		return
 	}
@@ -208,16 +208,58 @@ func (s *site) identifier(n *yaml.Node, kind string, at int) {
 		ID: s.text(f["id"], "id"), Grade: Grade(s.oneOf(f["grade"], "grade", string(GradeB), grades())),
 		Source: s.text(f["source"], "source"), Shared: s.truth(f["shared"], "shared"), File: s.file,
 	}
+	s.team(f, &id)
 	checked := id
 	if !slices.Contains(grades(), string(id.Grade)) {
 		checked.Grade = GradeB // reported already, at its own place
 	}
-	for _, p := range identifierProblems(kind, checked) {
+	if id.TeamGrade != "" && !slices.Contains(grades(), string(id.TeamGrade)) {
+		checked.TeamGrade = GradeB
+	}
+	for _, p := range slices.Concat(identifierProblems(kind, checked), systemProblems(kind, checked, s.c.apps[at])) {
 		s.wrong(f["id"], "%s %s %s", kind, id.ID, p)
+	}
+	if kind == "macos" && id.Team != "" && s.signs(f["team"], id, at) {
+		return
 	}
 	list := s.c.apps[at].list(kind)
 	*list = append(*list, id)
 	s.added = append(s.added, placed{node: f["id"], app: at, kind: kind, name: id.ID})
+}
+
+// team reads who signs a Mac app. A grade and a source that are not given are those of the
+// identifier.
+func (s *site) team(f fields, id *Identifier) {
+	id.Team = s.text(f["team"], "team")
+	if id.Team != "" || f["team_grade"] != nil {
+		id.TeamGrade = Grade(s.oneOf(f["team_grade"], "team_grade", string(id.Grade), grades()))
+	}
+	id.TeamSource = s.text(f["team_source"], "team_source")
+	if id.Team != "" && id.TeamSource == "" {
+		id.TeamSource = id.Source
+	}
+}
+
+// signs gives a Mac app that the catalogue has already the signer that the site found, in
+// every row that has the app. What is well known gives way only to what is as well known.
+// It returns false for an identifier that app has not, or has from this same file.
+func (s *site) signs(n *yaml.Node, id Identifier, app int) bool {
+	known := func(k Identifier) bool { return k.ID == id.ID && k.File != s.file }
+	at := slices.IndexFunc(s.c.apps[app].MacOS, known)
+	if at < 0 {
+		return false
+	}
+	if old := s.c.apps[app].MacOS[at]; old.Team != "" && old.TeamGrade != GradeB && id.TeamGrade == GradeB {
+		s.wrong(n, "macos %s has the team %s, of grade %s: another needs a team_grade as good", id.ID, old.Team, old.TeamGrade)
+	}
+	for i := range s.c.apps {
+		for j := range s.c.apps[i].MacOS {
+			if m := &s.c.apps[i].MacOS[j]; known(*m) {
+				m.Team, m.TeamGrade, m.TeamSource = id.Team, id.TeamGrade, id.TeamSource
+			}
+		}
+	}
+	return true
 }
 
 // relations checks the slugs that forks_of and shares_with name, which may stand later.
@@ -239,11 +281,16 @@ func (s *site) duplicates() {
 		owners := s.c.byFold[p.kind][strings.ToLower(p.name)]
 		// An app's own identifier is the nearer mistake than that of another.
 		own := slices.IndexFunc(owners, func(o owner) bool { return o.app == p.app })
+		text := ""
 		if len(owners) > 0 {
-			if text := s.c.clash(family, s.c.apps[p.app].Slug, p.name, owners[max(own, 0)]); text != "" {
-				s.wrong(p.node, "%s %s %s", p.kind, p.name, text)
-			}
+			text = s.c.clash(family, s.c.apps[p.app].Slug, p.name, owners[max(own, 0)])
 		}
 		s.c.indexID(p.kind, p.app, p.name)
+		if text == "" {
+			text = s.c.twoSigners(p.kind, p.name)
+		}
+		if text != "" {
+			s.wrong(p.node, "%s %s %s", p.kind, p.name, text)
+		}
 	}
 }

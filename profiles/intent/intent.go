@@ -51,6 +51,7 @@ type Wanted struct {
 	WiFi       []WiFi
 	VPN        []VPN
 	Relays     []Relay
+	DNS        DNS
 	WebClips   []WebClip
 	// StaffPage is the address of the page for staff, a template for variables; empty: no link.
 	StaffPage string

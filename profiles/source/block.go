@@ -152,7 +152,7 @@ func (r *reader) find(name string) (catalogue.App, bool) {
 var (
 	reverseName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)+$`)
 	packageFamily = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*_[a-z0-9]{13}$`)
-	executable    = regexp.MustCompile(`(?i)^[^\\/:*?"<>|]+\.exe$`)
+	executable    = regexp.MustCompile(`^[^\\/:*?"<>|]+\.[eE][xX][eE]$`)
 	linuxName     = regexp.MustCompile(`^(flatpak|snap|deb|exec):\S+$`)
 )
 

@@ -19,6 +19,7 @@ func (r *reader) complete(root *yaml.Node, present map[string]bool) {
 	}
 	r.groupsExist()
 	r.registered()
+	r.chains()
 	r.policy.prepare()
 	whole := place{line: root.Line, column: root.Column}
 	r.dependencies(r.policy.base, whole)

@@ -37,6 +37,9 @@ func (r *reader) attached(n *yaml.Node, what string, most int) ([]byte, bool) {
 	r.files[name] = true
 	data, ok := r.inputs.Files[name]
 	switch {
+	case r.inputs.Unread[name] != "":
+		r.wrong(n, "the file %q can't be read: %s", name, r.inputs.Unread[name])
+		return nil, false
 	case !ok:
 		r.wrong(n, "the file %q was not found", name)
 		return nil, false

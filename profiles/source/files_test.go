@@ -28,9 +28,13 @@ const mobileconfig = `<?xml version="1.0" encoding="UTF-8"?>
 <key>PayloadIdentifier</key><string>org.example.printers</string>
 <key>PayloadUUID</key><string>7C6E8E4C-3C4B-4E55-9D41-111111111111</string>
 <key>PayloadContent</key><array>
-<dict><key>PayloadType</key><string>com.apple.airprint</string></dict>
-<dict><key>PayloadType</key><string>com.apple.font</string></dict>
-<dict><key>PayloadType</key><string>com.apple.airprint</string></dict>
+<dict><key>PayloadType</key><string>com.apple.airprint</string><key>PayloadVersion</key><integer>1</integer>
+<key>PayloadIdentifier</key><string>org.example.printers.1</string><key>PayloadUUID</key><string>7C6E8E4C-3C4B-4E55-9D41-222222222222</string>
+<key>URL</key><string>{{server.url}}/{{ device.id }}?{{user.email}} {{device.name}} {{cert.alias}} {"a":{"b":1}}</string></dict>
+<dict><key>PayloadType</key><string>com.apple.font</string><key>PayloadVersion</key><integer>1</integer>
+<key>PayloadIdentifier</key><string>org.example.printers.2</string><key>PayloadUUID</key><string>7C6E8E4C-3C4B-4E55-9D41-333333333333</string></dict>
+<dict><key>PayloadType</key><string>com.apple.airprint</string><key>PayloadVersion</key><integer>1</integer>
+<key>PayloadIdentifier</key><string>org.example.printers.3</string><key>PayloadUUID</key><string>7C6E8E4C-3C4B-4E55-9D41-444444444444</string></dict>
 </array></dict></plist>
 `
 
@@ -111,7 +115,33 @@ func TestOwnProfilesAreChecked(t *testing.T) {
 		{"no profile", change("<string>Configuration", "<string>Other"), "its PayloadType is not Configuration"},
 		{"no identifier", change("PayloadIdentifier", "PayloadIdentifie"), "has no PayloadIdentifier"},
 		{"no payloads", change("PayloadContent", "Content"), "has no payloads"},
-		{"payload without a type", change("<dict><key>PayloadType</key><string>com.apple.font</string></dict>", "<dict/>"), "a payload without PayloadType, number 2"},
+		{"payload without a type", change("<string>com.apple.font", "<string>"), "a payload without PayloadType, number 2"},
+		{"payload without anything", change("<dict><key>PayloadType</key><string>com.apple.font", "<dict/><dict><key>PayloadType</key><string>com.apple.font"), "a payload without PayloadUUID, number 2"},
+		{"payload that is text", change("<dict><key>PayloadType</key><string>com.apple.font", "<string>x</string><dict><key>PayloadType</key><string>com.apple.font"), "a payload that is no dictionary, number 2"},
+		{"payload without an identifier", change("<key>PayloadIdentifier</key><string>org.example.printers.2</string>", ""), "a payload without PayloadIdentifier, number 2"},
+		{"payload without a UUID", change("<key>PayloadUUID</key><string>7C6E8E4C-3C4B-4E55-9D41-333333333333</string>", ""), "a payload without PayloadUUID, number 2"},
+		{"payload without a version", change("com.apple.font</string><key>PayloadVersion</key><integer>1</integer>", "com.apple.font</string>"), "a payload without PayloadVersion, number 2"},
+		{"payload of another version", change("com.apple.font</string><key>PayloadVersion</key><integer>1</integer>", "com.apple.font</string><key>PayloadVersion</key><integer>2</integer>"), "a payload whose PayloadVersion is not the number 1, number 2"},
+		{"UUID twice", change("9D41-333333333333", "9d41-222222222222"), "a payload whose PayloadUUID is that of number 1, number 2"},
+		{"UUID of the whole", change("9D41-444444444444", "9D41-111111111111"), "a payload whose PayloadUUID is that of the whole profile, number 3"},
+		{"identifier twice", change("printers.3", "printers.1"), "a payload whose PayloadIdentifier is that of number 1, number 3"},
+		{"version in words", change("<integer>1</integer>", "<string>1</string>"), "has a PayloadVersion that is not the number 1"},
+		{"no version", change("PayloadVersion", "Payloadversion"), "has no PayloadVersion"},
+		{"name of the wrong type", change("<key>PayloadVersion", "<key>PayloadDisplayName</key><integer>1</integer><key>PayloadVersion"), "has a PayloadDisplayName that is not text"},
+		{"scope that there is not", change("<key>PayloadVersion", "<key>PayloadScope</key><string>system</string><key>PayloadVersion"), "has a PayloadScope that is not System or User"},
+		{"target in words", change("<key>PayloadVersion", "<key>TargetDeviceType</key><string>1</string><key>PayloadVersion"), "has a TargetDeviceType that is not a whole number"},
+		{"expiry in words", change("<key>PayloadVersion", "<key>PayloadExpirationDate</key><string>2027</string><key>PayloadVersion"), "has a PayloadExpirationDate that is not a date"},
+		{"consent in numbers", change("<key>PayloadVersion", "<key>ConsentText</key><dict><key>default</key><integer>1</integer></dict><key>PayloadVersion"), "has a ConsentText that is not a dictionary of texts"},
+		{"removal in words", change("<key>PayloadVersion", "<key>PayloadRemovalDisallowed</key><string>false</string><key>PayloadVersion"), "PayloadRemovalDisallowed: Ward must be able"},
+		{"encrypted by its mark", change("<key>PayloadVersion", "<key>IsEncrypted</key><true/><key>PayloadVersion"), "may not have the key IsEncrypted"},
+		{"removal passcode", change("<key>PayloadVersion", "<key>HasRemovalPasscode</key><true/><key>PayloadVersion"), "may not have the key HasRemovalPasscode"},
+		{"type that a device's name makes", change("com.apple.font", "com.apple.{{device.name}}"), "a payload whose PayloadType is not text without a variable, number 2"},
+		{"management in capitals", change("com.apple.font", "com.apple.MDM "), "which would put the device under another server"},
+		{"a one-time challenge", change("{{server.url}}", "{{network.challenge}}"), "holds {{network.challenge}}, which is for the profiles that Ward makes itself: name the network under networks"},
+		{"a one-time challenge in its name", change("<key>PayloadVersion", "<key>PayloadDisplayName</key><string>{{ network.scep_url }}</string><key>PayloadVersion"), "holds {{network.scep_url}}, which is for the profiles that Ward makes itself"},
+		{"a one-time token", change("{{server.url}}", "{{enrolment_token}}"), "holds {{enrolment_token}}, which is for the config of an approved app"},
+		{"a link of Ward's own", change("{{server.url}}", "{{profile:00}}"), "holds the unknown variable {{profile:00}}"},
+		{"a misspelt variable", change("{{server.url}}", "{{device.nam}}"), `holds the unknown variable {{device.nam}}; did you mean "device.name"?`},
 		{"signed", "0\x82\x01\x00signed", "is signed"},
 		{"binary", "bplist00", "is no XML property list"},
 		{"broken", "<plist><dict>", "is no well-formed XML"},

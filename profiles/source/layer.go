@@ -95,6 +95,7 @@ type networkWords struct {
 	wifi   []item[intent.WiFi]
 	vpn    []item[intent.VPN]
 	relays []item[intent.Relay]
+	dns    setting[intent.DNS]
 }
 
 // ruleWords are one rule of the posture.
@@ -161,7 +162,7 @@ func (l *layer) over(base *layer) *layer {
 		chooses:  base.chooses, approved: joined(base.approved, l.approved),
 		networks: networkWords{
 			wifi: joined(base.networks.wifi, l.networks.wifi), vpn: joined(base.networks.vpn, l.networks.vpn),
-			relays: joined(base.networks.relays, l.networks.relays),
+			relays: joined(base.networks.relays, l.networks.relays), dns: l.networks.dns.over(base.networks.dns),
 		},
 		clips: joined(base.clips, l.clips), staffPage: l.staffPage.over(base.staffPage),
 		own: joined(base.own, l.own),

@@ -17,15 +17,27 @@ import (
 const ownPrefix = "org.wardmdm."
 
 // forbiddenTypes are the payloads that no profile of the organisation may carry, with
-// the reason. A table, never changed.
+// the reason, in lower case. A table, never changed.
 // Source: https://developer.apple.com/documentation/devicemanagement/profile-specific-payload-keys
 var forbiddenTypes = map[string]string{ //nolint:gosec // names of payloads, no secret
 	"com.apple.mdm":                    "would put the device under another server",
-	"com.apple.profileRemovalPassword": "would let its holder remove what Ward installed, or keep Ward from it",
+	"com.apple.profileremovalpassword": "would let its holder remove what Ward installed, or keep Ward from it",
 	"com.apple.declarations":           "can't be installed by a management server",
 }
 
-// checkProfile returns the payload types of a profile, sorted, and what is wrong with it.
+// forbiddenKeys are keys of a whole profile that none of the organisation may have, but as
+// false, with the reason. A table, never changed.
+var forbiddenKeys = map[string]string{
+	"PayloadRemovalDisallowed": "Ward must be able to replace and remove it, and staff can't remove it anyway",
+	"HasRemovalPasscode":       "its holder could remove what Ward installed, or keep Ward from it",
+	"IsEncrypted":              "what is in it can't be checked",
+	"EncryptedPayloadContent":  "what is in it can't be checked",
+	"RemovalDate":              "it would vanish by itself and be installed again",
+	"DurationUntilRemoval":     "it would vanish by itself and be installed again",
+}
+
+// checkProfile returns the payload types of a profile, sorted, and what is wrong with it,
+// sorted too.
 func checkProfile(raw []byte) (types, problems []string) {
 	if err := guard(raw); err != nil {
 		return nil, []string{err.Error()}
@@ -35,49 +47,55 @@ func checkProfile(raw []byte) (types, problems []string) {
 		return nil, []string{fmt.Sprintf("is no property list: %v", err)}
 	}
 	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	if doc["PayloadType"] != "Configuration" {
+	if kind, ok := doc["PayloadType"].(string); ok && kind != "Configuration" {
 		wrong("is no configuration profile: its PayloadType is not Configuration")
 	}
-	for _, key := range []string{"PayloadIdentifier", "PayloadUUID"} {
-		if id, ok := doc[key].(string); !ok || id == "" {
-			wrong("has no %s", key)
-		}
-	}
+	problems = append(problems, envelopeProblems(doc, "", profileKeys)...)
 	if id, _ := doc["PayloadIdentifier"].(string); strings.HasPrefix(strings.ToLower(id), ownPrefix) {
 		wrong("has a PayloadIdentifier that begins with %s, which is for Ward's own profiles", ownPrefix)
 	}
-	for key, why := range map[string]string{
-		"PayloadRemovalDisallowed": "Ward must be able to replace and remove it, and staff can't remove it anyway",
-		"EncryptedPayloadContent":  "what is in it can't be checked",
-		"RemovalDate":              "it would vanish by itself and be installed again",
-		"DurationUntilRemoval":     "it would vanish by itself and be installed again",
-	} {
+	for key, why := range forbiddenKeys {
 		if v, ok := doc[key]; ok && v != false {
 			wrong("may not have the key %s: %s", key, why)
 		}
 	}
-	types, more := payloadTypes(doc["PayloadContent"])
-	problems = append(problems, more...)
+	types, more := payloads(doc)
+	problems = slices.Concat(problems, more, boundProblems(doc))
 	slices.Sort(problems)
-	return types, problems
+	return types, slices.Compact(problems)
 }
 
-func payloadTypes(content any) (types, problems []string) {
-	payloads, ok := content.([]any)
-	if !ok || len(payloads) == 0 {
+// payloads returns the types of a profile's payloads, sorted, and what is wrong with them.
+func payloads(doc map[string]any) (types, problems []string) {
+	content, ok := doc["PayloadContent"].([]any)
+	if !ok || len(content) == 0 {
 		return nil, []string{"has no payloads in its PayloadContent"}
 	}
-	for i, p := range payloads {
-		payload, _ := p.(map[string]any)
-		t, _ := payload["PayloadType"].(string)
-		if t == "" {
-			problems = append(problems, fmt.Sprintf("has a payload without PayloadType, number %d", i+1))
+	wrong := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	whole, _ := doc["PayloadUUID"].(string)
+	uuids, ids := map[string]string{strings.ToLower(whole): "that of the whole profile"}, map[string]string{}
+	once := func(seen map[string]string, key, value string, i int) {
+		if other := seen[strings.ToLower(value)]; other != "" && value != "" {
+			wrong("has a payload whose %s is %s, number %d", key, other, i+1)
+			return
+		}
+		seen[strings.ToLower(value)] = fmt.Sprintf("that of number %d", i+1)
+	}
+	for i, p := range content {
+		payload, ok := p.(map[string]any)
+		if !ok {
+			wrong("has a payload that is no dictionary, number %d", i+1)
 			continue
 		}
-		if why := forbiddenTypes[t]; why != "" {
-			problems = append(problems, fmt.Sprintf("has the payload %s, which %s", t, why))
+		problems = append(problems, envelopeProblems(payload, fmt.Sprintf(", number %d", i+1), payloadKeys)...)
+		text := func(key string) string { s, _ := payload[key].(string); return s }
+		once(uuids, "PayloadUUID", text("PayloadUUID"), i)
+		once(ids, "PayloadIdentifier", text("PayloadIdentifier"), i)
+		t := text("PayloadType")
+		if why := forbiddenTypes[strings.ToLower(strings.TrimSpace(t))]; why != "" {
+			wrong("has the payload %s, which %s", t, why)
 		}
-		if !slices.Contains(types, t) {
+		if t != "" && !slices.Contains(types, t) {
 			types = append(types, t)
 		}
 	}

@@ -52,10 +52,11 @@ func (r *reader) hosts(what string, into *[]string) shape {
 func (r *reader) networks(l *layer) shape {
 	w := &l.networks
 	return r.object(object{
-		what: "networks", def: "networks", doc: "Networks that devices join by themselves, with a certificate of their own.",
+		what: "networks", def: "networks", doc: "Networks that devices join by themselves, with a certificate of their own, and the resolver that they ask.",
 		fields: []field{
 			{name: "wifi", shape: r.list("wifi", func() shape { return named(r, "wifi", &w.wifi, r.wifi) })},
 			{name: "vpn", shape: r.list("vpn", func() shape { return named(r, "vpn", &w.vpn, r.vpn) })},
+			{name: "dns", shape: single(r, &w.dns, r.dns)},
 			{name: "relays", shape: r.list("relays", func() shape { return named(r, "relays", &w.relays, r.relay) })},
 		},
 	})
@@ -116,7 +117,7 @@ type addressKind int
 const (
 	plain      addressKind = iota // nothing
 	fromServer                    // {{server.url}} at its beginning
-	template                      // that, and other variables but secrets in its rest
+	template                      // that, and {{device.id}} and {{server.url}} after its host
 )
 
 const serverPrefix = "{{" + serverVariable + "}}/"
@@ -148,7 +149,7 @@ func (r *reader) checkAddress(n *yaml.Node, what, value string, kind addressKind
 	rest, onServer := strings.CutPrefix(value, serverPrefix)
 	if !onServer || kind == plain {
 		rest = value
-		u, err := url.Parse(variable.ReplaceAllString(value, "x"))
+		u, err := url.Parse(variable.ReplaceAllString(value, inHost))
 		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
 			begins := "https:// and a host"
 			if kind != plain {
@@ -157,21 +158,45 @@ func (r *reader) checkAddress(n *yaml.Node, what, value string, kind addressKind
 			r.wrong(n, "%s must begin with %s", what, begins)
 			return
 		}
+		if kind == template && strings.Contains(u.Host, inHost) {
+			r.wrong(n, "%s may hold variables after its host only", what)
+		}
 	}
 	switch {
-	case strings.ContainsAny(rest, " \t\n"):
+	case strings.ContainsAny(rest, " \t\n") && kind != template:
 		r.wrong(n, "%s may hold no space", what)
 	case kind == template:
-		r.variables(n, what, rest)
-		if uses(rest, TokenVariable) || uses(rest, CertVariable) {
-			r.wrong(n, "%s may not hold {{%s}} or {{%s}}: an address is seen by others", what, TokenVariable, CertVariable)
-		}
+		r.templateAddress(n, what, rest)
 	case strings.ContainsAny(rest, "{}"):
 		if kind == plain {
 			r.wrong(n, "%s may hold no variable", what)
 			return
 		}
 		r.wrong(n, "%s may hold {{%s}} at its beginning only", what, serverVariable)
+	}
+}
+
+// inHost stands for a variable while the parts of an address are told apart.
+const inHost = "ward-variable"
+
+// addressVariables are those whose values are fit for an address as they are: what people
+// call a device, or an e-mail address, can hold what changes where a link leads.
+func addressVariables() []string { return []string{"device.id", serverVariable} }
+
+// templateAddress checks what follows the host of an address with variables.
+func (r *reader) templateAddress(n *yaml.Node, what, rest string) {
+	if strings.ContainsAny(variable.ReplaceAllString(rest, ""), " \t\n") {
+		r.wrong(n, "%s may hold no space", what)
+	}
+	r.variables(n, what, rest)
+	for _, name := range Variables() {
+		switch {
+		case !uses(rest, name) || slices.Contains(addressVariables(), name):
+		case name == TokenVariable || name == CertVariable:
+			r.wrong(n, "%s may not hold {{%s}}: an address is seen by others", what, name)
+		default:
+			r.wrong(n, "%s may not hold {{%s}}, whose value can change where an address leads: use {{device.id}}", what, name)
+		}
 	}
 }
 
@@ -208,7 +233,7 @@ func (r *reader) webClip(c *intent.WebClip, name *string) shape {
 		what: "a web clip", who: name, doc: "A link on the home screen.",
 		fields: []field{
 			needed(field{name: "label", doc: "What stands under it.", shape: r.text("label", name)}),
-			needed(field{name: "url", doc: "Where it leads; it may hold variables.", shape: r.address("url", &c.URL, template)}),
+			needed(field{name: "url", doc: "Where it leads; it may hold {{device.id}} and {{server.url}}.", shape: r.address("url", &c.URL, template)}),
 			{name: "icon", doc: "A file with its picture, a PNG.", shape: r.icon(&c.Icon)},
 		},
 		check: func(*yaml.Node, map[string]bool) { c.Label = *name },

@@ -168,6 +168,7 @@ func (o *origins) provided() {
 	for _, r := range m.networks.relays {
 		o.add(r.at, "networks.relays["+r.name+"]", r.value.URL)
 	}
+	maybe(o, m.networks.dns, "networks.dns", func(d intent.DNS) string { return d.Name + ", " + d.Server() })
 	for _, c := range m.clips {
 		o.add(c.at, "web_clips["+c.name+"]", c.value.URL)
 	}

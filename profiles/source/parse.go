@@ -22,6 +22,9 @@ const MaxSize = 1 << 20
 type Inputs struct {
 	File  string            // its name in origins; "policy.yaml" if empty
 	Files map[string][]byte // the files that the policy names, by their names as written
+	// Unread says of files that are there why they could not be read, in words that follow
+	// "can't be read: ".
+	Unread map[string]string
 }
 
 // Parse reads a policy file. If the file is wrong the error is a *ward.Error of the kind

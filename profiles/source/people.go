@@ -21,6 +21,7 @@ func (r *reader) notice(l *layer) shape {
 			read: func(n *yaml.Node) bool {
 				if n.Kind != yaml.MappingNode {
 					s, ok := r.scalar(n, "notice")
+					r.plainText(n, "notice", s)
 					*v = map[string]string{"en": s}
 					return !ok || s != ""
 				}
@@ -50,6 +51,7 @@ func (r *reader) languages(n *yaml.Node) map[string]string {
 			r.wrong(key, "notice has the language %q twice", key.Value)
 		}
 		s, ok := r.scalar(value, "notice."+key.Value)
+		r.plainText(value, "notice."+key.Value, s)
 		if ok && (s == "" || null(value)) {
 			r.wrong(value, "notice.%s is empty", key.Value)
 		}
@@ -108,6 +110,8 @@ type Exception struct {
 	For  Scope
 	From time.Time // the first day, at 00:00 UTC
 	Line int       // in the policy file
+
+	column int
 }
 
 // Ends returns the instant from which the exception is over: the end of its last day.
@@ -132,7 +136,7 @@ func (r *reader) exception() shape {
 			needed(field{name: "reason", doc: "Why there is no practical alternative.", shape: r.text("reason", &e.Reason)}),
 			needed(field{name: "approver", doc: "Who approved it; another person than who asked.", shape: r.text("approver", &e.Approver)}),
 			needed(field{name: "from", doc: "The first day.", shape: r.date("from", &e.From)}),
-			needed(field{name: "expires", doc: "The last day, at most 90 days after the first.", shape: r.date("expires", &e.Expires)}),
+			needed(field{name: "expires", doc: "The last day, at most 90 days after the first. Exceptions of one app for the same devices with less than 30 days between them count as one.", shape: r.date("expires", &e.Expires)}),
 			needed(field{name: "review", doc: "Who looks at it again, and when.", shape: r.text("review", &e.Review)}),
 		},
 		check: func(n *yaml.Node, _ map[string]bool) {
@@ -141,7 +145,7 @@ func (r *reader) exception() shape {
 				found, _ := r.catalogue.Lookup(e.App)
 				e.AppName = found.Name
 			}
-			e.For, e.Line = scope, n.Line
+			e.For, e.Line, e.column = scope, n.Line, n.Column
 			r.checkException(n, e)
 			r.policy.Exceptions = append(r.policy.Exceptions, *e)
 		},
@@ -149,7 +153,7 @@ func (r *reader) exception() shape {
 }
 
 func (r *reader) checkException(n *yaml.Node, e *Exception) {
-	if e.Approver != "" && strings.EqualFold(e.Approver, e.Who) {
+	if e.Approver != "" && samePerson(e.Approver, e.Who) {
 		r.wrong(n, "%s was approved by who asked for it: another person must approve", e.ID)
 	}
 	if !e.From.IsZero() && !e.Expires.IsZero() {

@@ -181,8 +181,8 @@ func (p *Policy) covers(s Scope, d *ward.Device, groups []int) bool {
 }
 
 // NextChange returns the next instant after now at which an exception begins or ends, or
-// a review falls due: until then Settle and Warnings say the same but for what is said of
-// days ahead. Zero: never.
+// a review falls due: until then Settle says the same, and Warnings but for what it says of
+// days ahead and of updates that fall due. Zero: never.
 func (p *Policy) NextChange(now time.Time) time.Time {
 	var next time.Time
 	consider := func(t time.Time) {

@@ -21,8 +21,12 @@ const (
 	maxLastSeen = 90 * day
 )
 
-// versionPattern allows what intent.ParseVersion reads, and a build for Windows.
-var versionPattern = regexp.MustCompile(`^[1-9][0-9]{0,4}(\.[0-9]{1,6}){0,3}$`)
+var (
+	// versionPattern allows what intent.ParseVersion reads, and a build for Windows.
+	versionPattern = regexp.MustCompile(`^[1-9][0-9]{0,4}(\.[0-9]{1,6}){0,3}$`)
+	// appVersion allows what intent.CompareVersions compares, to a sensible length.
+	appVersion = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,12}){0,7}$`)
+)
 
 func (r *reader) posture(l *layer) shape {
 	p := &l.posture

@@ -93,7 +93,7 @@ func (r *reader) platformFields(a *Approved) []field {
 	least := map[ward.Platform]*string{}
 	for _, p := range platforms {
 		least[p] = new(string)
-		versions = append(versions, field{name: string(p), shape: r.version("minimum_version", least[p])})
+		versions = append(versions, field{name: string(p), shape: r.pattern("minimum_version", appVersion, "a version such as 18 or 18.6.1", least[p])})
 	}
 	return []field{
 		{name: "ios", doc: "How iPhones and iPads get it.", shape: r.apple("ios", &a.IOS)},

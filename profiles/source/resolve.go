@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -94,6 +95,7 @@ func (p *Policy) prepare() {
 	p.index = make(map[string]int, len(p.apps))
 	p.members = map[string][]int{}
 	for i, a := range p.apps {
+		p.apps[i] = a.Blockable()
 		p.index[a.Slug] = i
 		p.members[a.Category] = append(p.members[a.Category], i)
 	}
@@ -213,7 +215,8 @@ func (s *spared) without(a catalogue.App, p ward.Platform) (catalogue.App, bool)
 
 // blockOf is the block that devices of a platform get, but for the apps that exceptions
 // lift.
-func (p *Policy) blockOf(merged *layer, s blocked, keep *spared, pl ward.Platform, lifted map[int]bool) intent.Block {
+func (p *Policy) blockOf(merged *layer, s blocked, apps []Approved, pl ward.Platform, lifted map[int]bool) intent.Block {
+	keep := p.spare(apps, s, lifted)
 	b := merged.block
 	s = s.lift(lifted)
 	out := intent.Block{AllowOnly: b.mode.value == allowList, Stores: b.stores.value}
@@ -245,6 +248,36 @@ func (p *Policy) blockOf(merged *layer, s blocked, keep *spared, pl ward.Platfor
 			allow = append(allow, item[string]{value: p.apps[i].Slug})
 		}
 		out.Allow = p.allowed(allow)
+	}
+	if pl == ward.MacOS {
+		out.Teams = p.teams(out, apps)
+	}
+	return out
+}
+
+// teams are the signers of the Mac apps that a block names or lets run, by bundle id. For
+// an approved app the register's word counts before the catalogue's. It is nil if none is
+// known.
+func (p *Policy) teams(b intent.Block, apps []Approved) map[string]string {
+	out := map[string]string{}
+	add := func(id, known string) {
+		if team := cmp.Or(known, p.Catalogue.Signer(id)); team != "" {
+			out[id] = team
+		}
+	}
+	for _, a := range b.Apps {
+		for _, id := range a.MacOS {
+			add(id.ID, "")
+		}
+	}
+	for _, id := range b.Allow[ward.MacOS] {
+		add(id, "")
+	}
+	for _, a := range apps {
+		add(a.MacOS.BundleID, a.MacOS.TeamID)
+	}
+	if len(out) == 0 {
+		return nil
 	}
 	return out
 }

@@ -2,7 +2,9 @@ package source_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -190,5 +192,71 @@ func TestSchemaDescribesItsFields(t *testing.T) {
 	}
 	if !bytes.Equal(source.Schema(), source.Schema()) {
 		t.Error("the schema differs from call to call")
+	}
+}
+
+// A pattern of the schema is read by editors, whose regular expressions are those of
+// ECMAScript: (?i), \z and the like are mistakes there, and (?P<n> or [[:alpha:]] mean
+// something else.
+func TestSchemaPatternsAreNotGoOnly(t *testing.T) {
+	t.Parallel()
+	var doc any
+	if err := json.Unmarshal(source.Schema(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	// With the flag u only these may stand after a backslash, and every other escape is an error:
+	// https://tc39.es/ecma262/#sec-patterns
+	escape := regexp.MustCompile(`\\.`)
+	allowed := regexp.MustCompile(`^\\[dDwWsSbBtnvfr^$\\.*+?()\[\]{}|/]$`)
+	group := regexp.MustCompile(`\(\?(:|=|!|<[=!])?`)
+	seen := 0
+	var walk func(x any)
+	walk = func(x any) {
+		switch x := x.(type) {
+		case map[string]any:
+			if p, ok := x["pattern"].(string); ok {
+				seen++
+				for _, e := range escape.FindAllString(p, -1) {
+					if !allowed.MatchString(e) {
+						t.Errorf("the pattern %s has %s, which ECMAScript does not know", p, e)
+					}
+				}
+				rest := escape.ReplaceAllString(p, "")
+				for _, g := range group.FindAllStringSubmatch(rest, -1) {
+					if g[1] == "" {
+						t.Errorf("the pattern %s has a group with flags or a name that ECMAScript does not know", p)
+					}
+				}
+				for _, bad := range []string{"[[:", "*+", "++", "?+"} {
+					if strings.Contains(rest, bad) {
+						t.Errorf("the pattern %s has %s, which ECMAScript does not know", p, bad)
+					}
+				}
+			}
+			for _, v := range x {
+				walk(v)
+			}
+		case []any:
+			for _, v := range x {
+				walk(v)
+			}
+		}
+	}
+	walk(doc)
+	if seen < 20 {
+		t.Errorf("the schema has %d patterns; has the test lost its teeth?", seen)
+	}
+}
+
+// A file's name on Windows is one whatever the case of its ending.
+func TestSchemaTakesExecutablesInAnyCase(t *testing.T) {
+	t.Parallel()
+	s := compileSchema(t)
+	for name, want := range map[string]bool{"chat.exe": true, "Chat.EXE": true, "my chat.Exe": true, "chat.com": false, `c:\chat.exe`: false} {
+		text := strings.Replace(record, "    purpose: p\n", "    windows: {executable: '"+name+"'}\n    purpose: p\n", 1)
+		_, err := source.Parse([]byte(text), source.Inputs{})
+		if valid := s.Validate(plain(node(t, text))) == nil; valid != want || (err == nil) != want {
+			t.Errorf("%s: the schema takes it is %t, Parse gives %v, want %t", name, valid, err, want)
+		}
 	}
 }

@@ -47,9 +47,8 @@ func (p *Policy) settle(pl ward.Platform, groups, exceptions []int) intent.Settl
 		s.Excepted = append(s.Excepted, x.Exception)
 	}
 	apps := p.chosen(merged)
-	keep := p.spare(apps, state, lifted)
 	s.Wanted = p.wanted(merged, pl, apps)
-	s.Wanted.Block = p.blockOf(merged, state, keep, pl, lifted)
+	s.Wanted.Block = p.blockOf(merged, state, apps, pl, lifted)
 	s.Posture = merged.posture.settled()
 	s.Watch = watch(s.Wanted, pl)
 	o := origins{policy: p, merged: merged, state: state, platform: pl}
@@ -63,7 +62,7 @@ func (p *Policy) wanted(m *layer, pl ward.Platform, apps []Approved) intent.Want
 		Name: p.Name, Notice: m.notice.value["en"], On: map[intent.ID]bool{},
 		Passcode: m.posture.passcodeRule(), Encryption: m.posture.encryption.asks(),
 		StaffPage: m.staffPage.value,
-		WiFi:      values(m.networks.wifi), VPN: values(m.networks.vpn), Relays: values(m.networks.relays),
+		WiFi:      values(m.networks.wifi), VPN: values(m.networks.vpn), Relays: values(m.networks.relays), DNS: m.networks.dns.value,
 		WebClips: values(m.clips),
 	}
 	for i, s := range intent.Switches() {

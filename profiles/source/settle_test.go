@@ -70,6 +70,16 @@ func TestLayers(t *testing.T) {
 			[]any{8, intent.Rule{On: true, Severity: intent.Breach, Grace: 24 * time.Hour}},
 		},
 		{
+			"a group's resolver takes the place of the policy's whole", with("networks: {dns: {name: A, server_url: https://a.example.org, addresses: [192.0.2.2, 192.0.2.1], only: [b.example.org, a.example.org]}}\ngroups: [{name: g, match: {site: North}, networks: {dns: {name: B, server_name: b.example.org}}}]"),
+			func(s intent.Settled) any { return s.Wanted.DNS },
+			intent.DNS{Name: "B", ServerName: "b.example.org"},
+		},
+		{
+			"a group without a resolver has the policy's", with("networks: {dns: {name: A, server_url: https://a.example.org, addresses: [192.0.2.2, '2001:DB8::1'], only: [b.example.org, a.example.org]}}\ngroups: [{name: g, match: {site: North}, networks: {wifi: []}}]"),
+			func(s intent.Settled) any { return s.Wanted.DNS },
+			intent.DNS{Name: "A", ServerURL: "https://a.example.org", Addresses: []string{"192.0.2.2", "2001:db8::1"}, Only: []string{"a.example.org", "b.example.org"}},
+		},
+		{
 			"Ward's own posture", with("containment: {no_rcs: true}"),
 			func(s intent.Settled) any { return s.Posture },
 			intent.Posture{
@@ -273,10 +283,14 @@ func TestWarnings(t *testing.T) {
 		"The exception EX-1 (WhatsApp for ward Palliative care) ends at the end of 2026-12-14.",
 		"The certificate Trust Root of Wi-Fi Staff ends on 2026-12-10.", "Not confirmed by the vendor or a device",
 		"Before a block takes an app away, move what belongs to the record",
+		"Devices look up all names at Ward DNS (line 99): where it does not answer they find no names at all",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("warnings are\n%s\nwant among them\n%s", got, want)
 		}
+	}
+	if strings.Contains(got, "Trust DNS") {
+		t.Errorf("warnings are\n%s\nwant nothing of a resolver that is asked for some names", got)
 	}
 	teams := parse(t, strings.Replace(record, "org.example.chat", "com.microsoft.skype.teams", 1)+"block: {apps: [microsoft-teams], web: false}")
 	got = strings.Join(teams.Warnings(now), "\n")

@@ -99,10 +99,12 @@ func (d *document) oneOrMore(what string, item func() shape) shape {
 	}
 }
 
+// text reads text without variables.
 func (d *document) text(what string, into *string) shape {
 	return shape{
 		read: func(n *yaml.Node) bool {
 			value, ok := d.scalar(n, what)
+			d.plainText(n, what, value)
 			*into = value
 			return !ok || value != ""
 		},

@@ -72,6 +72,7 @@ func (d *document) value(n *yaml.Node, what string, depth int) any {
 				d.wrong(key, "%s has a key that is not text", what)
 				continue
 			}
+			d.plainText(key, "a key of "+what, key.Value)
 			dict[key.Value] = d.value(n.Content[i+1], what+"."+key.Value, depth+1)
 		}
 		return dict

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // TokenVariable is the variable that stands for the one-time token with which an app
@@ -14,6 +16,10 @@ const (
 )
 
 const serverVariable = "server.url"
+
+// networkPrefix begins the variables with which Ward's own profiles ask for a certificate:
+// a one-time challenge is among them, so no text of a policy may hold one.
+const networkPrefix = "network."
 
 // Variables lists the names that a managed configuration may hold between {{ and }}. A
 // device's own values take their place when a command is delivered.
@@ -40,6 +46,14 @@ func unknownVariables(text string) []string {
 		unknown = append(unknown, "{{")
 	}
 	return unknown
+}
+
+// plainText reports a text that holds a variable where none belongs. All that Ward makes
+// of a policy is filled in when it is delivered, the names that people read too.
+func (d *document) plainText(n *yaml.Node, what, text string) {
+	if strings.Contains(text, "{{") || strings.Contains(text, "}}") {
+		d.wrong(n, "%s may hold no variable, nor {{ or }}: those belong in config, in the addresses of links and in own profiles", what)
+	}
 }
 
 // uses reports whether any text of a configuration holds the variable.

@@ -34,6 +34,7 @@ func (p *Policy) Warnings(now time.Time) []string {
 			say("The exception %s lifts nothing: %s is not blocked.", e.ID, e.AppName)
 		}
 	}
+	out = append(out, p.versionWarnings(now)...)
 	var roots []string
 	for _, l := range p.everyLayer() {
 		for _, w := range l.networks.wifi {
@@ -127,9 +128,22 @@ func (p *Policy) lastingWarnings() []string {
 			say("%s leaves web versions open (line %d): in a browser the blocked apps still work.", capital(l.name), w.at.line)
 		}
 	}
+	out = append(out, p.resolverWarnings()...)
 	if some || everywhere {
 		out = append(out, p.withoutAlternative()...)
 		say("Before a block takes an app away, move what belongs to the record: images and messages that exist only in a blocked app can't be reached afterwards.")
+	}
+	return out
+}
+
+// resolverWarnings tell what hangs on a resolver that is asked for all names: to be told
+// of another one a device must find Ward.
+func (p *Policy) resolverWarnings() []string {
+	var out []string
+	for _, l := range p.everyLayer() {
+		if d := l.networks.dns; d.given() && len(d.value.Only) == 0 {
+			out = append(out, fmt.Sprintf("Devices look up all names at %s (line %d): where it does not answer they find no names at all, Ward's neither, so that Ward can't take the setting back. Try it on a few devices away from the organisation's network first.", d.value.Name, d.at.line))
+		}
 	}
 	return out
 }

@@ -34,6 +34,14 @@ func wanted(t *rapid.T) intent.Wanted {
 	if some("no staff page") {
 		w.StaffPage = ""
 	}
+	switch pick(3, "resolver") {
+	case 0:
+		w.DNS = intent.DNS{}
+	case 1:
+		w.DNS = intent.DNS{Name: "TLS", ServerName: "dns.example.org"}
+	case 2:
+		w.DNS.Only = []string{"example.org"}
+	}
 	if some("no passcode") {
 		w.Passcode = intent.PasscodeRule{}
 	}
@@ -62,6 +70,7 @@ func expected(w intent.Wanted) map[intent.ID][]string {
 	add(w.Encryption, intent.Encryption, "")
 	add(w.Update.Version != "", intent.UpdateOS, "")
 	add(w.StaffPage != "", intent.StaffPage, "")
+	add(w.DNS.Wanted(), intent.UseDNS, "")
 	for _, a := range w.Apps {
 		add(true, intent.InstallApp, a.Name)
 	}

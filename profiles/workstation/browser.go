@@ -108,7 +108,7 @@ func (c *compiler) blockHosts() {
 		}
 		c.firefox["WebsiteFilter"] = map[string]any{"Block": patterns}
 	}
-	tell := func(id intent.ID, what string, covers []string, more string) {
+	tell := func(id intent.ID, what string, covers []string, more, cure string) {
 		if len(covers) == 0 {
 			return
 		}
@@ -118,14 +118,20 @@ func (c *compiler) blockHosts() {
 		if c.is(ward.MacOS) {
 			o.Why = c.browsers() + " does not open these addresses. " + c.others() + more
 		}
-		o.Cure = "Block these addresses on the organisation's network."
+		o.Cure = cure
 		if c.personal {
 			o.Verdict, o.Mechanism, o.Why, o.Cure = intent.NotEnforced, "", leftAlone, giveWorkComputer
 		}
 		c.told(o)
 	}
-	tell(intent.BlockWeb, "Block the web versions of these apps", c.w.Block.Web, "")
-	tell(intent.BlockNetwork, "Block the network names of these services", c.w.Block.Network, " Other programs still reach these names.")
+	const cure = "Block these addresses on the organisation's network"
+	tell(intent.BlockWeb, "Block the web versions of these apps", c.w.Block.Web, "", cure+".")
+	more, there := " Other programs still reach these names.", cure+", which reaches no further than that network."
+	if asked := c.w.DNS.Asked(c.w.Block.Network); len(asked) > 0 {
+		more = " Other programs still reach these names, unless the system asks " + c.w.DNS.Name + " for " + list(asked) + " and is refused."
+		there = "Give that resolver the list of names: ward policy export --network --format rpz (or hosts) writes it."
+	}
+	tell(intent.BlockNetwork, "Block the network names of these services", c.w.Block.Network, more, there)
 }
 
 // bookmark is a link among a browser's managed bookmarks.

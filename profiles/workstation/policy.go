@@ -30,6 +30,8 @@ type Policy struct {
 	Apps     []App      `json:"apps,omitempty"`  // approved, in the order of the policy
 	Hosts    []string   `json:"hosts,omitempty"` // browsers do not open them or what is beneath; sorted
 	Browsers []Browser  `json:"browsers,omitempty"`
+	// Resolver is what the system's names should be looked up at; nil: not asked for.
+	Resolver *Resolver `json:"resolver,omitempty"`
 	// AppLocker is the name of the document with rules for Windows; empty for none.
 	AppLocker string     `json:"applocker,omitempty"`
 	Questions []Question `json:"questions"` // what to report, sorted
@@ -101,6 +103,7 @@ const (
 	ApprovedApps   Question = "approved-apps"   // which approved apps are there, with their versions
 	BlockedApps    Question = "blocked-apps"    // which of the blocked identities are there
 	DiskEncryption Question = "disk-encryption" // whether all fixed disks are encrypted
+	NameServers    Question = "name-servers"    // which name servers the system asks; on a work computer only
 	OSVersion      Question = "os-version"
 	ScreenLock     Question = "screen-lock" // whether the screen locks by itself and asks for a password
 )

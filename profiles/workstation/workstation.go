@@ -52,6 +52,7 @@ func Compile(w intent.Wanted, t intent.Target) (Result, error) {
 	c.approvedApps()
 	c.device()
 	c.networks()
+	c.dns()
 	c.links()
 	c.switches()
 	docs, err := c.documents()

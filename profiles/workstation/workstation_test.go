@@ -140,7 +140,7 @@ func TestPersonalComputersStayAsTheyAre(t *testing.T) {
 				t.Errorf("%s %q: %d documents, want the agent's alone", p, o, len(r.Documents))
 			}
 			doc := agentPolicy(t, r)
-			if doc.AppLocker != "" || len(doc.Browsers) > 0 || len(doc.Hosts) > 0 || doc.Mode != DenyList {
+			if doc.AppLocker != "" || len(doc.Browsers) > 0 || len(doc.Hosts) > 0 || doc.Resolver != nil || slices.Contains(doc.Questions, NameServers) || doc.Mode != DenyList {
 				t.Errorf("%s %q: the policy changes something: %+v", p, o, doc)
 			}
 			for _, rule := range doc.Block {

@@ -135,6 +135,11 @@ func profilesOf(v reconcile.View) []Profile {
 	for i := range out {
 		out[i].Installed = new(bool)
 	}
+	for _, p := range v.Want.Profiles {
+		if i := at[p.Identifier]; p.Declared && v.HasProfile(p) {
+			*out[i].Installed, out[i].Managed = true, true
+		}
+	}
 	for _, p := range v.Got.Profiles.Value {
 		i, ok := at[p.Identifier]
 		if !ok {

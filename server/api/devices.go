@@ -13,15 +13,16 @@ import (
 // DeviceDetail is everything that is known of a device.
 type DeviceDetail struct {
 	Device
-	Case          *Case       `json:"case,omitempty" doc:"The open case; left out if there is none."`
-	EraseAccepted *time.Time  `json:"erase_accepted,omitempty" doc:"When the device accepted an erase in this epoch."`
-	Limits        []Limit     `json:"limits" nullable:"false" doc:"What is enforced here, and what can't be and why."`
-	Profiles      []Profile   `json:"profiles" nullable:"false"`
-	Apps          []App       `json:"apps" nullable:"false"`
-	Facts         Facts       `json:"facts"`
-	Steps         []Step      `json:"steps" nullable:"false" doc:"What was last tried to bring it to what is wanted."`
-	Commands      []Command   `json:"commands" nullable:"false" doc:"The newest of each epoch, the newest first."`
-	Enrolments    []Enrolment `json:"enrolments" nullable:"false" doc:"The newest first."`
+	Case          *Case               `json:"case,omitempty" doc:"The open case; left out if there is none."`
+	EraseAccepted *time.Time          `json:"erase_accepted,omitempty" doc:"When the device accepted an erase in this epoch."`
+	Limits        []Limit             `json:"limits" nullable:"false" doc:"What is enforced here, and what can't be and why."`
+	Profiles      []Profile           `json:"profiles" nullable:"false"`
+	Apps          []App               `json:"apps" nullable:"false"`
+	Facts         Facts               `json:"facts"`
+	Steps         []Step              `json:"steps" nullable:"false" doc:"What was last tried to bring it to what is wanted."`
+	Commands      []Command           `json:"commands" nullable:"false" doc:"The newest of each epoch, the newest first."`
+	Enrolments    []Enrolment         `json:"enrolments" nullable:"false" doc:"The newest first."`
+	Certificates  []IssuedCertificate `json:"certificates" nullable:"false" doc:"The newest, the newest first."`
 }
 
 // DevicePath names a device in a path.
@@ -48,10 +49,14 @@ func (s *server) showDevice(ctx context.Context, in *DevicePath) (*reply[DeviceD
 	if err != nil {
 		return nil, err
 	}
+	certs, err := s.certificatesOf(ctx, d.Device.ID)
+	if err != nil {
+		return nil, err
+	}
 	return answer(DeviceDetail{
 		Device: deviceOf(d.Row), Case: c, EraseAccepted: when(d.View.EraseAccepted), Limits: shapes(d.Limits, limitOf),
 		Profiles: profilesOf(d.View), Apps: appsOf(d.View), Facts: factsOf(d.View.Got), Steps: shapes(d.View.Attempts, stepOf),
-		Commands: commandsOf(d.Commands, d.Enrolments), Enrolments: shapes(d.Enrolments, enrolmentOf),
+		Commands: commandsOf(d.Commands, d.Enrolments), Enrolments: shapes(d.Enrolments, enrolmentOf), Certificates: certs,
 	}), nil
 }
 

@@ -125,13 +125,14 @@ func (o *outside) Write(_ context.Context, w io.Writer) error { return o.backup(
 
 // world is the API over real services on a real database.
 type world struct {
-	t       *testing.T
-	db      *store.DB
-	access  *access.Service
-	audit   *audit.Service
-	outside *outside
-	handler http.Handler
-	log     *buffer
+	t        *testing.T
+	db       *store.DB
+	access   *access.Service
+	audit    *audit.Service
+	outside  *outside
+	register *register
+	handler  http.Handler
+	log      *buffer
 
 	mu     sync.Mutex
 	now    time.Time
@@ -153,6 +154,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, db: storetest.SQLite(t), now: start, called: map[string]bool{}, log: &buffer{}}
 	w.outside = &outside{backup: func(out io.Writer) error { _, err := out.Write([]byte("all of it")); return err }}
 	clock := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
+	w.register = &register{now: clock}
 	key := must(audit.LoadKey(filepath.Join(t.TempDir(), "audit.key"), "ward.example/audit"))(t)
 	w.audit = must(audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: clock}))(t)
 	w.access = must(access.New(access.Config{Store: w.db.Access(), Audit: w.audit, Now: clock}))(t)
@@ -170,7 +172,7 @@ func newWorld(t *testing.T) *world {
 		PublicURL: "https://ward.example", InviteURL: func(token string) string { return "https://ward.example/enrol/" + token },
 		Unit: w.db, Access: w.access, Lost: cases, Orders: orders, Invitations: invitations, Policies: policies, Audit: w.audit,
 		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: clock},
-		Pushes:  w.outside, Enqueuer: w.outside, Backups: w.outside, Now: clock,
+		Pushes:  w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: clock,
 	}))(t)
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), w.log, zapcore.DebugLevel))
 	w.handler = httpd.Wrap(httpd.Options{Log: log, Now: clock}, handler)

@@ -37,6 +37,7 @@ type Options struct {
 	Policies    *policy.Service
 	Audit       *audit.Service
 	Pushes      Pushes
+	Authority   Authority
 	Enqueuer    Enqueuer
 	Backups     Backups
 	Now         func() time.Time

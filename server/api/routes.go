@@ -20,6 +20,7 @@ func (s *server) routes() {
 	s.policyRoutes()
 	s.peopleRoutes()
 	s.systemRoutes()
+	s.authorityRoutes()
 }
 
 func (s *server) deviceRoutes() {
@@ -111,4 +112,12 @@ func (s *server) systemRoutes() {
 	handle(s, operation{method: post, path: "/apns/request", permission: access.APNsWrite, id: "request-apns", summary: "Make a key and a request for a push certificate", status: http.StatusCreated}, s.requestAPNs)
 	handle(s, operation{method: post, path: "/apns/import", permission: access.APNsWrite, id: "import-apns", summary: "Import a push certificate"}, s.importAPNs)
 	handle(s, operation{method: get, path: "/backup", permission: access.BackupWrite, id: "backup", summary: "Get a backup of the whole record", produces: archive}, s.backup)
+}
+
+func (s *server) authorityRoutes() {
+	handle(s, operation{method: get, path: "/ca", permission: access.CARead, id: "show-authority", summary: "Show the authority: what ends when, how many certificates, the revocation lists"}, s.showAuthority)
+	handle(s, operation{method: get, path: "/ca/certificates", permission: access.CARead, id: "list-certificates", summary: "List certificates, the newest first"}, s.listCertificates)
+	handle(s, operation{method: post, path: "/ca/certificates/{serial}/revoke", permission: access.CAWrite, id: "revoke-certificate", summary: "Revoke a certificate for good"}, s.revokeCertificate)
+	handle(s, operation{method: post, path: "/ca/crl", permission: access.CAWrite, id: "remake-lists", summary: "Make the revocation lists anew"}, s.remakeLists)
+	handle(s, operation{method: get, path: "/ca/crl/{issuer}", permission: access.CARead, id: "get-list", summary: "Get the newest revocation list of an issuer", produces: revocationList}, s.getList)
 }

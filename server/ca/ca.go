@@ -8,20 +8,17 @@
 package ca
 
 import (
+	"cmp"
 	"context"
-	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/smallstep/certificates/authority"
-	"github.com/smallstep/certificates/authority/config"
-	casapi "github.com/smallstep/certificates/cas/apiv1"
-	"github.com/smallstep/certificates/cas/softcas"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/unit"
 	"go.uber.org/zap"
@@ -30,8 +27,13 @@ import (
 // Paths under the public URL at which the handlers are to be served.
 const (
 	SCEPPath = "/scep"
+	// CRLPath has the list of the first issuer; that of issuer n is at CRLPath/n.
 	CRLPath  = "/ca/crl"
 	RootPath = "/ca/root.pem"
+	// OCSPPath takes requests by POST; by GET they follow it, after a slash.
+	OCSPPath = "/ca/ocsp"
+	// IssuersPath, a slash and a number have that issuer's certificate.
+	IssuersPath = "/ca/issuer"
 )
 
 // Options say how to open the authority. Dir, Passphrase, Organisation, PublicURL,
@@ -43,9 +45,13 @@ type Options struct {
 	Passphrase []byte
 	// Organisation stands in every subject.
 	Organisation string
-	// PublicURL is https://host[:port], without a path: certificates say that the
-	// revocation list is at CRLPath under it.
+	// PublicURL is https://host[:port], without a path.
 	PublicURL string
+	// StatusURL is http://host[:port] or https://host[:port], without a path, under which
+	// certificates say that CRLPath, OCSPPath and IssuersPath are; "" means PublicURL.
+	// What those paths serve is signed, and some clients, nginx's OCSP among them, ask by
+	// plain HTTP only: name an address here that leads them to this server.
+	StatusURL string
 	// Unit runs units of work on the database that Store writes to.
 	Unit unit.Unit
 	// Store is the record of certificates.
@@ -105,42 +111,35 @@ type Grant struct {
 // goroutines, and several processes may share one Store and copies of one Dir.
 type Authority struct {
 	o        Options
-	step     *authority.Authority
-	guard    *guard
 	root     *x509.Certificate
-	issuer   *x509.Certificate
-	key      *rsa.PrivateKey // the issuer's
-	crlURL   string
-	crlMutex sync.Mutex // one list at a time in this process
+	issuers  atomic.Pointer[[]*issuer] // in order of their numbers, never empty
+	loading  sync.Mutex                // one reload at a time
+	crlMutex sync.Mutex                // one list at a time in this process
 	mu       sync.Mutex
-	server   time.Time // expiry of the newest server certificate, zero if none
+	server   *x509.Certificate // the newest server certificate, nil if none
 }
 
 // Open opens the authority in o.Dir, making its root and issuer on first run. A
-// passphrase that does not open the key is an error of kind Forbidden; keys that are
+// passphrase that does not open a key is an error of kind Forbidden; keys that are
 // not the ones the database's certificates were made with, one of kind Conflict.
 func Open(ctx context.Context, o Options) (*Authority, error) {
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	_, err := o.Store.CRL(ctx)
+	_, err := o.Store.CRL(ctx, first)
 	fresh := ward.KindOf(err) == ward.NotFound
 	if err != nil && !fresh {
 		return nil, fmt.Errorf("open authority: %w", err)
 	}
-	m, err := loadOrMake(o, fresh)
-	if err != nil {
+	if err := makeMissing(o, fresh); err != nil {
 		return nil, err
 	}
-	soft, err := softcas.New(ctx, casapi.Options{Signer: m.key, CertificateChain: []*x509.Certificate{m.issuer}})
-	if err != nil {
+	a := &Authority{o: o}
+	if a.root, err = readRoot(o.Dir); err != nil {
 		return nil, fmt.Errorf("open authority: %w", err)
 	}
-	a := &Authority{o: o, guard: &guard{soft}, root: m.root, issuer: m.issuer, key: m.key, crlURL: o.PublicURL + CRLPath}
-	if a.step, err = a.embed(); err != nil {
-		return nil, fmt.Errorf("open authority: %w", err)
-	}
-	if err := a.ownRecord(ctx, fresh); err != nil {
+	a.issuers.Store(new([]*issuer))
+	if err := a.Reload(ctx); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -154,9 +153,12 @@ func (o *Options) complete() error {
 	if o.Unit == nil || o.Store == nil || o.Challenges == nil || o.Now == nil || o.Log == nil {
 		return errors.New("open authority: Unit, Store, Challenges, Now and Log are needed")
 	}
-	u, err := url.Parse(o.PublicURL)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" {
+	if scheme := bareURL(o.PublicURL); scheme != "https" {
 		return ward.Errorf(ward.Invalid, "The public URL %q must be https://host or https://host:port.", o.PublicURL)
+	}
+	o.StatusURL = cmp.Or(o.StatusURL, o.PublicURL)
+	if scheme := bareURL(o.StatusURL); scheme != "https" && scheme != "http" {
+		return ward.Errorf(ward.Invalid, "The status URL %q must be http://host or https://host, with a port if need be.", o.StatusURL)
 	}
 	if o.DeviceLife == 0 {
 		o.DeviceLife = 2 * 365 * 24 * time.Hour
@@ -170,76 +172,81 @@ func (o *Options) complete() error {
 	return nil
 }
 
-// embed builds smallstep's authority around our issuer, guard and record. It has no
-// provisioners, so that nothing is signed but what sign asks for, and it makes no
-// revocation lists: its own are numbered in one process only.
-func (a *Authority) embed() (*authority.Authority, error) {
-	return authority.NewEmbedded(
-		authority.WithConfig(&config.Config{AuthorityConfig: new(config.AuthConfig)}),
-		authority.WithX509RootCerts(a.root),
-		authority.WithX509IntermediateCerts(a.issuer),
-		authority.WithX509CAService(a.guard),
-		authority.WithDatabase(&record{a.o.Store, a.o.Now}),
-		authority.WithQuietInit())
-}
-
-// ownRecord makes sure that the revocation list in the store is this authority's,
-// making the first one when there is none.
-func (a *Authority) ownRecord(ctx context.Context, fresh bool) error {
-	if fresh { // another process may make the first list at the same moment: then its own stands
-		if _, err := a.makeCRL(ctx, 0); err != nil {
-			return fmt.Errorf("open authority: %w", err)
-		}
+// bareURL returns the scheme of a URL that has a host and nothing after it, else "".
+func bareURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return ""
 	}
-	crl, err := a.o.Store.CRL(ctx)
-	if err != nil {
-		return fmt.Errorf("open authority: %w", err)
-	}
-	list, err := x509.ParseRevocationList(crl.DER)
-	if err == nil {
-		err = list.CheckSignatureFrom(a.issuer)
-	}
-	if err != nil {
-		return ward.Errorf(ward.Conflict, "The database belongs to another certificate authority than the one in %s. Restore the folder that was backed up together with the database.", a.o.Dir).Because(err)
-	}
-	return nil
+	return u.Scheme
 }
 
 // Root returns the root certificate, which devices are given to trust.
 func (a *Authority) Root() *x509.Certificate { return a.root }
 
-// Issuer returns the certificate that signs devices, apps and trial servers, and
-// answers SCEP.
-func (a *Authority) Issuer() *x509.Certificate { return a.issuer }
+// Issuer returns the certificate that signs devices, apps and trial servers now, and
+// answers SCEP. Rotate puts another in its place.
+func (a *Authority) Issuer() *x509.Certificate { return a.current().cert }
+
+// Issuers returns the certificates of all issuers, the oldest first: those that signed
+// before, the one that signs now, and those that will soon.
+func (a *Authority) Issuers() []*x509.Certificate {
+	all := *a.issuers.Load()
+	certs := make([]*x509.Certificate, len(all))
+	for i, is := range all {
+		certs[i] = is.cert
+	}
+	return certs
+}
+
+// Numbered returns the issuers with their numbers, the oldest first.
+func (a *Authority) Numbered() []Made {
+	all := *a.issuers.Load()
+	out := make([]Made, len(all))
+	for i, is := range all {
+		out[i] = Made{is.n, is.cert, is.from}
+	}
+	return out
+}
 
 // RootPEM returns the root certificate in PEM.
 func (a *Authority) RootPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.root.Raw})
 }
 
-// Pool returns a new pool of root and issuer, for tls.Config.ClientCAs: a client may
+// Pool returns a new pool of root and issuers, for tls.Config.ClientCAs: a client may
 // send its leaf alone.
 func (a *Authority) Pool() *x509.CertPool {
 	p := x509.NewCertPool()
 	p.AddCert(a.root)
-	p.AddCert(a.issuer)
+	for _, c := range a.Issuers() {
+		p.AddCert(c)
+	}
 	return p
 }
 
 // Expiry says when a certificate of the authority itself runs out.
 type Expiry struct {
-	Name     string // root, issuer or server
+	Name     string // root, issuer, issuer 2 and so on, or server
 	NotAfter time.Time
 }
 
-// Expiries returns the expiry of the root, of the issuer, and of the newest server
+// Expiries returns the expiry of the root, of the issuers, and of the newest server
 // certificate that this process made, if it made one.
 func (a *Authority) Expiries() []Expiry {
-	e := []Expiry{{"root", a.root.NotAfter}, {"issuer", a.issuer.NotAfter}}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.server.IsZero() {
-		e = append(e, Expiry{"server", a.server})
+	e := []Expiry{{"root", a.root.NotAfter}}
+	for _, is := range *a.issuers.Load() {
+		e = append(e, Expiry{is.name(), is.cert.NotAfter})
+	}
+	if c := a.Server(); c != nil {
+		e = append(e, Expiry{"server", c.NotAfter})
 	}
 	return e
+}
+
+// Server returns the newest server certificate that this process made, nil if none.
+func (a *Authority) Server() *x509.Certificate {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.server
 }

@@ -26,6 +26,7 @@ const (
 
 // Certificate is one row of the record: a certificate that Ward issued.
 type Certificate struct {
+	Issuer      int    // number of the issuer that signed it
 	Serial      string // decimal
 	Hash        string // SHA-256 of the DER, hexadecimal, lower case
 	Kind        Kind
@@ -74,14 +75,17 @@ type Revoked struct {
 
 // CRL is a signed revocation list.
 type CRL struct {
-	Number int64
-	DER    []byte
-	Made   time.Time
+	Issuer  int // the number of its issuer
+	Number  int64
+	Entries int
+	DER     []byte
+	Made    time.Time
 }
 
 // Store is the record of certificates. Each method joins the unit of work in ctx.
 type Store interface {
 	Record
+	Register
 	Revocations
 	Once
 }
@@ -103,6 +107,41 @@ type Record interface {
 	BindCertificate(ctx context.Context, hash string, device ward.DeviceID, enrolment ward.EnrolmentID) error
 }
 
+// Filter picks certificates of the record. What is zero picks all.
+type Filter struct {
+	Device  ward.DeviceID
+	Kind    Kind
+	Revoked bool // only revoked ones
+	// ExpiringBy picks those that end after Now, at ExpiringBy at the latest, and are not
+	// revoked.
+	Now, ExpiringBy time.Time
+	// After is the serial of the last certificate of the page before; one that is not in
+	// the record has nothing after it.
+	After string
+	Limit int // the most certificates; at least 1
+}
+
+// Count is how many certificates of one kind from one issuer there are.
+type Count struct {
+	Issuer                  int
+	Kind                    Kind
+	Valid, Expired, Revoked int // one that is both revoked and expired counts as revoked
+}
+
+// Register answers what an operator asks of the record.
+type Register interface {
+	// Certificates lists what f picks, the newest first.
+	Certificates(ctx context.Context, f Filter) ([]Certificate, error)
+	// CountCertificates counts every certificate, by issuer and kind.
+	CountCertificates(ctx context.Context, now time.Time) ([]Count, error)
+	// SoonestIdentity returns, of the identities that live enrolments prove themselves by
+	// and that end after now, the one that ends first. None is a *ward.Error of kind
+	// NotFound.
+	SoonestIdentity(ctx context.Context, now time.Time) (Certificate, error)
+	// CountIdentities counts those identities that end after now and by until.
+	CountIdentities(ctx context.Context, now, until time.Time) (int, error)
+}
+
 // Revocations keeps what was revoked and the list that says so.
 type Revocations interface {
 	// RevokeCertificate revokes one certificate and reports whether it was valid until
@@ -111,12 +150,12 @@ type Revocations interface {
 	// RevokeApps revokes every unexpired app and network certificate of a device that is
 	// not yet revoked and returns their serials.
 	RevokeApps(ctx context.Context, device ward.DeviceID, r Revocation) ([]string, error)
-	// RevokedAfter lists the revoked certificates that expire after t.
-	RevokedAfter(ctx context.Context, t time.Time) ([]Revoked, error)
-	// CRL returns the newest list; none is a *ward.Error of kind NotFound.
-	CRL(ctx context.Context) (CRL, error)
-	// ReplaceCRL stores c if the newest list still has the number previous (0 for none),
-	// and reports whether it did.
+	// RevokedAfter lists the revoked certificates of an issuer that expire after t.
+	RevokedAfter(ctx context.Context, issuer int, t time.Time) ([]Revoked, error)
+	// CRL returns an issuer's newest list; none is a *ward.Error of kind NotFound.
+	CRL(ctx context.Context, issuer int) (CRL, error)
+	// ReplaceCRL stores c if the newest list of its issuer still has the number previous (0
+	// for none), and reports whether it did.
 	ReplaceCRL(ctx context.Context, c CRL, previous int64) (bool, error)
 }
 
@@ -164,9 +203,9 @@ func Invitation(cert *x509.Certificate) string {
 }
 
 // row describes a new certificate for the record.
-func row(cert *x509.Certificate, kind Kind) Certificate {
+func (is *issuer) row(cert *x509.Certificate, kind Kind) Certificate {
 	return Certificate{
-		Serial: cert.SerialNumber.String(), Hash: Hash(cert), Kind: kind, Subject: cert.Subject.String(),
+		Issuer: is.n, Serial: cert.SerialNumber.String(), Hash: Hash(cert), Kind: kind, Subject: cert.Subject.String(),
 		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(), DER: cert.Raw,
 	}
 }

@@ -1,7 +1,6 @@
 package ca
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -21,14 +20,14 @@ func (a *Authority) Check(ctx context.Context, cert *x509.Certificate) (Certific
 	if cert == nil {
 		return Certificate{}, ward.Errorf(ward.Forbidden, "A client certificate is needed.").Because(ErrForeign)
 	}
-	// The issuer was verified against the root when the authority was opened.
-	if !bytes.Equal(cert.RawIssuer, a.issuer.RawSubject) || cert.CheckSignatureFrom(a.issuer) != nil {
+	is := a.issuerOf(cert) // which was verified against the root when it was loaded
+	if is == nil {
 		return Certificate{}, ward.Errorf(ward.Forbidden, "This certificate was not issued here.").Because(ErrForeign)
 	}
 	if cert.IsCA || !slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) {
 		return Certificate{}, ward.Errorf(ward.Forbidden, "This certificate is not one for clients.").Because(ErrUnusable)
 	}
-	if now := a.o.Now(); now.Before(cert.NotBefore) || now.After(cert.NotAfter) || now.After(a.issuer.NotAfter) {
+	if now := a.o.Now(); now.Before(cert.NotBefore) || now.After(cert.NotAfter) || now.After(is.cert.NotAfter) {
 		return Certificate{}, ward.Errorf(ward.Forbidden, "This certificate is expired or not yet valid.").Because(ErrOutsideTime)
 	}
 	c, err := a.o.Store.CertificateByHash(ctx, Hash(cert))

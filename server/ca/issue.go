@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/smallstep/certificates/authority/provisioner"
@@ -41,14 +42,15 @@ func (a *Authority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, 
 	if g.Device == "" || g.Enrolment == "" || !bundleID.MatchString(g.App) {
 		return nil, ward.Errorf(ward.Invalid, "An app certificate needs a device, its enrolment and the app's bundle id.")
 	}
-	cert, err := a.sign(ctx, csr, subject{
+	is := a.current()
+	cert, err := a.sign(ctx, is, csr, subject{
 		name: string(g.Device), unit: "app", life: a.o.AppLife,
 		uris: []*url.URL{urn("device", string(g.Device)), urn("app", g.App)},
 	})
 	if err != nil {
 		return nil, err
 	}
-	c := row(cert, KindApp)
+	c := is.row(cert, KindApp)
 	c.Device, c.Enrolment, c.App, c.RenewedFrom = g.Device, g.Enrolment, g.App, g.RenewedFrom
 	err = a.o.Unit.Do(ctx, func(ctx context.Context) error {
 		if inUnit != nil {
@@ -63,25 +65,26 @@ func (a *Authority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, 
 	}
 	a.o.Log.Info("app certificate issued", zap.String("serial", c.Serial), zap.String("device", string(g.Device)),
 		zap.String("app", g.App), zap.Time("not_after", c.NotAfter), zap.String("request_id", ward.RequestID(ctx)))
-	return []*x509.Certificate{cert, a.issuer}, nil
+	return []*x509.Certificate{cert, is.cert}, nil
 }
 
 // issueBySCEP signs what the challenge grants, and in one unit of work spends the
-// challenge and records the certificate.
-func (a *Authority) issueBySCEP(ctx context.Context, csr *x509.CertificateRequest, challenge string) (*x509.Certificate, error) {
+// challenge and records the certificate. It returns the issuer too.
+func (a *Authority) issueBySCEP(ctx context.Context, csr *x509.CertificateRequest, challenge string) (*x509.Certificate, *issuer, error) {
 	g, err := a.o.Challenges.Lookup(ctx, challenge)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	kind, who, err := a.granted(g)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	cert, err := a.sign(ctx, csr, who)
+	is := a.current()
+	cert, err := a.sign(ctx, is, csr, who)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	c := row(cert, kind)
+	c := is.row(cert, kind)
 	c.Invitation, c.Device, c.Enrolment, c.App = g.Invitation, g.Device, g.Enrolment, g.Profile
 	err = a.o.Unit.Do(ctx, func(ctx context.Context) error {
 		if err := a.o.Challenges.Redeem(ctx, challenge, c); err != nil {
@@ -90,11 +93,11 @@ func (a *Authority) issueBySCEP(ctx context.Context, csr *x509.CertificateReques
 		return a.o.Store.InsertCertificate(ctx, c)
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	a.o.Log.Info("scep certificate issued", zap.String("certificate", string(kind)), zap.String("serial", c.Serial),
 		zap.String("invitation", g.Invitation), zap.String("device", string(g.Device)), zap.Time("not_after", c.NotAfter), zap.String("request_id", ward.RequestID(ctx)))
-	return cert, nil
+	return cert, is, nil
 }
 
 // granted returns the kind and the subject of a grant's certificate. A grant that lacks
@@ -131,7 +134,7 @@ func (emptyTemplate) Options(provisioner.SignOptions) []x509util.Option {
 
 // sign checks the request and signs a client certificate for s. It touches no
 // database: what it returns is not valid until it is recorded.
-func (a *Authority) sign(ctx context.Context, csr *x509.CertificateRequest, s subject) (*x509.Certificate, error) {
+func (a *Authority) sign(ctx context.Context, is *issuer, csr *x509.CertificateRequest, s subject) (*x509.Certificate, error) {
 	if err := checkRequest(csr); err != nil {
 		return nil, err
 	}
@@ -139,27 +142,35 @@ func (a *Authority) sign(ctx context.Context, csr *x509.CertificateRequest, s su
 		now := a.o.Now().UTC().Truncate(time.Second)
 		c.Subject = pkix.Name{CommonName: s.name, OrganizationalUnit: []string{s.unit}, Organization: []string{a.o.Organisation}}
 		c.URIs = s.uris
-		c.NotBefore, c.NotAfter = now.Add(-backdate), a.until(now.Add(s.life))
+		c.NotBefore, c.NotAfter = now.Add(-backdate), is.until(now.Add(s.life))
 		c.KeyUsage = x509.KeyUsageDigitalSignature
 		if _, ok := csr.PublicKey.(*rsa.PublicKey); ok {
 			c.KeyUsage |= x509.KeyUsageKeyEncipherment
 		}
 		c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 		c.BasicConstraintsValid = true
-		c.CRLDistributionPoints = []string{a.crlURL}
+		a.point(c, is)
 		return nil
 	})
-	chain, err := a.step.SignWithContext(ctx, csr, provisioner.SignOptions{}, emptyTemplate{}, fill)
+	chain, err := is.step.SignWithContext(ctx, csr, provisioner.SignOptions{}, emptyTemplate{}, fill)
 	if err != nil {
 		return nil, fmt.Errorf("sign certificate for %s: %w", s.name, err)
 	}
 	return chain[0], nil
 }
 
+// point has c say where its status and its issuer's certificate are to be had (RFC 5280
+// sections 4.2.1.13 and 4.2.2.1).
+func (a *Authority) point(c *x509.Certificate, is *issuer) {
+	c.CRLDistributionPoints = []string{a.o.StatusURL + is.listPath()}
+	c.OCSPServer = []string{a.o.StatusURL + OCSPPath}
+	c.IssuingCertificateURL = []string{a.o.StatusURL + IssuersPath + "/" + strconv.Itoa(is.n)}
+}
+
 // until caps the end of a certificate at the issuer's own.
-func (a *Authority) until(t time.Time) time.Time {
-	if t.After(a.issuer.NotAfter) {
-		return a.issuer.NotAfter
+func (is *issuer) until(t time.Time) time.Time {
+	if t.After(is.cert.NotAfter) {
+		return is.cert.NotAfter
 	}
 	return t
 }

@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -19,9 +21,9 @@ import (
 	"go.step.sm/crypto/x509util"
 )
 
-// generation is the folder below Dir that holds root and issuer. It appears whole,
-// by one rename, so that a crash or a second process at first run leaves no half of
-// an authority. A later issuer gets a folder of its own.
+// generation is the folder below Dir that holds the root and the first issuer. It
+// appears whole, by one rename, so that a crash or a second process at first run leaves
+// no half of an authority. A later issuer gets a folder of its own.
 const generation = "1"
 
 const (
@@ -29,6 +31,7 @@ const (
 	rootKey    = "root.key" // needed for a new issuer only: it may be moved to a safe
 	issuerCert = "issuer.pem"
 	issuerKey  = "issuer.key"
+	issuerFrom = "from" // when the issuer begins to sign, RFC 3339; the first has none
 )
 
 const (
@@ -38,63 +41,76 @@ const (
 	backdate = 10 * time.Minute
 )
 
-// material is what the authority works with.
-type material struct {
-	root   *x509.Certificate
-	issuer *x509.Certificate
-	key    *rsa.PrivateKey
-}
-
-// loadOrMake loads the authority from o.Dir. Where there is none it makes one, if the
-// database is fresh; else the keys of a database with certificates would be replaced.
-func loadOrMake(o Options, fresh bool) (*material, error) {
+// makeMissing makes the authority in o.Dir where there is none, if the database is
+// fresh; else the keys of a database with certificates would be replaced.
+func makeMissing(o Options, fresh bool) error {
 	dir := filepath.Join(o.Dir, generation)
 	_, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !fresh {
-			return nil, ward.Errorf(ward.Conflict, "The database has certificates, but the keys of their authority are not in %s. Restore that folder from the backup.", o.Dir)
+			return ward.Errorf(ward.Conflict, "The database has certificates, but the keys of their authority are not in %s. Restore that folder from the backup.", o.Dir)
 		}
 		err = bootstrap(o, dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("make authority in %s: %w", o.Dir, err)
+		return fmt.Errorf("make authority in %s: %w", o.Dir, err)
 	}
-	return load(dir, o.Passphrase)
+	return nil
 }
 
-func load(dir string, passphrase []byte) (*material, error) {
-	m := new(material)
+func readRoot(dir string) (*x509.Certificate, error) {
+	root, err := pemutil.ReadCertificate(filepath.Join(dir, generation, rootCert))
+	if err != nil {
+		return nil, fmt.Errorf("load root: %w", err)
+	}
+	return root, nil
+}
+
+// readIssuer reads an issuer from its folder. Whether it is under the root is for the
+// caller to see.
+func readIssuer(dir string, passphrase []byte) (*issuer, error) {
+	is := new(issuer)
 	var err error
-	if m.root, err = pemutil.ReadCertificate(filepath.Join(dir, rootCert)); err != nil {
-		return nil, fmt.Errorf("load authority: %w", err)
+	if is.cert, err = pemutil.ReadCertificate(filepath.Join(dir, issuerCert)); err != nil {
+		return nil, fmt.Errorf("load issuer: %w", err)
 	}
-	if m.issuer, err = pemutil.ReadCertificate(filepath.Join(dir, issuerCert)); err != nil {
-		return nil, fmt.Errorf("load authority: %w", err)
+	if is.key, err = readKey(filepath.Join(dir, issuerKey), passphrase); err != nil {
+		return nil, err
 	}
-	path := filepath.Join(dir, issuerKey)
+	if !is.key.PublicKey.Equal(is.cert.PublicKey) {
+		return nil, fmt.Errorf("load issuer in %s: %w", dir, errKeyApart)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, issuerFrom))
+	if errors.Is(err, fs.ErrNotExist) {
+		return is, nil
+	}
+	if err == nil {
+		is.from, err = time.Parse(time.RFC3339, strings.TrimSpace(string(text)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load issuer in %s: %w", dir, err)
+	}
+	return is, nil
+}
+
+// readKey reads an issuer's key.
+func readKey(path string, passphrase []byte) (*rsa.PrivateKey, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("load authority: %w", err)
+		return nil, fmt.Errorf("load issuer: %w", err)
 	}
 	k, err := pemutil.ParseKey(b, pemutil.WithPassword(passphrase))
 	if errors.Is(err, x509.IncorrectPasswordError) {
 		return nil, ward.Errorf(ward.Forbidden, "The passphrase does not open the certificate authority's key %s. It is derived from the master key: use the one that was in place when the key was made.", path).Because(err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load authority: %s: %w", path, err)
+		return nil, fmt.Errorf("load issuer: %s: %w", path, err)
 	}
 	key, ok := k.(*rsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("load authority: %s holds a %T, want an RSA key", path, k)
+		return nil, fmt.Errorf("load issuer: %s holds a %T, want an RSA key", path, k)
 	}
-	m.key = key
-	if !key.PublicKey.Equal(m.issuer.PublicKey) {
-		return nil, fmt.Errorf("load authority: the key and the certificate of the issuer in %s do not belong together", dir)
-	}
-	if err := m.issuer.CheckSignatureFrom(m.root); err != nil {
-		return nil, fmt.Errorf("load authority: issuer in %s: %w", dir, err)
-	}
-	return m, nil
+	return key, nil
 }
 
 // bootstrap makes root and issuer and puts them in dir.
@@ -103,9 +119,7 @@ func bootstrap(o Options, dir string) error {
 	if err != nil {
 		return err
 	}
-	// RSA, because iPhones speak SCEP with RSA only and expect the issuer to decrypt
-	// and sign; 2048 bits, because it signs during every enrolment.
-	ik, err := keyutil.GenerateSigner("RSA", "", 2048)
+	ik, err := newIssuerKey()
 	if err != nil {
 		return err
 	}
@@ -116,10 +130,7 @@ func bootstrap(o Options, dir string) error {
 	if err != nil {
 		return err
 	}
-	issuer := authorityTemplate(o.Organisation, "Device CA", now, issuerLife, 0)
-	// The last two are for SCEP: clients encrypt to the issuer and verify its answers.
-	issuer.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
-	ic, err := x509util.CreateCertificate(issuer, rc, ik.Public(), rk)
+	ic, err := x509util.CreateCertificate(issuerTemplate(o.Organisation, first, now), rc, ik.Public(), rk)
 	if err != nil {
 		return err
 	}
@@ -132,6 +143,27 @@ func bootstrap(o Options, dir string) error {
 	}
 	return writeWhole(dir, files)
 }
+
+// newIssuerKey makes a key for an issuer: RSA, because iPhones speak SCEP with RSA only
+// and expect the issuer to decrypt and sign; 2048 bits, because it signs during every
+// enrolment.
+func newIssuerKey() (crypto.Signer, error) { return keyutil.GenerateSigner("RSA", "", 2048) }
+
+// issuerTemplate is the certificate of issuer n. Each has a name of its own, so that a
+// chain can be built by names.
+func issuerTemplate(organisation string, n int, now time.Time) *x509.Certificate {
+	name := "Device CA"
+	if n > first {
+		name += " " + strconv.Itoa(n)
+	}
+	t := authorityTemplate(organisation, name, now, issuerLife, 0)
+	t.KeyUsage = issuerUsage
+	return t
+}
+
+// issuerUsage is what an issuer's key is for. The last two are for SCEP: clients encrypt
+// to the issuer and verify its answers.
+const issuerUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
 
 func authorityTemplate(organisation, name string, now time.Time, life time.Duration, pathLen int) *x509.Certificate {
 	return &x509.Certificate{

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -80,6 +81,13 @@ func parseMessage(b []byte) (m *message, err error) {
 	return m, nil
 }
 
+// isFor reports whether m names cert among those it is encrypted to. The serial number is
+// found by its encoding: it is random, and what is named wrongly does not decrypt.
+func (m *message) isFor(cert *x509.Certificate) bool {
+	serial, err := asn1.Marshal(cert.SerialNumber)
+	return err == nil && bytes.Contains(m.envelope, serial)
+}
+
 // open decrypts the request that m carries and returns it with its challenge. Its
 // errors are for the log: no answer may tell one from another.
 func (m *message) open(cert *x509.Certificate, key *rsa.PrivateKey) (*x509.CertificateRequest, string, error) {
@@ -98,10 +106,14 @@ func (m *message) open(cert *x509.Certificate, key *rsa.PrivateKey) (*x509.Certi
 	return csr, challenge, nil
 }
 
-// success returns the answer that carries cert, encrypted to the sender (RFC 8894
-// section 3.3.2).
-func (m *message) success(issuer *x509.Certificate, key *rsa.PrivateKey, cert *x509.Certificate) ([]byte, error) {
-	content, err := pkcs7.DegenerateCertificate(cert.Raw)
+// success returns the answer that carries certs, the device's own first, encrypted to
+// the sender (RFC 8894 section 3.3.2).
+func (m *message) success(issuer *x509.Certificate, key *rsa.PrivateKey, certs ...*x509.Certificate) ([]byte, error) {
+	var raw []byte
+	for _, c := range certs {
+		raw = append(raw, c.Raw...)
+	}
+	content, err := pkcs7.DegenerateCertificate(raw)
 	if err != nil {
 		return nil, fmt.Errorf("answer SCEP request: %w", err)
 	}

@@ -137,7 +137,7 @@ func TestNetworkRevoked(t *testing.T) {
 	if err := f.RemakeCRL(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	crl, err := f.o.Store.CRL(t.Context())
+	crl, err := f.o.Store.CRL(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

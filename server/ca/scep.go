@@ -2,6 +2,7 @@ package ca
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -41,7 +42,7 @@ func (a *Authority) SCEP() http.Handler {
 		case r.Method == http.MethodGet && op == "GetCACaps":
 			answerSCEP(w, "text/plain", []byte(capabilities))
 		case r.Method == http.MethodGet && op == "GetCACert":
-			answerSCEP(w, "application/x-x509-ca-cert", a.issuer.Raw)
+			answerSCEP(w, "application/x-x509-ca-cert", a.Issuer().Raw)
 		default:
 			a.refuseSCEP(w, r, http.StatusBadRequest, "The SCEP operation is not known.", nil)
 		}
@@ -99,27 +100,44 @@ func readMessage(w http.ResponseWriter, r *http.Request, query string) ([]byte, 
 // certRep issues what m asks for and returns the signed answer, which may be a
 // refusal. An error means that neither could be made; the device may try again.
 func (a *Authority) certRep(ctx context.Context, m *message) ([]byte, error) {
+	// Whoever asked for the authority's certificate before another took its place may
+	// still write to the old one: that one then answers, for the device knows no other.
+	to := a.addressee(m)
 	if m.kind != scep.PKCSReq {
-		return a.refuse(ctx, m, scep.BadRequest, errors.New("only new certificates are issued, message type "+string(m.kind)))
+		return a.refuse(ctx, to, m, scep.BadRequest, errors.New("only new certificates are issued, message type "+string(m.kind)))
 	}
 	// One answer for everything that can go wrong with the envelope: see openEnvelope.
-	csr, challenge, err := m.open(a.issuer, a.key)
+	csr, challenge, err := m.open(to.cert, to.key)
 	if err != nil {
-		return a.refuse(ctx, m, scep.BadMessageCheck, err)
+		return a.refuse(ctx, to, m, scep.BadMessageCheck, err)
 	}
-	cert, err := a.issueBySCEP(ctx, csr, challenge)
+	cert, by, err := a.issueBySCEP(ctx, csr, challenge)
 	switch ward.KindOf(err) {
 	case "":
-		return m.success(a.issuer, a.key, cert)
+		certs := []*x509.Certificate{cert}
+		if by != to {
+			certs = append(certs, by.cert) // which the device has not seen yet
+		}
+		return m.success(to.cert, to.key, certs...)
 	case ward.Internal, ward.Unavailable:
 		return nil, err
 	default:
-		return a.refuse(ctx, m, scep.BadRequest, err)
+		return a.refuse(ctx, to, m, scep.BadRequest, err)
 	}
 }
 
-func (a *Authority) refuse(ctx context.Context, m *message, info scep.FailInfo, why error) ([]byte, error) {
+// addressee returns the issuer that m is encrypted to, the current one if it is none.
+func (a *Authority) addressee(m *message) *issuer {
+	for _, is := range *a.issuers.Load() {
+		if m.isFor(is.cert) {
+			return is
+		}
+	}
+	return a.current()
+}
+
+func (a *Authority) refuse(ctx context.Context, by *issuer, m *message, info scep.FailInfo, why error) ([]byte, error) {
 	a.o.Log.Warn("scep certificate refused", zap.String("fail_info", info.String()), zap.Error(why),
 		zap.String("request_id", ward.RequestID(ctx)))
-	return m.failure(a.issuer, a.key, info)
+	return m.failure(by.cert, by.key, info)
 }

@@ -32,7 +32,7 @@ func (a *Authority) IssueServer(ctx context.Context, names []string, ips []net.I
 	if err != nil {
 		return nil, fmt.Errorf("issue server certificate: %w", err)
 	}
-	now := a.o.Now().UTC().Truncate(time.Second)
+	is, now := a.current(), a.o.Now().UTC().Truncate(time.Second)
 	var name string
 	if len(names) > 0 {
 		name = names[0]
@@ -42,23 +42,24 @@ func (a *Authority) IssueServer(ctx context.Context, names []string, ips []net.I
 	t := &x509.Certificate{
 		Subject:   pkix.Name{CommonName: name, Organization: []string{a.o.Organisation}},
 		PublicKey: key.Public(), DNSNames: names, IPAddresses: ips,
-		NotBefore: now.Add(-backdate), NotAfter: a.until(now.Add(serverLife)),
+		NotBefore: now.Add(-backdate), NotAfter: is.until(now.Add(serverLife)),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true, CRLDistributionPoints: []string{a.crlURL},
+		BasicConstraintsValid: true,
 	}
-	made, err := a.guard.CreateCertificate(&casapi.CreateCertificateRequest{Template: t, Lifetime: serverLife, IsCAServerCert: true})
+	a.point(t, is)
+	made, err := is.guard.CreateCertificate(&casapi.CreateCertificateRequest{Template: t, Lifetime: serverLife, IsCAServerCert: true})
 	if err != nil {
 		return nil, fmt.Errorf("issue server certificate for %s: %w", name, err)
 	}
 	cert := made.Certificate
-	if err := a.o.Store.InsertCertificate(ctx, row(cert, KindServer)); err != nil {
+	if err := a.o.Store.InsertCertificate(ctx, is.row(cert, KindServer)); err != nil {
 		return nil, fmt.Errorf("issue server certificate for %s: %w", name, err)
 	}
 	a.mu.Lock()
-	a.server = cert.NotAfter
+	a.server = cert
 	a.mu.Unlock()
 	a.o.Log.Info("server certificate issued", zap.String("serial", cert.SerialNumber.String()), zap.String("name", name), zap.Time("not_after", cert.NotAfter))
-	return &tls.Certificate{Certificate: [][]byte{cert.Raw, a.issuer.Raw}, PrivateKey: key, Leaf: cert}, nil
+	return &tls.Certificate{Certificate: [][]byte{cert.Raw, is.cert.Raw}, PrivateKey: key, Leaf: cert}, nil
 }
 
 // ServerTLS returns a function for tls.Config.GetCertificate. It makes the first

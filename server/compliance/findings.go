@@ -25,11 +25,12 @@ func (a *assessor) by(r, otherwise intent.Rule, d reconcile.Deviation, code, cur
 		return
 	}
 	since, recorded := a.v.Since[d]
+	ends := since.Add(r.Grace)
 	if !recorded {
-		since = a.now
+		ends = a.now.Add(r.Grace)
 	}
 	text := fmt.Sprintf(format, args...)
-	switch ends := since.Add(r.Grace); {
+	switch {
 	case r.Severity == intent.Advice:
 		a.add(Compliant, code, since, cure, "%s", text)
 	case a.now.Before(ends):

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -11,12 +10,13 @@ import (
 
 // Subject is one enrolled device as policies see it.
 type Subject struct {
-	// Device has what policies tell apart: id, platform, version, ownership, group, site,
-	// role and e-mail, and its state; its other fields are empty.
+	// Device has what policies tell apart: id, serial number, platform, version, ownership,
+	// group, site, role and e-mail, and its state; its other fields are empty.
 	Device     ward.Device
 	Supervised ward.Supervision
 	Rights     ward.AccessRights
 	Kind       string    // Apple's enrolment type
+	Enrolled   time.Time // when this enrolment began
 	LastSeen   time.Time // zero if never
 	Apps       []byte    // the fact of that kind, JSON; nil unless it was asked for and told
 }
@@ -32,18 +32,26 @@ type Attempt struct {
 	Error    string
 }
 
+// Revocation says that a network certificate of a device was revoked.
+type Revocation struct {
+	Device  ward.DeviceID
+	Profile string // the hash of the profile that brought it
+	At      time.Time
+}
+
 // Fleet reads all enrolled devices at once.
 type Fleet interface {
 	// Subjects calls fn for every device with an active enrolment, in order of their ids,
 	// as of one moment. apps says whether their apps are wanted too. An error of fn ends it.
 	Subjects(ctx context.Context, apps bool, fn func(Subject) error) error
-	// Attempts calls fn for the newest attempt of every step of a policy on every device
-	// with an active enrolment: those with keys that begin with profile:, app: and
-	// declarations:.
-	Attempts(ctx context.Context, fn func(Attempt) error) error
-	// Refusals calls fn with what each device with an active enrolment says of its
-	// declarations, the fact of that kind in JSON, where one of them is invalid.
-	Refusals(ctx context.Context, fn func(d ward.DeviceID, declarations []byte) error) error
+	// Attempts calls fn for the newest attempt of every step on the active enrolments of
+	// these devices, in no order.
+	Attempts(ctx context.Context, devices []ward.DeviceID, fn func(Attempt) error) error
+	// Declared calls fn with what the active enrolments of these devices say of their
+	// declarations: the fact of that kind, a JSON list. The bytes hold until fn returns.
+	Declared(ctx context.Context, devices []ward.DeviceID, fn func(d ward.DeviceID, declarations []byte) error) error
+	// Revoked calls fn for the network certificates of active enrolments that were revoked.
+	Revoked(ctx context.Context, fn func(Revocation) error) error
 }
 
 // subject is what package profiles needs to know of the device.
@@ -60,24 +68,21 @@ type alike struct {
 	kind   string
 }
 
-// states works out what devices should have at one time, once for those that are alike.
-type states struct {
-	now   time.Time
-	known map[alike]*profiles.State
-}
+// states works out what devices should have, once for those that are alike.
+type states struct{ known map[alike]*profiles.State }
 
-func newStates(now time.Time) *states { return &states{now: now, known: map[alike]*profiles.State{}} }
+func newStates() *states { return &states{known: map[alike]*profiles.State{}} }
 
-// of returns what a device should have under a policy, which may be nil, and with which
-// other devices it shares that. The state is shared: nobody changes it.
-func (m *states) of(s profiles.Subject, p *profiles.Policy) (*profiles.State, alike) {
+// of returns what a device should have at a time under a policy, which may be nil, and
+// with which other devices it shares that. The state is shared: nobody changes it.
+func (m *states) of(s profiles.Subject, p *profiles.Policy, t time.Time) (*profiles.State, alike) {
 	var a alike
 	if p != nil {
-		a = alike{p, profiles.ClassOf(s, p, m.now), s.Rights, s.Kind}
+		a = alike{p, profiles.ClassOf(s, p, t), s.Rights, s.Kind}
 	}
 	st := m.known[a]
 	if st == nil {
-		made := profiles.Desired(s, p, m.now)
+		made := profiles.Desired(s, p, t)
 		st = &made
 		m.known[a] = st
 	}
@@ -87,49 +92,4 @@ func (m *states) of(s profiles.Subject, p *profiles.Policy) (*profiles.State, al
 // parse reads a policy with the files that it names.
 func parse(text []byte, files map[string][]byte) (*profiles.Policy, error) {
 	return profiles.Parse(text, files)
-}
-
-// steps returns the keys of the steps that bring a state to a device, as package
-// reconcile names them.
-func steps(st *profiles.State) []string {
-	var keys []string
-	for _, p := range st.Profiles {
-		if !p.Declared {
-			keys = append(keys, "profile:"+p.Identifier+":"+p.Hash)
-		}
-	}
-	for _, a := range st.Apps {
-		if !a.Declared && !a.Remove {
-			keys = append(keys, "app:"+a.BundleID+":"+a.Hash)
-		}
-	}
-	if st.DeclarationsToken != "" {
-		keys = append(keys, "declarations:"+st.DeclarationsToken)
-	}
-	return keys
-}
-
-// fresh returns the steps of a state that another one has not.
-func fresh(now, before *profiles.State) map[string]bool {
-	out := map[string]bool{}
-	for _, k := range steps(now) {
-		out[k] = true
-	}
-	for _, k := range steps(before) {
-		delete(out, k)
-	}
-	return out
-}
-
-// step says a step's key in words.
-func step(key string) string {
-	kind, rest, _ := strings.Cut(key, ":")
-	name, _, _ := strings.Cut(rest, ":")
-	switch kind {
-	case "profile", "app":
-		return kind + " " + name
-	case "declaration":
-		return "declaration " + name
-	}
-	return "declarations"
 }

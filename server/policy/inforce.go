@@ -106,7 +106,7 @@ func (s *Service) read(ctx context.Context, epoch int64, stamp string, known *In
 func (f *InForce) edition(v Version) (*edition, error) {
 	if f != nil {
 		for _, e := range []*edition{f.base, f.next} {
-			if e != nil && e.version.Text == v.Text && e.version.Generation == v.Generation && sameFiles(e.version.Files, v.Files) {
+			if e != nil && e.version.Generation == v.Generation && e.version.same(v) {
 				return &edition{v, e.policy}, nil
 			}
 		}
@@ -116,6 +116,17 @@ func (f *InForce) edition(v Version) (*edition, error) {
 		return nil, fmt.Errorf("published policy %d: %w", v.Generation, err)
 	}
 	return &edition{v, p}, nil
+}
+
+// sameVersions reports whether the same versions are in force, in whatever rings.
+func (f *InForce) sameVersions(g *InForce) bool {
+	generation := func(e *edition) int64 {
+		if e == nil {
+			return 0
+		}
+		return e.version.Generation
+	}
+	return generation(f.base) == generation(g.base) && generation(f.next) == generation(g.next)
 }
 
 func sameFiles(a, b map[string][]byte) bool { return maps.EqualFunc(a, b, slices.Equal[[]byte]) }

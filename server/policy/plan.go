@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/mod/semver"
 
@@ -21,8 +22,10 @@ type Plan struct {
 	Policy       *profiles.Policy // as it was read
 	Base         int64            // the generation that it was compared with; 0: none is in force
 	Devices      int
-	Changed      int  // devices for which something would change
+	Changed      int  // devices for which something would change, at once or later
+	Together     int  // with those for which something was changed without a second person in the last 24 hours
 	SecondPerson bool // whether a second person would have to approve it
+	Later        []Later
 	Kinds        []KindPlan
 	Vanish       []AppCount // apps that devices would keep from running from then on, the most first
 	Breach       []AppCount // blocked apps on devices that can't keep them from running, which would comply no longer
@@ -64,13 +67,17 @@ func (s *Service) Plan(ctx context.Context, text []byte, files map[string][]byte
 		return Plan{}, err
 	}
 	now := s.now()
-	pl := planning{f: f, policy: p, states: newStates(now), groups: map[groupKey]*group{}, apps: map[string][]string{}, vanish: map[string]*AppCount{}, breach: map[string]*AppCount{}}
+	c, err := s.newCounter(ctx, f, p)
+	if err != nil {
+		return Plan{}, err
+	}
+	pl := planning{counter: c, now: now, groups: map[groupKey]*group{}, apps: map[string][]string{}, vanish: map[string]*AppCount{}, breach: map[string]*AppCount{}}
 	if err := s.store.Subjects(ctx, true, pl.device); err != nil {
 		return Plan{}, fmt.Errorf("plan policy: %w", err)
 	}
-	out := Plan{Policy: p, Devices: pl.devices, Changed: pl.changed, Kinds: pl.kinds(), Vanish: most(pl.vanish), Breach: most(pl.breach), Breaching: pl.breaching, OldSystem: pl.oldSystem}
+	out := Plan{Policy: p, Devices: c.devices, Changed: c.changed, Together: c.together, Later: c.laters(), Kinds: pl.kinds(), Vanish: most(pl.vanish), Breach: most(pl.breach), Breaching: pl.breaching, OldSystem: pl.oldSystem}
 	_, out.Base = f.Current()
-	out.SecondPerson = s.Rule.needs(out.Changed, out.Devices)
+	out.SecondPerson = s.Rule.needs(out.Together, out.Devices)
 	out.Warnings = append(slices.Clone(p.Summary(now).Warnings), evidence(out.Vanish)...)
 	return out, nil
 }
@@ -91,40 +98,15 @@ func devices(n int) string {
 	return fmt.Sprintf("%d devices", n)
 }
 
-// count returns how many devices there are, and for how many of them the policy would
-// change something.
-func (s *Service) count(ctx context.Context, f *InForce, p *profiles.Policy) (changed, devices int, err error) {
-	all, pairs := newStates(s.now()), map[groupKey]bool{}
-	err = s.store.Subjects(ctx, false, func(d Subject) error {
-		devices++
-		old, _ := f.For(d.Device)
-		was, a := all.of(d.subject(), old)
-		is, b := all.of(d.subject(), p)
-		differ, ok := pairs[groupKey{a, b}]
-		if !ok {
-			differ = len(changes(was, is)) > 0
-			pairs[groupKey{a, b}] = differ
-		}
-		if differ {
-			changed++
-		}
-		return nil
-	})
-	return changed, devices, err
-}
-
 // planning gathers a plan, device by device. What is worked out is kept by what devices
 // get before and after, never by device.
 type planning struct {
-	f       *InForce
-	policy  *profiles.Policy
-	states  *states
-	devices int
-	changed int
-	groups  map[groupKey]*group
-	apps    map[string][]string // bundle ids by the fact that lists them
-	vanish  map[string]*AppCount
-	breach  map[string]*AppCount
+	*counter
+	now    time.Time
+	groups map[groupKey]*group
+	apps   map[string][]string // bundle ids by the fact that lists them
+	vanish map[string]*AppCount
+	breach map[string]*AppCount
 
 	breaching, oldSystem int
 }
@@ -147,11 +129,11 @@ type fate struct {
 }
 
 func (pl *planning) device(d Subject) error {
-	pl.devices++
+	pl.add(d)
 	old, _ := pl.f.For(d.Device)
 	s := d.subject()
-	before, a := pl.states.of(s, old)
-	now, b := pl.states.of(s, pl.policy)
+	before, a := pl.states.of(s, old, pl.now)
+	now, b := pl.states.of(s, pl.draft, pl.now)
 	g := pl.groups[groupKey{a, b}]
 	if g == nil {
 		g = &group{kind: b.class.String(), before: before, now: now, found: map[string]fate{}}
@@ -160,9 +142,6 @@ func (pl *planning) device(d Subject) error {
 	g.devices++
 	if g.changes == nil {
 		g.changes = changes(before, now)
-	}
-	if len(g.changes) > 0 {
-		pl.changed++
 	}
 	late := outdated(d.Device, now) && !outdated(d.Device, before)
 	ids, err := pl.installed(d.Apps)

@@ -31,18 +31,21 @@ const (
 
 // Version is one version of the policy.
 type Version struct {
-	Generation   int64 // counts from 1
-	State        State
-	Text         string
-	Files        map[string][]byte // what the text names, by the name as written; nil for none
-	Note         string            // what is new, as the text itself says
-	Reason       string            // why it was published; may be empty
-	Rings        Rings             // zero: for every device at once
-	Base         int64             // the current generation when it was made; 0: none was
-	Devices      int               // enrolled when it was made
-	Changed      int               // of them, those for which something would change
-	Published    time.Time         // when it was made
-	PublishedBy  ward.PersonID     // who made it; empty for Ward itself
+	Generation int64 // counts from 1
+	State      State
+	Text       string
+	Files      map[string][]byte // what the text names, by the name as written; nil for none
+	Note       string            // what is new, as the text itself says
+	Reason     string            // why it was published; may be empty
+	Rings      Rings             // zero: for every device at once
+	Base       int64             // the current generation when it was made; 0: none was
+	Devices    int               // enrolled when it was made
+	Changed    int               // of them, those for which something would change, at once or later
+	// Together counts those and the ones for which something was changed without a second
+	// person in the 24 hours before. Rule looks at it.
+	Together     int
+	Published    time.Time     // when it was made
+	PublishedBy  ward.PersonID // who made it; empty for Ward itself
 	AuthorName   string
 	Approver     ward.PersonID // the second person; empty where none was needed
 	ApproverName string
@@ -108,7 +111,8 @@ const (
 	ActionDenied     = "policy.denied" // an attempt that the rules forbid
 )
 
-// Rule says from when on a change needs a second person.
+// Rule says from when on a change needs a second person. What one person after another
+// changes within 24 hours counts as one change.
 type Rule struct {
 	// Above is the share of the enrolled devices, 0 to 1, above which a change needs a
 	// second person. 1: never.
@@ -130,6 +134,9 @@ func (r Rule) needs(changed, devices int) bool {
 type Service struct {
 	// Rule is DefaultRule unless it is set before the service is used.
 	Rule Rule
+	// NetworkLife is how long a network certificate lives, as reconcile.Loop knows it; zero
+	// where none is renewed. It is set before the service is used.
+	NetworkLife time.Duration
 
 	store Store
 	audit Recorder

@@ -4,12 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/reconcile"
 )
 
 // Progress is how far a rollout is.
@@ -69,15 +70,31 @@ func (p Progress) open() (sum RingProgress) {
 	return sum
 }
 
+// fails reports whether failures are too many: as large a share of the open rings as
+// stops the rollout, and either two at least or all of a small ring.
+func (p Progress) fails() bool {
+	total := p.open()
+	return total.Failed > 0 && float64(total.Failed) >= p.Version.Rings.StopAt*float64(total.Devices) &&
+		(total.Failed >= leastFailures || slices.ContainsFunc(p.Rings, func(r RingProgress) bool {
+			return r.Open && r.Failed > 0 && r.Failed == r.Devices && r.Devices < smallRing
+		}))
+}
+
 // member is a device of an open ring that a version changes something for.
 type member struct {
 	ring    int
-	lagging bool            // if it still waits
-	want    map[string]bool // steps that are new; shared by devices that are alike
-	state   *profiles.State
-	done    int
-	failed  string // in words
+	lagging bool // if it still waits
+	want    *want
+	last    map[string]Attempt // the last accepted attempt of each thing that is wanted
+	holds   bool               // every declaration, as it tells
+	failed  string             // in words
 	err     string
+}
+
+// want is what is new for devices that are alike. It is shared.
+type want struct {
+	steps        map[string]string // their keys by the thing that they bring
+	declarations map[string]string // if they are new: the tokens of all, by identifier
 }
 
 // progress counts what became of the version that is rolled out.
@@ -95,26 +112,21 @@ func (s *Service) progress(ctx context.Context, f *InForce) (Progress, error) {
 	if err != nil {
 		return p, err
 	}
-	err = s.store.Attempts(ctx, func(a Attempt) error {
-		m := members[a.Device]
-		if m == nil || !m.want[a.Key] {
-			return nil
-		}
-		switch st := command.State(a.State); {
-		case st == command.Accepted && !a.Answered.Before(r.Started): // before, it was replaced since
-			m.done++
-		case st == command.Refused, st == command.Withheld, st.Open() && a.Tries > 1:
-			m.failed, m.err = step(a.Key), a.Error
-		}
+	err = s.store.Attempts(ctx, order, func(a Attempt) error {
+		members[a.Device].attempted(a)
 		return nil
 	})
 	if err != nil {
 		return p, fmt.Errorf("attempts: %w", err)
 	}
-	err = s.store.Refusals(ctx, func(d ward.DeviceID, raw []byte) error {
-		if m := members[d]; m != nil {
-			return m.refuses(raw)
+	declaring := slices.DeleteFunc(slices.Clone(order), func(d ward.DeviceID) bool { return members[d].want.declarations == nil })
+	read := lists{}
+	err = s.store.Declared(ctx, declaring, func(d ward.DeviceID, raw []byte) error {
+		held, err := read.of(raw)
+		if err != nil {
+			return fmt.Errorf("device %s: %w", d, err)
 		}
+		members[d].declares(held)
 		return nil
 	})
 	if err != nil {
@@ -128,29 +140,26 @@ func (s *Service) progress(ctx context.Context, f *InForce) (Progress, error) {
 
 // members returns the devices of open rings that something is new for, and counts all.
 func (s *Service) members(ctx context.Context, f *InForce, p *Progress) (map[ward.DeviceID]*member, []ward.DeviceID, error) {
-	type change struct{ before, now alike }
-	known, members, all := map[change]map[string]bool{}, map[ward.DeviceID]*member{}, newStates(s.now())
+	all, members := newWants(s, f), map[ward.DeviceID]*member{}
 	var order []ward.DeviceID
-	base, _ := f.Current()
+	if err := all.read(ctx, s.store); err != nil {
+		return nil, nil, fmt.Errorf("revoked network certificates: %w", err)
+	}
 	err := s.store.Subjects(ctx, false, func(d Subject) error {
 		ring := f.rings.Of(d.Device)
 		p.Rings[ring].Devices++
 		if !p.Rings[ring].Open {
 			return nil
 		}
-		was, a := all.of(d.subject(), base)
-		is, b := all.of(d.subject(), f.next.policy)
-		c := change{a, b}
-		want, ok := known[c]
-		if !ok {
-			want = fresh(is, was)
-			known[c] = want
-		}
-		if len(want) == 0 {
+		w := all.of(d)
+		if len(w.steps) == 0 {
 			p.Rings[ring].Done++
 			return nil
 		}
-		members[d.Device.ID] = &member{ring: ring, want: want, state: is, lagging: d.reachable() && d.LastSeen.After(p.Rollout.Opened.Add(time.Second))}
+		members[d.Device.ID] = &member{
+			ring: ring, want: w, last: make(map[string]Attempt, len(w.steps)),
+			lagging: d.reachable() && d.LastSeen.After(p.Rollout.Opened.Add(time.Second)),
+		}
 		order = append(order, d.Device.ID)
 		return nil
 	})
@@ -163,24 +172,70 @@ func (s Subject) reachable() bool {
 	return s.Device.State == ward.Managed && s.Device.Group != fleet.QuarantineGroup
 }
 
-// refuses notes what a device says of its declarations, if they are of this version.
-func (m *member) refuses(raw []byte) error {
-	var held []fleet.Declaration
-	if err := json.Unmarshal(raw, &held); err != nil {
-		return err
+// attempted notes an attempt, if it is of something that is wanted. What a device holds is
+// what it accepted last, whenever that was: a step is not sent again where it holds.
+func (m *member) attempted(a Attempt) {
+	thing := bringing(a.Key)
+	key, ok := m.want.steps[thing]
+	if !ok {
+		return
 	}
+	switch st := command.State(a.State); {
+	case st == command.Accepted:
+		if old, ok := m.last[thing]; !ok || a.Answered.After(old.Answered) || a.Answered.Equal(old.Answered) && a.Key == key {
+			m.last[thing] = a
+		}
+	case a.Key == key && (st == command.Refused || st == command.Withheld || st.Open() && a.Tries > 1):
+		m.failed, m.err = step(a.Key), a.Error
+	}
+}
+
+// declares notes what the device says of its declarations.
+func (m *member) declares(held []fleet.Declaration) {
+	found := 0
 	for _, h := range held {
-		for _, d := range m.state.Declarations {
-			if h.Valid == "invalid" && h.Identifier == d.Identifier && h.Token == d.Token && m.want["declarations:"+m.state.DeclarationsToken] {
-				m.failed = "declaration " + d.Identifier
-				if len(h.Reasons) > 0 {
-					m.err = h.Reasons[0]
-				}
-				return nil
+		if token, ok := m.want.declarations[h.Identifier]; !ok || token != h.Token {
+			continue
+		}
+		found++
+		if h.Valid == reconcile.Invalid {
+			m.failed = "declaration " + h.Identifier
+			if len(h.Reasons) > 0 {
+				m.err = h.Reasons[0]
 			}
+			return
 		}
 	}
-	return nil
+	m.holds = found >= len(m.want.declarations)
+}
+
+// done reports whether the device holds all that is new. Accepting the command that tells
+// it of its declarations is not yet to hold them.
+func (m *member) done() bool {
+	for thing, key := range m.want.steps {
+		if thing == declarations && !m.holds || thing != declarations && m.last[thing].Key != key {
+			return false
+		}
+	}
+	return true
+}
+
+// lists reads what devices say of their declarations. Most of those that are alike say
+// the same.
+type lists map[string][]fleet.Declaration
+
+func (l lists) of(raw []byte) ([]fleet.Declaration, error) {
+	if held, ok := l[string(raw)]; ok {
+		return held, nil
+	}
+	var held []fleet.Declaration
+	if err := json.Unmarshal(raw, &held); err != nil {
+		return nil, err
+	}
+	if len(l) < 1000 {
+		l[string(raw)] = held
+	}
+	return held, nil
 }
 
 func (p *Progress) count(id ward.DeviceID, m *member) {
@@ -191,7 +246,7 @@ func (p *Progress) count(id ward.DeviceID, m *member) {
 		if len(p.Failures) < maxFailures {
 			p.Failures = append(p.Failures, Failure{Device: id, Step: m.failed, Error: m.err})
 		}
-	case m.done >= len(m.want):
+	case m.done():
 		r.Done++
 	default:
 		r.Waiting++

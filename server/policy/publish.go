@@ -38,37 +38,24 @@ func (s *Service) Publish(ctx context.Context, text []byte) (Version, error) {
 }
 
 // Submit publishes a draft, or makes a proposal of it where Rule asks for a second
-// person: the state of the version tells which. Every mistake in it is reported at once,
-// and then nothing changes. It is to be called outside a unit of work, for it looks at
-// every device.
+// person: the state of the version tells which. What counts is what it would change at
+// once or later, when exceptions begin or end, together with what was changed without a
+// second person in the last 24 hours. Every mistake in it is reported at once, and then
+// nothing changes. A Conflict means that another version came into force meanwhile. It is
+// to be called outside a unit of work, for it looks at every device.
 func (s *Service) Submit(ctx context.Context, d Draft) (Version, error) {
-	p, err := d.check()
+	p, err := s.check(ctx, &d)
 	if err != nil {
 		return Version{}, err
 	}
-	v := Version{
-		Text: string(d.Text), Files: d.Files, Note: p.Note, Reason: d.Reason, Rings: d.Rings,
-		PublishedBy: ward.ActorFrom(ctx).Person, AuthorName: ward.ActorFrom(ctx).Name, State: Proposed,
-	}
-	f, err := s.InForce(ctx)
-	if err != nil {
-		return Version{}, err
-	}
-	if v.Changed, v.Devices, err = s.count(ctx, f, p); err != nil {
-		return Version{}, fmt.Errorf("count what policy changes: %w", err)
-	}
-	_, v.Base = f.Current()
-	alone := !s.Rule.needs(v.Changed, v.Devices)
-	err = s.deed(ctx, func(ctx context.Context) error {
-		newest, err := s.store.Newest(ctx)
-		if err != nil {
+	var v Version
+	err = s.counted(ctx, p, func(ctx context.Context, c *counter) error {
+		v = Version{Text: string(d.Text), Files: d.Files, Note: p.Note, Reason: d.Reason, Rings: d.Rings}
+		_, v.Base = c.f.Current()
+		if v, err = s.insert(ctx, v, c); err != nil {
 			return err
 		}
-		v.Generation, v.Published, v.State = newest+1, s.now().UTC().Truncate(time.Microsecond), Proposed
-		if err := s.store.Insert(ctx, v); err != nil {
-			return err
-		}
-		if !alone {
+		if s.Rule.needs(v.Together, v.Devices) {
 			return s.record(ctx, ActionProposed, v.Generation, v.detail(p))
 		}
 		if v, err = s.start(ctx, v, d.Replace); err != nil {
@@ -79,20 +66,71 @@ func (s *Service) Submit(ctx context.Context, d Draft) (Version, error) {
 	return v, err
 }
 
+// recounts is how often a change is counted anew because a ring opened meanwhile.
+const recounts = 3
+
+// counted counts what a policy would change, and runs fn in a deed in which that still
+// holds. It counts again where only a ring opened meanwhile; another version in force is
+// a Conflict, for what was counted, and meant, was a change of the one before.
+func (s *Service) counted(ctx context.Context, p *profiles.Policy, fn func(ctx context.Context, c *counter) error) error {
+	var first *InForce
+	for range recounts {
+		f, err := s.InForce(ctx)
+		if err != nil {
+			return err
+		}
+		if first == nil {
+			first = f
+		}
+		if !f.sameVersions(first) {
+			return overtaken()
+		}
+		c, err := s.count(ctx, f, p)
+		if err != nil {
+			return fmt.Errorf("count what policy changes: %w", err)
+		}
+		still := false
+		err = s.deed(ctx, func(ctx context.Context) error {
+			_, stamp, err := s.store.Epoch(ctx)
+			if still = err == nil && stamp == f.stamp; !still {
+				return err
+			}
+			return fn(ctx, c)
+		})
+		if err != nil || still {
+			return err
+		}
+	}
+	return overtaken()
+}
+
+func overtaken() error {
+	return ward.Errorf(ward.Conflict, "Another version came into force while this one was being counted: look at what is in force now, then try again.")
+}
+
+// insert keeps a new version as a proposal of who acts, with its number and what was
+// counted. It runs within a deed.
+func (s *Service) insert(ctx context.Context, v Version, c *counter) (Version, error) {
+	newest, err := s.store.Newest(ctx)
+	if err != nil {
+		return v, err
+	}
+	by := ward.ActorFrom(ctx)
+	v.Generation, v.Published, v.State = newest+1, s.now().UTC().Truncate(time.Microsecond), Proposed
+	v.PublishedBy, v.AuthorName = by.Person, by.Name
+	v.Changed, v.Together, v.Devices = c.changed, c.together, c.devices
+	return v, s.store.Insert(ctx, v)
+}
+
 // check reads a draft and reports every mistake at once.
-func (d *Draft) check() (*profiles.Policy, error) {
-	var wrong []string
-	d.Reason = strings.TrimSpace(d.Reason)
-	d.Rings, wrong = d.Rings.settle()
-	if len(d.Reason) > maxReason {
-		wrong = append(wrong, fmt.Sprintf("The reason is too long: %d bytes, %d at most.", len(d.Reason), maxReason))
-	}
-	size := 0
-	for _, b := range d.Files {
-		size += len(b)
-	}
-	if size > maxFiles {
-		wrong = append(wrong, fmt.Sprintf("The files that the policy names have %d bytes, %d at most.", size, maxFiles))
+func (s *Service) check(ctx context.Context, d *Draft) (*profiles.Policy, error) {
+	wrong := d.check()
+	if len(wrong) == 0 && !d.Rings.AtOnce() {
+		empty, err := s.empty(ctx, d.Rings)
+		if err != nil {
+			return nil, err
+		}
+		wrong = empty
 	}
 	p, err := parse(d.Text, d.Files)
 	if e, ok := errors.AsType[*ward.Error](err); ok && len(wrong) > 0 && e.Kind == ward.Invalid {
@@ -105,6 +143,23 @@ func (d *Draft) check() (*profiles.Policy, error) {
 		return nil, &ward.Error{Kind: ward.Invalid, Message: "The policy can't be published so:", Details: wrong}
 	}
 	return p, nil
+}
+
+// check settles what surrounds the text and returns every mistake in it.
+func (d *Draft) check() (wrong []string) {
+	d.Reason = strings.TrimSpace(d.Reason)
+	d.Rings, wrong = d.Rings.settle()
+	if len(d.Reason) > maxReason {
+		wrong = append(wrong, fmt.Sprintf("The reason is too long: %d bytes, %d at most.", len(d.Reason), maxReason))
+	}
+	size := 0
+	for _, b := range d.Files {
+		size += len(b)
+	}
+	if size > maxFiles {
+		wrong = append(wrong, fmt.Sprintf("The files that the policy names have %d bytes, %d at most.", size, maxFiles))
+	}
+	return wrong
 }
 
 // deed runs fn in a unit of work that no other deed on a policy runs beside.
@@ -123,7 +178,7 @@ func (s *Service) record(ctx context.Context, action string, generation int64, d
 
 // detail is what the audit log keeps of a version.
 func (v Version) detail(p *profiles.Policy) map[string]string {
-	d := map[string]string{"devices": fmt.Sprintf("%d of %d", v.Changed, v.Devices), "base": strconv.FormatInt(v.Base, 10), "rings": v.Rings.String()}
+	d := map[string]string{"devices": fmt.Sprintf("%d of %d", v.Changed, v.Devices), "together": strconv.Itoa(v.Together), "base": strconv.FormatInt(v.Base, 10), "rings": v.Rings.String()}
 	if p != nil {
 		d["name"] = p.Name
 	}

@@ -1,12 +1,16 @@
 package policy
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/xrash/smetrics"
 
 	"github.com/wardmdm/ward"
 )
@@ -18,8 +22,9 @@ const (
 	maxPause      = 30 * 24 * time.Hour
 	maxRings      = 20
 	// leastFailures is how many devices must have failed at least for a rollout to stop: a
-	// single broken phone stops nothing.
+	// single broken phone stops nothing, unless it is all that a small ring has.
 	leastFailures = 2
+	smallRing     = 20 // devices; a ring of fewer is small
 )
 
 // Rings says how a version reaches the fleet: ring by ring, with a pause between. The
@@ -146,4 +151,49 @@ func (r Rings) settle() (Rings, []string) {
 		r.StopAt = DefaultStopAt
 	}
 	return r, wrong
+}
+
+// empty returns what is wrong with rings that would have no device: they would be watched
+// for nothing, and the version would go on untried. The last ring may be empty.
+func (s *Service) empty(ctx context.Context, r Rings) (wrong []string, err error) {
+	rings, groups := make([]int, r.Count()), map[string]bool{}
+	if err := s.store.Subjects(ctx, false, func(d Subject) error {
+		rings[r.Of(d.Device)]++
+		groups[d.Device.Group] = true
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("count the devices of rings: %w", err)
+	}
+	delete(groups, "")
+	for _, g := range r.Canary {
+		if !groups[g] {
+			wrong = append(wrong, fmt.Sprintf("No enrolled device is in the canary group %.100q%s", g, nearest(g, slices.Sorted(maps.Keys(groups)))))
+		}
+	}
+	for i := range len(rings) - 1 {
+		if rings[i] == 0 && (i > 0 || len(r.Canary) == 0) {
+			wrong = append(wrong, fmt.Sprintf("The ring %q would have no device: leave it out, or name a larger share.", r.Name(i)))
+		}
+	}
+	return wrong, nil
+}
+
+// nearest ends a sentence with the name that was probably meant.
+func nearest(word string, names []string) string {
+	best, distance := "", len(word)/3+2
+	for _, n := range names {
+		if len(word) > 100 || len(n) > 100 {
+			continue
+		}
+		if d := smetrics.WagnerFischer(strings.ToLower(word), strings.ToLower(n), 1, 1, 1); d < distance {
+			best, distance = n, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf(". Did you mean %q?", best)
+	case len(names) == 0:
+		return ": no device is in any group."
+	}
+	return fmt.Sprintf(". There are %s.", some(names))
 }

@@ -44,8 +44,8 @@ func (s *Service) Advance(ctx context.Context, now time.Time) error {
 		return err
 	}
 	f, err := s.InForce(ctx)
-	if err != nil {
-		return err
+	if err != nil || f.next == nil || f.next.version.Generation != v.Generation {
+		return err // it ended meanwhile
 	}
 	p, err := s.progress(ctx, f)
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Service) Advance(ctx context.Context, now time.Time) error {
 	}
 	total := p.open()
 	switch {
-	case total.Failed >= leastFailures && float64(total.Failed) >= v.Rings.StopAt*float64(total.Devices):
+	case p.fails():
 		why := fmt.Sprintf("%d of %d devices failed", total.Failed, total.Devices)
 		return s.step(ctx, r, func(ctx context.Context, v Version, r Rollout) error {
 			return s.halt(ctx, v, r, now, total.Failed, why)
@@ -201,79 +201,4 @@ func (s *Service) change(ctx context.Context, fn func(ctx context.Context, v Ver
 		return err
 	})
 	return v, err
-}
-
-// Rollback publishes the text of an earlier version as a new one, for every device at
-// once: that of the generation, or with 0 the one before. What is being rolled out is
-// given up for it. Only a version that was in force can be gone back to, so one person
-// may do it. A reason is needed.
-func (s *Service) Rollback(ctx context.Context, generation int64, reason string) (Version, error) {
-	reason, err := reasoned(reason)
-	if err != nil {
-		return Version{}, err
-	}
-	var v Version
-	err = s.deed(ctx, func(ctx context.Context) error {
-		old, err := s.earlier(ctx, generation)
-		if err != nil {
-			return err
-		}
-		p, err := old.Read()
-		if err != nil {
-			return ward.Errorf(ward.Conflict, "This version of Ward can't read generation %d any more: publish it anew.", old.Generation).Because(err)
-		}
-		newest, err := s.store.Newest(ctx)
-		if err != nil {
-			return err
-		}
-		v = Version{
-			Generation: newest + 1, State: Proposed, Text: old.Text, Files: old.Files, Note: p.Note, Reason: reason, Base: old.Generation,
-			Published: s.now().UTC().Truncate(time.Microsecond), PublishedBy: ward.ActorFrom(ctx).Person, AuthorName: ward.ActorFrom(ctx).Name,
-		}
-		if err := s.store.Insert(ctx, v); err != nil {
-			return err
-		}
-		if v, err = s.start(ctx, v, true); err != nil {
-			return err
-		}
-		return s.record(ctx, ActionRolledBack, v.Generation, map[string]string{"to": strconv.FormatInt(old.Generation, 10), "reason": reason, "name": p.Name})
-	})
-	return v, err
-}
-
-// earlier returns the version to go back to. Where one is being rolled out, the one
-// before is the current one; otherwise it is the nearest that said something else, so
-// that going back twice goes back further.
-func (s *Service) earlier(ctx context.Context, generation int64) (Version, error) {
-	standing, err := s.store.Standing(ctx)
-	if err != nil {
-		return Version{}, err
-	}
-	i := slices.IndexFunc(standing, func(v Version) bool { return v.State == Current })
-	switch {
-	case generation > 0:
-		v, err := s.store.Version(ctx, generation)
-		switch {
-		case err != nil:
-			return v, err
-		case v.State == Current && len(standing) == 1:
-			return v, ward.Errorf(ward.Conflict, "Generation %d is in force already.", generation)
-		case v.State != Superseded && v.State != Current:
-			return v, ward.Errorf(ward.Conflict, "Generation %d is %s: only a version that was in force can be gone back to.", generation, v.State)
-		}
-		return v, nil
-	case i >= 0 && len(standing) > 1:
-		return standing[i], nil
-	case i >= 0:
-		now := standing[i]
-		for v := now; v.Base > 0; {
-			if v, err = s.store.Version(ctx, v.Base); err != nil {
-				return v, err
-			}
-			if v.Text != now.Text || !sameFiles(v.Files, now.Files) {
-				return v, nil
-			}
-		}
-	}
-	return Version{}, ward.Errorf(ward.Conflict, "No earlier version was in force, so there is none to go back to.")
 }

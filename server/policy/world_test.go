@@ -106,12 +106,16 @@ func (w *world) has(id ward.DeviceID, apps string) {
 	}
 }
 
-// answers has a device answer every step of the policy that holds for it now.
+// answers has a device answer every step of the policy that holds for it now, and say
+// that it holds the declarations if it accepts.
 func (w *world) answers(id ward.DeviceID, s command.State) {
 	w.t.Helper()
 	st := w.wanted(id)
 	for _, key := range policy.Steps(&st) {
 		w.answer(id, key, s)
+	}
+	if s == command.Accepted {
+		w.declares(id, st.Declarations, "valid")
 	}
 }
 
@@ -119,11 +123,19 @@ func (w *world) answers(id ward.DeviceID, s command.State) {
 // it, and calls the last of them invalid.
 func (w *world) invalid(id ward.DeviceID) {
 	w.t.Helper()
+	w.declares(id, w.wanted(id).Declarations, "invalid", "Error.Some: words")
+}
+
+// declares has a device say that it holds declarations, and what it makes of the last.
+func (w *world) declares(id ward.DeviceID, all []profiles.Declaration, last string, reasons ...string) {
+	w.t.Helper()
 	var held []fleet.Declaration
-	for _, d := range w.wanted(id).Declarations {
+	for _, d := range all {
 		held = append(held, fleet.Declaration{Identifier: d.Identifier, Token: d.Token, Active: true, Valid: "valid"})
 	}
-	held[len(held)-1].Valid, held[len(held)-1].Reasons = "invalid", []string{"Error.Some: words"}
+	if len(held) > 0 {
+		held[len(held)-1].Valid, held[len(held)-1].Reasons = last, reasons
+	}
 	raw, err := json.Marshal(held)
 	if err != nil {
 		w.t.Fatal(err)

@@ -2,13 +2,11 @@ package reconcile
 
 import (
 	"slices"
-	"strings"
-
-	"golang.org/x/mod/semver"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/profiles/catalogue"
+	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/fleet"
 )
 
@@ -68,11 +66,11 @@ func (v View) Deviations() []Deviation {
 
 // deviantSystem returns what is otherwise of the device itself.
 func (v View) deviantSystem() (out []Deviation) {
-	if s := v.Got.Security; s != nil {
-		if s.Value.PasscodePresent != nil && !*s.Value.PasscodePresent || s.Value.PasscodeCompliant != nil && !*s.Value.PasscodeCompliant {
+	if s, p := v.Got.Security, v.Want.Posture; s != nil {
+		if p.Passcode.On && (s.Value.PasscodePresent != nil && !*s.Value.PasscodePresent || s.Value.PasscodeCompliant != nil && !*s.Value.PasscodeCompliant) {
 			out = append(out, Deviation{Kind: NoPasscode})
 		}
-		if s.Value.Encrypted != nil && !*s.Value.Encrypted {
+		if p.Encryption.On && s.Value.Encrypted != nil && !*s.Value.Encrypted {
 			out = append(out, Deviation{Kind: NotEncrypted})
 		}
 	}
@@ -115,18 +113,38 @@ func (v View) BlockedRunnable() []catalogue.App {
 // Source: Apple's schema, declarative/configurations/app.settings.yaml.
 const appsDeclaration = "com.apple.configuration.app.settings"
 
-// carriesBlock reports whether what carries the block is in place.
+// carriesBlock reports whether what carries the block is in place, be it of an earlier
+// version: the newer one is then on its way, which is told by itself.
 func (v View) carriesBlock() bool {
 	if v.Got.Supervised() != ward.Supervised {
 		return false
 	}
 	for _, d := range v.Want.Declarations {
 		if d.Type == appsDeclaration {
-			return v.Holds(d)
+			return v.Got.holdsSome(d.Identifier)
 		}
 	}
-	return slices.ContainsFunc(v.Want.Profiles, func(w profiles.Profile) bool {
-		return w.Identifier == profiles.MessagingProfile && v.HasProfile(w)
+	for _, w := range v.Want.Profiles {
+		if w.Identifier != profiles.MessagingProfile {
+			continue
+		}
+		if !w.Declared {
+			p := v.planner()
+			last, ok := p.lastAccepted("profile:" + w.Identifier + ":")
+			return ok && (p.holdsProfile(w.Identifier) || !toldAt(v.Got.Profiles).After(last.Answered))
+		}
+		return slices.ContainsFunc(v.Want.Declarations, func(d profiles.Declaration) bool {
+			return d.Names(w.Hash) && v.Got.holdsSome(d.Identifier)
+		})
+	}
+	return false
+}
+
+// holdsSome reports whether the device says that it holds some version of a declaration,
+// active and valid.
+func (o Observed) holdsSome(identifier string) bool {
+	return o.Declarations != nil && slices.ContainsFunc(o.Declarations.Value, func(h fleet.Declaration) bool {
+		return h.Identifier == identifier && h.Active && h.Valid == Valid
 	})
 }
 
@@ -143,6 +161,6 @@ func (o Observed) appVersion(bundle string) string {
 
 // older reports whether a version is below another. One that is no version is not older.
 func older(version, least string) bool {
-	a, b := "v"+strings.TrimSpace(version), "v"+strings.TrimSpace(least)
-	return semver.IsValid(a) && semver.IsValid(b) && semver.Compare(a, b) < 0
+	c, ok := intent.CompareVersions(version, least)
+	return ok && c < 0
 }

@@ -106,6 +106,38 @@ func (p *planner) apps() {
 			p.token(a)
 		}
 	}
+	p.dropApps()
+}
+
+// dropApps removes, with their data, the apps that Ward put there and no longer wants.
+func (p *planner) dropApps() {
+	if p.got.Managed == nil {
+		return
+	}
+	for _, m := range p.got.Managed.Value {
+		last, ours := p.lastAccepted("app:" + m.BundleID + ":")
+		wanted := slices.ContainsFunc(p.want.Apps, func(a profiles.App) bool { return a.BundleID == m.BundleID })
+		if !ours || wanted || m.Status != managed || last.Answered.After(p.got.Managed.At) {
+			continue
+		}
+		key := "drop-app:" + m.BundleID
+		if a := p.tried[key]; a.State == command.Accepted {
+			if due := a.Answered.Add(reinstallApp); a.Answered.After(p.got.Managed.At) || due.After(p.now) {
+				p.at(due)
+				continue // removed since the list was told, or so the device said lately
+			}
+		}
+		p.issue(Step{Key: key, Deed: RemoveApp, App: &profiles.App{BundleID: m.BundleID}})
+	}
+}
+
+// managesDropped reports whether the device, by its last word, still manages an app that
+// Ward put there.
+func (p *planner) managesDropped() bool {
+	return p.got.Managed != nil && slices.ContainsFunc(p.got.Managed.Value, func(m fleet.ManagedApp) bool {
+		_, ours := p.lastAccepted("app:" + m.BundleID + ":")
+		return ours && m.Status == managed
+	})
 }
 
 // managed is the state of an app that is installed and managed.

@@ -31,10 +31,16 @@ type Loop struct {
 	// Renews reports whether a device may have an app certificate renewed: only one that
 	// complies may. Nil lets every device.
 	Renews func(v View) bool
+	// NetworkLife is how long a network certificate lives; zero renews none.
+	NetworkLife time.Duration
 	// Keep keeps what the policy comes to on a device of this class, so that it can be shown
 	// later; nil keeps nothing.
 	Keep func(ctx context.Context, v View) error
-	Now  func() time.Time
+	// Judged is called with every device that is planned, in the unit of work that plans it;
+	// it returns when the device has to be planned again for its sake, zero for no time. Nil
+	// judges none.
+	Judged func(ctx context.Context, v View) (time.Time, error)
+	Now    func() time.Time
 }
 
 // Fleet is what the loop needs of the store of devices.
@@ -130,7 +136,7 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment) (time
 	if v.Attempts, err = l.Fleet.Attempts(ctx, e.ID); err != nil {
 		return time.Time{}, err
 	}
-	if err := l.settle(ctx, v); err != nil {
+	if err := l.settle(ctx, &v); err != nil {
 		return time.Time{}, err
 	}
 	if l.Keep != nil && v.Want.Class != "" {
@@ -141,6 +147,9 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment) (time
 	steps, next := Plan(v.Want, v.Got, v.Attempts, c, l.Now())
 	if change := v.Policy.NextChange(l.Now()); !change.IsZero() && change.Before(next) {
 		next = change // an exception begins or ends
+	}
+	if next, err = l.judge(ctx, v, next); err != nil {
+		return next, err
 	}
 	if l.Renews != nil && slices.ContainsFunc(steps, v.renewal) && !l.Renews(v) {
 		steps = slices.DeleteFunc(steps, v.renewal)
@@ -162,9 +171,22 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment) (time
 	return next, nil
 }
 
-// settle keeps what is otherwise on the device than it should be. A lost device is
-// judged by its case alone.
-func (l *Loop) settle(ctx context.Context, v View) error {
+// judge has the device judged, and returns the earlier of next and when that has to be
+// done again.
+func (l *Loop) judge(ctx context.Context, v View, next time.Time) (time.Time, error) {
+	if l.Judged == nil {
+		return next, nil
+	}
+	again, err := l.Judged(ctx, v)
+	if err == nil && !again.IsZero() && again.Before(next) {
+		return again, nil
+	}
+	return next, err
+}
+
+// settle keeps what is otherwise on the device than it should be, and in v since when. A
+// lost device is judged by its case alone.
+func (l *Loop) settle(ctx context.Context, v *View) (err error) {
 	if v.Case != nil {
 		return nil
 	}
@@ -172,7 +194,11 @@ func (l *Loop) settle(ctx context.Context, v View) error {
 	if len(all) == len(v.Since) && !slices.ContainsFunc(all, func(d Deviation) bool { return v.Since[d].IsZero() }) {
 		return nil
 	}
-	return l.Drift.Settle(ctx, v.Device.ID, all, l.Now())
+	if err := l.Drift.Settle(ctx, v.Device.ID, all, l.Now()); err != nil {
+		return err
+	}
+	v.Since, err = l.Drift.Open(ctx, v.Device.ID)
+	return err
 }
 
 // makeWay takes back steps that an opened or closed case has overtaken: a lost phone
@@ -222,6 +248,12 @@ func (l *Loop) View(ctx context.Context, d ward.Device, e ward.Enrolment) (View,
 	return v, err
 }
 
+// Wanted returns what should be true on an enrolled device.
+func (l *Loop) Wanted(ctx context.Context, d ward.Device, e ward.Enrolment) (profiles.State, error) {
+	v, err := l.view(ctx, d, e)
+	return v.Want, err
+}
+
 func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment) (v View, err error) {
 	v.Device, v.Enrolment = d, e
 	if v.Policy, v.Generation, err = l.Policies.For(ctx, d); err != nil {
@@ -246,7 +278,7 @@ func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment) (v Vie
 	v.Want = profiles.Desired(profiles.Subject{
 		Device: d, Supervised: v.Got.Supervised(), Rights: e.Rights, Kind: e.Kind, OSVersion: d.OSVersion, Case: v.Case,
 	}, v.Policy, l.Now())
-	v.renewNetworks(l.Now())
+	v.Want = Stamped(v.Want, v.Got.Credentials, e.Enrolled, l.NetworkLife, l.Now())
 	if v.Policy == nil && d.Platform == ward.IOS && e.Kind == deviceEnrolment && e.Rights.Has(ward.RightInspectApps) {
 		v.Want.WatchApps = l.Watch
 	}

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 )
 
@@ -24,10 +23,8 @@ func TestRenewNetworks(t *testing.T) {
 		DeclarationsToken: "set",
 	}
 	tokens := func(c Credential, enrolled time.Duration) [4]string {
-		v := View{Want: want, Enrolment: ward.Enrolment{Enrolled: now.Add(-enrolled)}}
-		v.Got.Credentials = map[string]Credential{"W": c, "O": c}
-		v.renewNetworks(now)
-		return [4]string{v.Want.DeclarationsToken, v.Want.Declarations[0].Token, v.Want.Declarations[1].Token, v.Want.Profiles[1].Hash}
+		got := Stamped(want, map[string]Credential{"W": c, "O": c}, now.Add(-enrolled), life, now)
+		return [4]string{got.DeclarationsToken, got.Declarations[0].Token, got.Declarations[1].Token, got.Profiles[1].Hash}
 	}
 	fresh := [4]string{"set", "tw", "tm", "O"}
 	if got := tokens(Credential{}, 0); got != fresh {
@@ -49,6 +46,10 @@ func TestRenewNetworks(t *testing.T) {
 	}
 	if again := tokens(Credential{ValidUntil: now.Add(life), Life: life}, life*3/4+time.Hour); again != late {
 		t.Errorf("with the renewed certificate: %v, want %v", again, late)
+	}
+	// A device that enrolled long before it gets its first certificate is not sent it twice.
+	if before, after := tokens(Credential{}, life), tokens(Credential{ValidUntil: now.Add(life), Life: life}, life); before != after {
+		t.Errorf("the first certificate changed the tokens from %v to %v", before, after)
 	}
 	if want.Declarations[0].Token != "tw" || want.Profiles[1].Hash != "O" {
 		t.Error("the state that the devices of the class share was changed")

@@ -212,12 +212,12 @@ func (p *planner) facts() {
 		return
 	}
 	p.ask(Step{Key: "profiles", Deed: AskProfiles}, toldAt(p.got.Profiles), refreshFacts, p.changed("profile:", "remove-profile:"))
-	if len(p.want.Apps) > 0 {
+	if len(p.want.Apps) > 0 || p.managesDropped() {
 		every := refreshFacts
 		if p.settling() {
 			every = refreshSettling
 		}
-		p.ask(Step{Key: "managed-apps", Deed: AskManagedApps}, toldAt(p.got.Managed), every, p.changed("app:", "remove-app:"))
+		p.ask(Step{Key: "managed-apps", Deed: AskManagedApps}, toldAt(p.got.Managed), every, p.changed("app:", "remove-app:", "drop-app:"))
 	}
 }
 

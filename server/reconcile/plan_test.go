@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
@@ -250,4 +251,61 @@ func installed[T any](tried []reconcile.Attempt, prefix string, v T) []T {
 		}
 	}
 	return nil
+}
+
+// TestDroppedAppIsRemoved: an app that Ward put on a device and the policy names no
+// longer is removed, once; one that the person installed is left alone.
+func TestDroppedAppIsRemoved(t *testing.T) {
+	t.Parallel()
+	drop := "drop-app:" + appID
+	for _, tc := range []struct {
+		name     string
+		got      func(*reconcile.Observed)
+		attempts []reconcile.Attempt
+		want     bool
+	}{
+		{"Ward's own", status("Managed"), []reconcile.Attempt{accepted(keyApp, 24*time.Hour)}, true},
+		{"not Ward's", status("Managed"), nil, false},
+		{"gone already", status("ManagedButUninstalled"), []reconcile.Attempt{accepted(keyApp, 24*time.Hour)}, false},
+		{"removed since the list was told", status("Managed"), []reconcile.Attempt{accepted(keyApp, 24*time.Hour), accepted(drop, time.Minute)}, false},
+		{"refused just now", status("Managed"), []reconcile.Attempt{accepted(keyApp, 24*time.Hour), try(drop, command.Refused, time.Second, 1)}, false},
+	} {
+		steps, _ := reconcile.Plan(profiles.State{}, told(tc.got), tc.attempts, reconcile.Case{}, now)
+		dropped := false
+		for _, s := range steps {
+			dropped = dropped || s.Key == drop && s.Deed == reconcile.RemoveApp && s.App.BundleID == appID
+		}
+		if dropped != tc.want {
+			t.Errorf("%s: removed %v, want %v: %+v", tc.name, dropped, tc.want, steps)
+		}
+	}
+}
+
+// TestNewVersionKeepsTheBlock: while a newer version of the profile is on its way, the
+// one that is there still keeps the blocked app from running.
+func TestNewVersionKeepsTheBlock(t *testing.T) {
+	t.Parallel()
+	p, err := profiles.Parse(profiles.ExamplePolicy(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	yes := true
+	for _, os := range []string{"15.8", "18.6"} {
+		d := ward.Device{ID: "d", Platform: ward.IOS, OSVersion: os, Ownership: ward.Corporate}
+		v := reconcile.View{Device: d, Want: profiles.Desired(profiles.Subject{Device: d, Supervised: ward.Supervised, Rights: ward.RightsAll}, p, now)}
+		v.Got.Information = known(reconcile.Information{Supervised: &yes}, time.Hour)
+		v.Got.Apps = known([]fleet.App{{BundleID: "net.whatsapp.WhatsApp"}}, time.Hour)
+		if got := v.Deviations(); len(got) != 1 || got[0].Kind != reconcile.BlockedApp {
+			t.Errorf("iOS %s without any version: %v, want the blocked app", os, got)
+		}
+		if os == "15.8" {
+			v.Attempts = []reconcile.Attempt{accepted("profile:"+profiles.MessagingProfile+":older", 2*time.Hour)}
+			v.Got.Profiles = known([]fleet.Profile{{Identifier: profiles.MessagingProfile}}, time.Hour)
+		} else {
+			v.Got.Declarations = known([]fleet.Declaration{{Identifier: "org.wardmdm.declaration.profile.messaging", Token: "older", Active: true, Valid: reconcile.Valid}}, time.Hour)
+		}
+		if got := v.Deviations(); len(got) != 0 {
+			t.Errorf("iOS %s with an older version: %v, want none", os, got)
+		}
+	}
 }

@@ -64,6 +64,8 @@ func (v View) Concerns(key string) bool {
 		return rest == v.Want.DeclarationsToken
 	case "app", "configure-app":
 		return slices.ContainsFunc(v.Want.Apps, wants(rest))
+	case "drop-app":
+		return !slices.ContainsFunc(v.Want.Apps, wants(rest))
 	case "apps":
 		return rest == digest(v.Want.WatchApps)
 	case "managed-apps":

@@ -16,11 +16,11 @@ var _ ca.Store = (*Certificates)(nil)
 // Certificates returns the record of certificates.
 func (db *DB) Certificates() *Certificates { return &Certificates{db} }
 
-const certificateColumns = `serial, hash, kind, invitation, device_id, enrolment_id, app, subject, not_before, not_after, der, renewed_from, revoked_at, reason, revoked_by`
+const certificateColumns = `issuer, serial, hash, kind, invitation, device_id, enrolment_id, app, subject, not_before, not_after, der, renewed_from, revoked_at, reason, revoked_by`
 
 func scanCertificate(r scanner) (c ca.Certificate, err error) {
 	var before, after, revoked int64
-	err = r.Scan(&c.Serial, &c.Hash, &c.Kind, &c.Invitation, &c.Device, &c.Enrolment, &c.App, &c.Subject,
+	err = r.Scan(&c.Issuer, &c.Serial, &c.Hash, &c.Kind, &c.Invitation, &c.Device, &c.Enrolment, &c.App, &c.Subject,
 		&before, &after, &c.DER, &c.RenewedFrom, &revoked, &c.Reason, &c.RevokedBy)
 	c.NotBefore, c.NotAfter, c.RevokedAt = fromMicros(before), fromMicros(after), fromMicros(revoked)
 	return c, err
@@ -29,8 +29,8 @@ func scanCertificate(r scanner) (c ca.Certificate, err error) {
 // InsertCertificate meets ca.Record.
 func (s *Certificates) InsertCertificate(ctx context.Context, c ca.Certificate) error {
 	_, err := s.db.exec(ctx, `INSERT INTO certificate (`+certificateColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-		c.Serial, c.Hash, string(c.Kind), c.Invitation, string(c.Device), string(c.Enrolment), c.App, c.Subject,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		c.Issuer, c.Serial, c.Hash, string(c.Kind), c.Invitation, string(c.Device), string(c.Enrolment), c.App, c.Subject,
 		micros(c.NotBefore), micros(c.NotAfter), c.DER, c.RenewedFrom, micros(c.RevokedAt), int(c.Reason), c.RevokedBy)
 	if duplicate(err) {
 		return ward.Errorf(ward.Conflict, "The certificate %s is recorded already.", c.Serial).Because(err)
@@ -103,9 +103,9 @@ func (s *Certificates) RevokeApps(ctx context.Context, device ward.DeviceID, r c
 	return serials, nil
 }
 
-// RevokedAfter meets ca.Revocations.
-func (s *Certificates) RevokedAfter(ctx context.Context, t time.Time) ([]ca.Revoked, error) {
-	rows, err := s.db.query(ctx, `SELECT serial, revoked_at, reason FROM certificate WHERE revoked_at > 0 AND not_after > $1 ORDER BY seq`, micros(t))
+// RevokedAfter meets ca.Revocations. It reads an index only.
+func (s *Certificates) RevokedAfter(ctx context.Context, issuer int, t time.Time) ([]ca.Revoked, error) {
+	rows, err := s.db.query(ctx, `SELECT serial, revoked_at, reason FROM certificate WHERE revoked_at > 0 AND issuer = $1 AND not_after > $2`, issuer, micros(t))
 	return scanAll(rows, err, func(r scanner) (v ca.Revoked, err error) {
 		var at int64
 		err = r.Scan(&v.Serial, &at, &v.Reason)
@@ -115,22 +115,22 @@ func (s *Certificates) RevokedAfter(ctx context.Context, t time.Time) ([]ca.Revo
 }
 
 // CRL meets ca.Revocations.
-func (s *Certificates) CRL(ctx context.Context) (c ca.CRL, err error) {
+func (s *Certificates) CRL(ctx context.Context, issuer int) (c ca.CRL, err error) {
 	var at int64
-	err = s.db.row(ctx, `SELECT number, der, made_at FROM certificate_list WHERE id = 1`).Scan(&c.Number, &c.DER, &at)
+	err = s.db.row(ctx, `SELECT id, number, entries, der, made_at FROM certificate_list WHERE id = $1`, issuer).Scan(&c.Issuer, &c.Number, &c.Entries, &c.DER, &at)
 	c.Made = fromMicros(at)
-	return c, missing(err, "There is no revocation list yet.")
+	return c, missing(err, "There is no revocation list of issuer %d yet.", issuer)
 }
 
 // ReplaceCRL meets ca.Revocations.
 func (s *Certificates) ReplaceCRL(ctx context.Context, c ca.CRL, previous int64) (bool, error) {
 	if previous == 0 {
-		n, err := s.db.exec(ctx, `INSERT INTO certificate_list (id, number, der, made_at) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO NOTHING`,
-			c.Number, c.DER, micros(c.Made))
+		n, err := s.db.exec(ctx, `INSERT INTO certificate_list (id, number, entries, der, made_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING`,
+			c.Issuer, c.Number, c.Entries, c.DER, micros(c.Made))
 		return n == 1, err
 	}
-	n, err := s.db.exec(ctx, `UPDATE certificate_list SET number = $1, der = $2, made_at = $3 WHERE id = 1 AND number = $4`,
-		c.Number, c.DER, micros(c.Made), previous)
+	n, err := s.db.exec(ctx, `UPDATE certificate_list SET number = $1, entries = $2, der = $3, made_at = $4 WHERE id = $5 AND number = $6`,
+		c.Number, c.Entries, c.DER, micros(c.Made), c.Issuer, previous)
 	return n == 1, err
 }
 

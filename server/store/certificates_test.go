@@ -21,7 +21,7 @@ var certTime = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func certificate(serial string, kind ca.Kind, device ward.DeviceID) ca.Certificate {
 	return ca.Certificate{
-		Serial: serial, Hash: "hash-" + serial, Kind: kind, Invitation: "inv-" + serial, Device: device, Enrolment: "e1", App: "uk.example.chat",
+		Issuer: 1, Serial: serial, Hash: "hash-" + serial, Kind: kind, Invitation: "inv-" + serial, Device: device, Enrolment: "e1", App: "uk.example.chat",
 		Subject: "CN=" + serial, NotBefore: certTime, NotAfter: certTime.Add(time.Hour), DER: []byte{0x30, 1, 2}, RenewedFrom: "7",
 	}
 }
@@ -82,7 +82,7 @@ func TestCertificateNotThere(t *testing.T) {
 			"CertificateByHash":   func() error { _, err := s.CertificateByHash(ctx, "9"); return err },
 			"BindCertificate":     func() error { return s.BindCertificate(ctx, "9", "d", "e") },
 			"RevokeCertificate":   func() error { _, err := s.RevokeCertificate(ctx, "9", ca.Revocation{At: certTime}); return err },
-			"CRL":                 func() error { _, err := s.CRL(ctx); return err },
+			"CRL":                 func() error { _, err := s.CRL(ctx, 1); return err },
 		} {
 			if err := f(); ward.KindOf(err) != ward.NotFound {
 				t.Errorf("%s of nothing = %v, want NotFound", name, err)
@@ -112,12 +112,12 @@ func TestCertificateRevocation(t *testing.T) {
 		if got, err := s.RevokeApps(ctx, "", r); err != nil || len(got) != 0 {
 			t.Errorf("RevokeApps of no device = %v, %v; want none", got, err)
 		}
-		list, err := s.RevokedAfter(ctx, certTime)
+		list, err := s.RevokedAfter(ctx, 1, certTime)
 		want := []ca.Revoked{{Serial: "2", At: certTime, Reason: ca.KeyCompromise}, {Serial: "3", At: certTime, Reason: ca.KeyCompromise}, {Serial: "7", At: certTime, Reason: ca.KeyCompromise}}
 		if diff := cmp.Diff(want, list); err != nil || diff != "" {
 			t.Errorf("RevokedAfter: %v (-want +got)\n%s", err, diff)
 		}
-		if list, err := s.RevokedAfter(ctx, certTime.Add(time.Hour)); err != nil || len(list) != 0 {
+		if list, err := s.RevokedAfter(ctx, 1, certTime.Add(time.Hour)); err != nil || len(list) != 0 {
 			t.Errorf("RevokedAfter their end = %v, %v; want none", list, err)
 		}
 		c, err := s.CertificateBySerial(ctx, "3")
@@ -138,7 +138,7 @@ func TestCertificateListNumbers(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range 8 {
 				wg.Go(func() {
-					c := ca.CRL{Number: previous + 1, DER: fmt.Append(nil, i), Made: certTime}
+					c := ca.CRL{Issuer: 1, Number: previous + 1, DER: fmt.Append(nil, i), Made: certTime}
 					ok, err := s.ReplaceCRL(ctx, c, previous)
 					if err != nil {
 						t.Errorf("ReplaceCRL: %v", err)
@@ -149,7 +149,7 @@ func TestCertificateListNumbers(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			got, err := s.CRL(ctx)
+			got, err := s.CRL(ctx, 1)
 			if err != nil || won.Load() != 1 || got.Number != previous+1 || !got.Made.Equal(certTime) {
 				t.Errorf("after list %d: %d writers won, the list has number %d made %s, %v", previous, won.Load(), got.Number, got.Made, err)
 			}
@@ -182,6 +182,102 @@ func TestCertificateOnce(t *testing.T) {
 			if n, err := s.PurgeOnce(ctx, tt.before); err != nil || n != tt.want {
 				t.Errorf("PurgeOnce(%s) = %d, %v; want %d", tt.before, n, err, tt.want)
 			}
+		}
+	})
+}
+
+// TestCertificateRegister: the list is paged by key, and each filter picks its own.
+func TestCertificateRegister(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, s := t.Context(), db.Certificates()
+		for i := range 25 {
+			c := certificate(fmt.Sprint(100+i), ca.KindApp, "d1")
+			c.NotAfter = certTime.Add(time.Duration(i-2) * time.Hour) // the first three have ended
+			if i%2 == 1 {
+				c.Device = "d2"
+			}
+			if i%5 == 4 {
+				c.RevokedAt = certTime
+			}
+			if i == 24 {
+				c.Kind, c.Issuer = ca.KindNetwork, 2
+			}
+			insert(t, s, c)
+		}
+		list := func(f ca.Filter) (got []string) {
+			t.Helper()
+			for f.Limit = 4; ; {
+				page, err := s.Certificates(ctx, f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range page {
+					got = append(got, c.Serial)
+				}
+				if len(page) < f.Limit {
+					return got
+				}
+				f.After = page[len(page)-1].Serial
+			}
+		}
+		if got := list(ca.Filter{}); len(got) != 25 || got[0] != "124" || got[24] != "100" {
+			t.Errorf("all = %v", got)
+		}
+		for name, tt := range map[string]struct {
+			f    ca.Filter
+			want []string
+		}{
+			"kind":               {ca.Filter{Kind: ca.KindNetwork}, []string{"124"}},
+			"revoked":            {ca.Filter{Revoked: true}, []string{"124", "119", "114", "109", "104"}},
+			"a device's revoked": {ca.Filter{Device: "d2", Revoked: true}, []string{"119", "109"}},
+			"expiring":           {ca.Filter{Now: certTime, ExpiringBy: certTime.Add(3 * time.Hour)}, []string{"105", "103"}},
+			"no such device":     {ca.Filter{Device: "d3"}, nil},
+			"after nothing":      {ca.Filter{After: "9"}, nil},
+		} {
+			if diff := cmp.Diff(tt.want, list(tt.f)); diff != "" {
+				t.Errorf("%s mismatch (-want +got)\n%s", name, diff)
+			}
+		}
+		counts, err := s.CountCertificates(ctx, certTime)
+		want := []ca.Count{{Issuer: 1, Kind: ca.KindApp, Valid: 17, Expired: 3, Revoked: 4}, {Issuer: 2, Kind: ca.KindNetwork, Revoked: 1}}
+		if diff := cmp.Diff(want, counts); err != nil || diff != "" {
+			t.Errorf("counts mismatch (-want +got) %v\n%s", err, diff)
+		}
+	})
+}
+
+// TestSoonestIdentity: only what a live enrolment proves itself by counts.
+func TestSoonestIdentity(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, s := t.Context(), db.Certificates()
+		if _, err := s.SoonestIdentity(ctx, certTime); ward.KindOf(err) != ward.NotFound {
+			t.Errorf("of none = %v, want NotFound", err)
+		}
+		for i, serial := range []string{"1", "2", "3"} {
+			c := certificate(serial, ca.KindDevice, ward.DeviceID("d"+serial))
+			c.NotAfter = certTime.Add(time.Duration(i+1) * time.Hour)
+			insert(t, s, c)
+		}
+		insert(t, s, certificate("4", ca.KindApp, "d1"))
+		for _, n := range []string{"2", "3"} {
+			e := managed(t, db, ward.DeviceID("d"+n), "channel-"+n)
+			if err := db.Fleet().Bind(ctx, "hash-"+n, e.Channel); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := s.SoonestIdentity(ctx, certTime)
+		if err != nil || c.Serial != "2" {
+			t.Errorf("SoonestIdentity = %s, %v; want 2, for nothing proves itself by 1", c.Serial, err)
+		}
+		for until, want := range map[time.Duration]int{time.Hour: 0, 2 * time.Hour: 1, 3 * time.Hour: 2} {
+			if n, err := s.CountIdentities(ctx, certTime, certTime.Add(until)); n != want || err != nil {
+				t.Errorf("CountIdentities within %s = %d, %v; want %d", until, n, err, want)
+			}
+		}
+		if c, err := s.SoonestIdentity(ctx, certTime.Add(2*time.Hour)); err != nil || c.Serial != "3" {
+			t.Errorf("once it has ended = %s, %v; want 3", c.Serial, err)
 		}
 	})
 }

@@ -11,12 +11,13 @@ type Counts struct {
 	Devices          map[string]int // by state
 	OpenCommands     int
 	OwedPushes       int
+	Drift            map[string]int       // what is otherwise than the policy wants, by kind
 	PushCertificates map[string]time.Time // expiry by topic
 }
 
 // Counts counts. It reads small indexes only.
 func (db *DB) Counts(ctx context.Context) (c Counts, err error) {
-	c.Devices, c.PushCertificates = map[string]int{}, map[string]time.Time{}
+	c.Devices, c.Drift, c.PushCertificates = map[string]int{}, map[string]int{}, map[string]time.Time{}
 	type pair struct {
 		key string
 		n   int64
@@ -32,6 +33,14 @@ func (db *DB) Counts(ctx context.Context) (c Counts, err error) {
 	}
 	if err := db.row(ctx, `SELECT (SELECT COUNT(*) FROM command WHERE pending), (SELECT COUNT(*) FROM push)`).Scan(&c.OpenCommands, &c.OwedPushes); err != nil {
 		return c, fmt.Errorf("count commands: %w", err)
+	}
+	rows, err = db.query(ctx, `SELECT kind, COUNT(*) FROM drift WHERE righted_at = 0 GROUP BY kind`)
+	drift, err := scanAll(rows, err, scan)
+	if err != nil {
+		return c, fmt.Errorf("count drift: %w", err)
+	}
+	for _, p := range drift {
+		c.Drift[p.key] = int(p.n)
 	}
 	rows, err = db.query(ctx, `SELECT topic, not_after FROM push_certificate`)
 	topics, err := scanAll(rows, err, scan)

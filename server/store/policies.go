@@ -27,7 +27,7 @@ type ringsJSON struct {
 }
 
 const (
-	versionColumns = `generation, state, note, reason, rings, base, devices, changed, published_at, published_by, author_name, approver, approver_name, approved_at, ended_at, ended_reason`
+	versionColumns = `generation, state, note, reason, rings, base, devices, changed, together, published_at, published_by, author_name, approver, approver_name, approved_at, ended_at, ended_reason`
 	versionTexts   = `, text, files`
 )
 
@@ -35,7 +35,7 @@ func scanVersion(r scanner, more ...any) (v policy.Version, err error) {
 	var rings string
 	var published, approved, ended int64
 	dest := []any{
-		&v.Generation, &v.State, &v.Note, &v.Reason, &rings, &v.Base, &v.Devices, &v.Changed, &published, &v.PublishedBy, &v.AuthorName,
+		&v.Generation, &v.State, &v.Note, &v.Reason, &rings, &v.Base, &v.Devices, &v.Changed, &v.Together, &published, &v.PublishedBy, &v.AuthorName,
 		&v.Approver, &v.ApproverName, &approved, &ended, &v.EndReason,
 	}
 	if err := r.Scan(append(dest, more...)...); err != nil {
@@ -102,8 +102,8 @@ func (p Policies) Insert(ctx context.Context, v policy.Version) error {
 		}
 	}
 	_, err = p.exec(ctx, `INSERT INTO policy (`+versionColumns+versionTexts+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
-		v.Generation, string(v.State), v.Note, v.Reason, string(rings), v.Base, v.Devices, v.Changed, micros(v.Published), string(v.PublishedBy), v.AuthorName,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+		v.Generation, string(v.State), v.Note, v.Reason, string(rings), v.Base, v.Devices, v.Changed, v.Together, micros(v.Published), string(v.PublishedBy), v.AuthorName,
 		string(v.Approver), v.ApproverName, micros(v.Approved), micros(v.Ended), v.EndReason, v.Text, string(files))
 	if duplicate(err) {
 		return ward.Errorf(ward.Conflict, "Somebody else published a policy just now: read it, then publish yours again.")

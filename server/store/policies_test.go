@@ -26,7 +26,7 @@ func TestPolicyRows(t *testing.T) {
 		want := policy.Version{
 			Generation: 1, State: policy.Proposed, Text: "name: it’s\n", Files: map[string][]byte{"a/b.xml": {0, 1, 255}}, Note: "n", Reason: "r",
 			Rings: policy.Rings{Canary: []string{"Ward 7"}, Percent: []int{10, 100}, Pause: 90 * time.Second, StopAt: 0.05},
-			Base:  0, Devices: 7, Changed: 3, Published: policyTime, PublishedBy: "ada", AuthorName: "Ada",
+			Base:  0, Devices: 7, Changed: 3, Together: 5, Published: policyTime, PublishedBy: "ada", AuthorName: "Ada",
 		}
 		if err := p.Insert(ctx, want); err != nil {
 			t.Fatal(err)
@@ -122,8 +122,8 @@ func TestSubjects(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := policy.Subject{
-			Device:     ward.Device{ID: "d1", Platform: ward.IOS, OSVersion: "18.6", Ownership: ward.Corporate, Group: "g", Site: "North", Role: "nurse", Email: "ada@hospital.example"},
-			Supervised: e.Supervised, Rights: e.Rights, Kind: e.Kind, LastSeen: seen,
+			Device:     ward.Device{ID: "d1", Serial: "SN1", Platform: ward.IOS, OSVersion: "18.6", Ownership: ward.Corporate, Group: "g", Site: "North", Role: "nurse", Email: "ada@hospital.example"},
+			Supervised: e.Supervised, Rights: e.Rights, Kind: e.Kind, Enrolled: e.Enrolled, LastSeen: seen,
 		}
 		for _, apps := range []bool{false, true} {
 			var all []policy.Subject
@@ -142,13 +142,13 @@ func TestSubjects(t *testing.T) {
 				t.Errorf("Subjects(%v) %v, mismatch (-want +got)\n%s", apps, err, diff)
 			}
 		}
-		var refused []ward.DeviceID
-		err = db.Policies().Refusals(ctx, func(id ward.DeviceID, _ []byte) error {
-			refused = append(refused, id)
+		var told []string
+		err = db.Policies().Declared(ctx, []ward.DeviceID{"d1", "d2", "d3"}, func(id ward.DeviceID, raw []byte) error {
+			told = append(told, fmt.Sprintf("%s %s", id, raw))
 			return nil
 		})
-		if diff := cmp.Diff([]ward.DeviceID{"d1"}, refused); diff != "" || err != nil {
-			t.Errorf("Refusals() %v, mismatch (-want +got)\n%s", err, diff)
+		if diff := cmp.Diff([]string{`d1 [{"identifier":"x","token":"t","active":false,"valid":"invalid"}]`}, told); diff != "" || err != nil {
+			t.Errorf("Declared() %v, mismatch (-want +got)\n%s", err, diff)
 		}
 		stop := fmt.Errorf("stop")
 		if err := db.Policies().Subjects(ctx, false, func(policy.Subject) error { return stop }); err != stop { //nolint:errorlint // the very error is returned

@@ -2,6 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/policy"
@@ -36,8 +40,8 @@ func (p Policies) Subjects(ctx context.Context, apps bool, fn func(policy.Subjec
 	if apps {
 		value, join = `COALESCE(f.value, '')`, ` LEFT JOIN fact f ON f.enrolment_id = e.id AND f.kind = 'installed_apps'`
 	}
-	rows, err := p.query(ctx, `SELECT d.id, d.platform, d.os_version, d.ownership, d.grp, d.site, d.role, d.email, d.state,
-		e.supervised, e.rights, e.kind, COALESCE(s.at, 0), `+value+`
+	rows, err := p.query(ctx, `SELECT d.id, d.serial, d.platform, d.os_version, d.ownership, d.grp, d.site, d.role, d.email, d.state,
+		e.supervised, e.rights, e.kind, e.enrolled_at, COALESCE(s.at, 0), `+value+`
 		FROM device d JOIN enrolment e ON e.device_id = d.id LEFT JOIN seen s ON s.enrolment_id = e.id`+join+`
 		WHERE `+activeChannel+` ORDER BY d.id, e.created_at DESC, e.id DESC`)
 	if err != nil {
@@ -47,16 +51,16 @@ func (p Policies) Subjects(ctx context.Context, apps bool, fn func(policy.Subjec
 	var last ward.DeviceID
 	for rows.Next() {
 		var s policy.Subject
-		var seen int64
+		var enrolled, seen int64
 		d := &s.Device
-		if err := rows.Scan(&d.ID, &d.Platform, &d.OSVersion, &d.Ownership, &d.Group, &d.Site, &d.Role, &d.Email, &d.State,
-			&s.Supervised, &s.Rights, &s.Kind, &seen, &s.Apps); err != nil {
+		if err := rows.Scan(&d.ID, &d.Serial, &d.Platform, &d.OSVersion, &d.Ownership, &d.Group, &d.Site, &d.Role, &d.Email, &d.State,
+			&s.Supervised, &s.Rights, &s.Kind, &enrolled, &seen, &s.Apps); err != nil {
 			return err
 		}
 		if d.ID == last {
 			continue
 		}
-		last, s.LastSeen = d.ID, fromMicros(seen)
+		last, s.Enrolled, s.LastSeen = d.ID, fromMicros(enrolled), fromMicros(seen)
 		if err := fn(s); err != nil {
 			return err
 		}
@@ -64,45 +68,87 @@ func (p Policies) Subjects(ctx context.Context, apps bool, fn func(policy.Subjec
 	return rows.Err()
 }
 
-// Attempts meets policy.Fleet.
-func (p Policies) Attempts(ctx context.Context, fn func(policy.Attempt) error) error {
-	rows, err := p.query(ctx, `SELECT e.device_id, a.step_key, a.state, a.tries, a.answered_at, a.error FROM attempt a JOIN enrolment e ON e.id = a.enrolment_id
-		WHERE `+activeChannel+` AND (a.step_key LIKE 'profile:%' OR a.step_key LIKE 'app:%' OR a.step_key LIKE 'declarations:%')`)
+// chunk is how many devices a query asks about at once: many, and always as many, so that
+// its statement is prepared once.
+const chunk = 100
+
+// ofDevices restricts a query to active enrolments of the devices of a chunk.
+func ofDevices() string {
+	marks := make([]string, chunk)
+	for i := range marks {
+		marks[i] = fmt.Sprint("$", i+1)
+	}
+	return activeChannel + ` AND e.device_id IN (` + strings.Join(marks, ", ") + `)`
+}
+
+// chunks runs a query for all devices and calls fn for each row.
+func (p Policies) chunks(ctx context.Context, query string, devices []ward.DeviceID, fn func(r scanner) error) error {
+	for part := range slices.Chunk(devices, chunk) {
+		args := make([]any, chunk)
+		for i := range args {
+			args[i] = "" // no device
+			if i < len(part) {
+				args[i] = string(part[i])
+			}
+		}
+		if err := p.each(ctx, fn, query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// each calls fn for each row of a query.
+func (p Policies) each(ctx context.Context, fn func(r scanner) error, query string, args ...any) error {
+	rows, err := p.query(ctx, query, args...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err says it
 	for rows.Next() {
-		var a policy.Attempt
-		var answered int64
-		if err := rows.Scan(&a.Device, &a.Key, &a.State, &a.Tries, &answered, &a.Error); err != nil {
-			return err
-		}
-		a.Answered = fromMicros(answered)
-		if err := fn(a); err != nil {
+		if err := fn(rows); err != nil {
 			return err
 		}
 	}
 	return rows.Err()
 }
 
-// Refusals meets policy.Fleet.
-func (p Policies) Refusals(ctx context.Context, fn func(d ward.DeviceID, declarations []byte) error) error {
-	rows, err := p.query(ctx, `SELECT e.device_id, f.value FROM fact f JOIN enrolment e ON e.id = f.enrolment_id
-		WHERE f.kind = 'declarations' AND f.value LIKE '%"invalid"%' AND `+activeChannel)
-	if err != nil {
-		return err
-	}
-	defer rows.Close() //nolint:errcheck // rows.Err says it
-	for rows.Next() {
+// Attempts meets policy.Fleet.
+func (p Policies) Attempts(ctx context.Context, devices []ward.DeviceID, fn func(policy.Attempt) error) error {
+	query := `SELECT e.device_id, a.step_key, a.state, a.tries, a.answered_at, a.error FROM enrolment e JOIN attempt a ON a.enrolment_id = e.id WHERE ` + ofDevices()
+	return p.chunks(ctx, query, devices, func(r scanner) error {
+		var a policy.Attempt
+		var answered int64
+		if err := r.Scan(&a.Device, &a.Key, &a.State, &a.Tries, &answered, &a.Error); err != nil {
+			return err
+		}
+		a.Answered = fromMicros(answered)
+		return fn(a)
+	})
+}
+
+// Declared meets policy.Fleet.
+func (p Policies) Declared(ctx context.Context, devices []ward.DeviceID, fn func(d ward.DeviceID, declarations []byte) error) error {
+	query := `SELECT e.device_id, f.value FROM enrolment e JOIN fact f ON f.enrolment_id = e.id AND f.kind = 'declarations' WHERE ` + ofDevices()
+	return p.chunks(ctx, query, devices, func(r scanner) error {
 		var d ward.DeviceID
-		var value string
-		if err := rows.Scan(&d, &value); err != nil {
+		var value sql.RawBytes
+		if err := r.Scan(&d, &value); err != nil {
 			return err
 		}
-		if err := fn(d, []byte(value)); err != nil {
+		return fn(d, value)
+	})
+}
+
+// Revoked meets policy.Fleet.
+func (p Policies) Revoked(ctx context.Context, fn func(policy.Revocation) error) error {
+	return p.each(ctx, func(r scanner) error {
+		var v policy.Revocation
+		var at int64
+		if err := r.Scan(&v.Device, &v.Profile, &at); err != nil {
 			return err
 		}
-	}
-	return rows.Err()
+		v.At = fromMicros(at)
+		return fn(v)
+	}, `SELECT e.device_id, c.app, c.revoked_at FROM certificate c JOIN enrolment e ON e.id = c.enrolment_id WHERE c.revoked_at > 0 AND c.kind = 'network' AND `+activeChannel)
 }

@@ -165,6 +165,8 @@ func (w *world) sights() (p access.Person, all []sight) {
 		{"forbidden", "/devices/dev-04/erase", false},
 		{"enrol-personal", w.enrolURL(ward.Personal, false), true},
 		{"enrol-supervised", w.enrolURL(ward.Corporate, true), true},
+		{"staff", staffURL(w.t, rich), true},
+		{"staff-none", staffURL(w.t, ""), true},
 	} {
 		if strings.HasPrefix(s.url, "/") {
 			s.url = w.url + s.url

@@ -34,6 +34,7 @@ type devicePage struct {
 	Apps       []holding
 	Profiles   []holding
 	Certs      []holding
+	Identities []holding // certificates
 	ShowQueue  bool
 	Commands   []commandView
 	Earlier    []commandView
@@ -161,6 +162,9 @@ func (s *Server) deviceView(ctx context.Context, d posture.Detail) (*devicePage,
 	people := s.people(ctx)
 	var err error
 	if v.Case, err = s.caseView(ctx, d); err != nil {
+		return nil, err
+	}
+	if v.Identities, err = s.identities(ctx, d.Device.ID, now); err != nil {
 		return nil, err
 	}
 	if v.ShowQueue = access.Allows(ward.ActorFrom(ctx), access.CommandRead); !v.ShowQueue {

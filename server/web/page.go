@@ -66,6 +66,7 @@ type pages struct {
 	orders     page[*ordersPage]
 	order      page[*orderPage]
 	enrol      page[*enrolPage]
+	staff      page[*staffPage]
 	failure    page[*errorPage]
 }
 
@@ -95,6 +96,7 @@ func parsePages() (p pages, err error) {
 		{"orders", &p.orders.t},
 		{"order", &p.order.t},
 		{"enrol", &p.enrol.t},
+		{"staff", &p.staff.t},
 		{"failure", &p.failure.t},
 	} {
 		t := template.New(one.file + ".html").Option("missingkey=error")

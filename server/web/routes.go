@@ -19,6 +19,7 @@ func (s *Server) routes() []route {
 	return []route{
 		{"/", anyone, s.unknown},
 		{"GET /{$}", signedIn, s.home},
+		{"GET /staff", anyone, s.staff}, // what home screens link to: source.Policy staff_page
 
 		{"GET /signin", anyone, s.signInForm},
 		{"POST /signin", anyone, s.signIn},

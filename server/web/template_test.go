@@ -22,7 +22,7 @@ func TestTemplates(t *testing.T) {
 		err  error
 	}{
 		check(p.signIn), check(p.link), check(p.passphrase), check(p.devices), check(p.device), check(p.lost), check(p.found),
-		check(p.lock), check(p.erase), check(p.location), check(p.orders), check(p.order), check(p.enrol), check(p.failure),
+		check(p.lock), check(p.erase), check(p.location), check(p.orders), check(p.order), check(p.enrol), check(p.staff), check(p.failure),
 	} {
 		checked[c.name] = true
 		if c.err != nil {

@@ -1,15 +1,17 @@
 // Package web is Ward's pages for people: sign-in, the list of devices, a device, the
-// orders that wait for a second person, and the page on which a member of staff
-// enrols. It renders and forwards; it decides nothing, keeps nothing but sessions,
+// orders that wait for a second person, and for staff the page on which they enrol and
+// the one that says what the policy means for them. It renders and forwards; it decides nothing, keeps nothing but sessions,
 // and no page needs a script.
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/order"
@@ -17,7 +19,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Options are what the pages stand on. All but Name and Secure must be set.
+// Options are what the pages stand on. All but Policies, Certificates, Name
+// and Secure must be set.
 type Options struct {
 	Posture  *posture.Reader
 	Lost     *lost.Service
@@ -26,6 +29,11 @@ type Options struct {
 	Sessions scs.CtxStore // keeps sessions
 	Now      func() time.Time
 	Log      *zap.Logger
+
+	Policies Policies // what the page for staff tells; nil: there is no such page
+	// Certificates lists the newest certificates of a device, the newest first; nil: its
+	// page shows none.
+	Certificates func(ctx context.Context, d ward.DeviceID) ([]Certificate, error)
 
 	Name   string // of the organisation, in the header and on the enrolment page; may be empty
 	Secure bool   // the pages are reached by https, so the cookie is bound to it

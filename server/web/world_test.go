@@ -155,7 +155,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
-	w.web, err = web.New(web.Options{Posture: w.posture, Lost: w.lost, Orders: w.orders, Access: w.access, Sessions: w.db.Sessions(), Now: w.now, Log: logger, Name: "St Example’s Hospital"})
+	w.web, err = web.New(web.Options{Posture: w.posture, Lost: w.lost, Orders: w.orders, Access: w.access, Sessions: w.db.Sessions(), Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital"})
 	w.must(err)
 	srv := httptest.NewServer(httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web))
 	t.Cleanup(srv.Close)

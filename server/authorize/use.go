@@ -1,0 +1,164 @@
+package authorize
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/wardmdm/ward"
+)
+
+// Use is what is recorded of the use of one certificate.
+type Use struct {
+	Serial  string
+	Used    time.Time // when its holder was last let in, to within Coarse; zero if never
+	Refused time.Time // when its holder was last refused, to within Coarse; zero if never
+	Reason  Reason    // of the last outcome: Allowed, or why it was refused
+}
+
+// Coarse is how exactly the times of use are recorded.
+const Coarse = time.Minute
+
+// perUnit bounds the uses that are written in one unit of work, so that other work gets
+// its turn.
+const perUnit = 200
+
+// pending is a use that is not written yet.
+type pending struct {
+	Use
+	device ward.DeviceID
+	app    string
+}
+
+// uses gathers in memory what has to be written: a durable write for each request would
+// cost more than all the rest. What a crash loses is the newest few seconds.
+type uses struct {
+	mu     sync.Mutex
+	wait   map[string]pending         // by serial
+	stale  map[ward.DeviceID]struct{} // devices that nobody has judged in time
+	wanted chan struct{}
+}
+
+func newUses() uses {
+	return uses{wait: map[string]pending{}, stale: map[ward.DeviceID]struct{}{}, wanted: make(chan struct{}, 1)}
+}
+
+// note keeps an outcome in mind, if the record does not say as much already.
+func (u *uses) note(s Subject, r Reason, now time.Time) {
+	old := s.Used
+	fresh := old.Reason == r && (r == Allowed && now.Sub(old.Used) < Coarse || r != Allowed && now.Sub(old.Refused) < Coarse)
+	unjudged := s.Verdict.State == "" || (s.Verdict.Then == "" && !now.Before(s.Verdict.Until))
+	late := unjudged && s.State == ward.Managed && s.Enrolment == ward.EnrolmentActive
+	if fresh && !late {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !fresh {
+		p := u.wait[s.Serial]
+		p.Serial, p.device, p.app, p.Reason = s.Serial, s.Device, s.App, r
+		if r == Allowed {
+			p.Used = now
+		} else {
+			p.Refused = now
+		}
+		u.wait[s.Serial] = p
+	}
+	if late {
+		u.stale[s.Device] = struct{}{}
+		select {
+		case u.wanted <- struct{}{}:
+		default: // it is asked for already
+		}
+	}
+}
+
+// take empties the memory.
+func (u *uses) take() (map[string]pending, map[ward.DeviceID]struct{}) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	wait, stale := u.wait, u.stale
+	u.wait, u.stale = make(map[string]pending, len(wait)), map[ward.DeviceID]struct{}{}
+	return wait, stale
+}
+
+// restore puts back what could not be written, under what came since.
+func (u *uses) restore(all []pending) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, p := range all {
+		if newer, ok := u.wait[p.Serial]; ok {
+			if newer.Used.IsZero() {
+				newer.Used = p.Used
+			}
+			if newer.Refused.IsZero() {
+				newer.Refused = p.Refused
+			}
+			p = newer
+		}
+		u.wait[p.Serial] = p
+	}
+}
+
+// Wanted tells when Flush should be called before its time: a device waits to be judged.
+func (s *Service) Wanted() <-chan struct{} { return s.uses.wanted }
+
+// Flush writes the use of certificates and has devices judged that were not judged in
+// time. What can't be written is kept for the next call.
+func (s *Service) Flush(ctx context.Context) error {
+	wait, stale := s.uses.take()
+	all := make([]pending, 0, len(wait))
+	for _, serial := range slices.Sorted(maps.Keys(wait)) { // one order, so that copies of the server do not deadlock
+		all = append(all, wait[serial])
+	}
+	if err := s.judgeSoon(ctx, stale); err != nil {
+		s.uses.restore(all)
+		return err // who asks again has them judged
+	}
+	for len(all) > 0 {
+		n := min(perUnit, len(all))
+		if err := s.Store.Do(ctx, func(ctx context.Context) error { return s.write(ctx, all[:n]) }); err != nil {
+			s.uses.restore(all)
+			return fmt.Errorf("write the use of certificates: %w", err)
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+func (s *Service) judgeSoon(ctx context.Context, stale map[ward.DeviceID]struct{}) error {
+	if len(stale) == 0 {
+		return nil
+	}
+	now := s.Now()
+	for _, id := range slices.Sorted(maps.Keys(stale)) {
+		if err := s.Planner.CheckSoon(ctx, id, now); err != nil {
+			return fmt.Errorf("have %s judged: %w", id, err)
+		}
+	}
+	s.Soon()
+	return nil
+}
+
+func (s *Service) write(ctx context.Context, all []pending) error {
+	for _, p := range all {
+		changed, err := s.Store.SaveUse(ctx, p.Use)
+		if err != nil {
+			return err
+		}
+		if !changed || p.device == "" {
+			continue
+		}
+		detail := map[string]string{"serial": p.Serial, "reason": string(p.Reason)}
+		if p.app != "" {
+			detail["app"] = p.app
+		}
+		if err := s.Audit.Record(ctx, ActionRefused, string(p.device), detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package ca
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/smallstep/certificates/authority"
+	"github.com/smallstep/certificates/authority/config"
+	casapi "github.com/smallstep/certificates/cas/apiv1"
+	"github.com/smallstep/certificates/cas/softcas"
+	"github.com/wardmdm/ward"
+	"go.uber.org/zap"
+)
+
+// first is the number of the issuer that the authority began with.
+const first = 1
+
+// issuer is an intermediate under the root with its key. They are numbered; the newest
+// whose time has come signs, and every one of them answers for what it signed: it
+// accepts it, revokes it, lists it and tells its status.
+type issuer struct {
+	n     int
+	cert  *x509.Certificate
+	key   *rsa.PrivateKey
+	from  time.Time // when it begins to sign; zero from the beginning
+	guard *guard
+	step  *authority.Authority
+}
+
+func (is *issuer) name() string {
+	if is.n == first {
+		return "issuer"
+	}
+	return "issuer " + strconv.Itoa(is.n)
+}
+
+// listPath is where the issuer's revocation list is. The first one's has no number, for
+// it stood in certificates before there were others.
+func (is *issuer) listPath() string {
+	if is.n == first {
+		return CRLPath
+	}
+	return CRLPath + "/" + strconv.Itoa(is.n)
+}
+
+// current returns the issuer that signs now.
+func (a *Authority) current() *issuer {
+	all, now := *a.issuers.Load(), a.o.Now()
+	for _, is := range slices.Backward(all) {
+		if !now.Before(is.from) {
+			return is
+		}
+	}
+	return all[0]
+}
+
+// issuerOf returns the issuer that signed cert, nil if none of ours did.
+func (a *Authority) issuerOf(cert *x509.Certificate) *issuer {
+	for _, is := range slices.Backward(*a.issuers.Load()) {
+		if bytes.Equal(cert.RawIssuer, is.cert.RawSubject) && cert.CheckSignatureFrom(is.cert) == nil {
+			return is
+		}
+	}
+	return nil
+}
+
+// Issued reports whether one of this authority's issuers signed cert. It does not say
+// that cert is valid: see Check.
+func (a *Authority) Issued(cert *x509.Certificate) bool {
+	return cert != nil && a.issuerOf(cert) != nil
+}
+
+// Reload takes in the issuers that were added to Dir since it was read last, and nothing
+// else: what is loaded stays. Call it often, for a new issuer begins to sign a short
+// while after it was made, and by then every process must accept what it signs. An
+// issuer that the database knows with another key is an error of kind Conflict.
+func (a *Authority) Reload(ctx context.Context) error {
+	a.loading.Lock()
+	defer a.loading.Unlock()
+	numbers, err := issuerNumbers(a.o.Dir)
+	if err != nil {
+		return fmt.Errorf("load issuers: %w", err)
+	}
+	all := slices.Clone(*a.issuers.Load())
+	for _, n := range numbers {
+		if slices.ContainsFunc(all, func(is *issuer) bool { return is.n == n }) {
+			continue
+		}
+		is, err := a.load(ctx, n)
+		if err != nil {
+			return err
+		}
+		all = append(all, is)
+		if n > first {
+			a.o.Log.Info("issuer loaded", zap.Int("issuer", n), zap.Time("signs_from", is.from), zap.Time("not_after", is.cert.NotAfter))
+		}
+	}
+	if len(all) == 0 {
+		return fmt.Errorf("load issuers: there is none in %s", a.o.Dir)
+	}
+	slices.SortFunc(all, func(x, y *issuer) int { return x.n - y.n })
+	a.issuers.Store(&all)
+	return nil
+}
+
+// load reads issuer n and makes sure that the record is its own.
+func (a *Authority) load(ctx context.Context, n int) (*issuer, error) {
+	is, err := readIssuer(filepath.Join(a.o.Dir, strconv.Itoa(n)), a.o.Passphrase)
+	if err != nil {
+		return nil, err
+	}
+	is.n = n
+	if err := is.cert.CheckSignatureFrom(a.root); err != nil {
+		return nil, fmt.Errorf("load issuer %d: it is not under the root: %w", n, err)
+	}
+	soft, err := softcas.New(ctx, casapi.Options{Signer: is.key, CertificateChain: []*x509.Certificate{is.cert}})
+	if err != nil {
+		return nil, fmt.Errorf("load issuer %d: %w", n, err)
+	}
+	is.guard = &guard{soft}
+	if is.step, err = a.embed(is); err != nil {
+		return nil, fmt.Errorf("load issuer %d: %w", n, err)
+	}
+	return is, a.ownRecord(ctx, is)
+}
+
+// embed builds smallstep's authority around an issuer, its guard and our record. It has
+// no provisioners, so that nothing is signed but what sign asks for, and it makes no
+// revocation lists: its own are numbered in one process only.
+func (a *Authority) embed(is *issuer) (*authority.Authority, error) {
+	return authority.NewEmbedded(
+		authority.WithConfig(&config.Config{AuthorityConfig: new(config.AuthConfig)}),
+		authority.WithX509RootCerts(a.root),
+		authority.WithX509IntermediateCerts(is.cert),
+		authority.WithX509CAService(is.guard),
+		authority.WithDatabase(&record{a.o.Store, a.o.Now}),
+		authority.WithQuietInit())
+}
+
+// ownRecord makes sure that the issuer's revocation list in the store is its own, making
+// the first one when there is none.
+func (a *Authority) ownRecord(ctx context.Context, is *issuer) error {
+	crl, err := a.o.Store.CRL(ctx, is.n)
+	if ward.KindOf(err) == ward.NotFound {
+		// Another process may make the first list at the same moment: then its own stands.
+		if _, err := a.makeCRL(ctx, is, 0); err != nil {
+			return fmt.Errorf("load issuer %d: %w", is.n, err)
+		}
+		crl, err = a.o.Store.CRL(ctx, is.n)
+	}
+	if err != nil {
+		return fmt.Errorf("load issuer %d: %w", is.n, err)
+	}
+	list, err := x509.ParseRevocationList(crl.DER)
+	if err == nil {
+		err = list.CheckSignatureFrom(is.cert)
+	}
+	if err == nil {
+		return nil
+	}
+	if is.n > first {
+		return ward.Errorf(ward.Conflict, "The database knows issuer %d with another key than the one in %s: it was made on another copy of the server. Bring that copy's folder %d here.", is.n, a.o.Dir, is.n).Because(err)
+	}
+	return ward.Errorf(ward.Conflict, "The database belongs to another certificate authority than the one in %s. Restore the folder that was backed up together with the database.", a.o.Dir).Because(err)
+}
+
+// issuerNumbers lists the issuers in dir, in order.
+func issuerNumbers(dir string) ([]int, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []int
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n >= first && strconv.Itoa(n) == e.Name() && e.IsDir() {
+			out = append(out, n)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// errKeyApart says that a key is not its certificate's.
+var errKeyApart = errors.New("the key and the certificate do not belong together")
