@@ -285,7 +285,7 @@ func startNginx(t *testing.T, program string, w *world, secretFile string) *gate
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	cmd := exec.Command(program, "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf")) //nolint:noctx // it is told to stop
+	cmd := exec.Command(program, "-p", dir, "-e", "stderr", "-c", filepath.Join(dir, "nginx.conf"))
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -307,7 +307,7 @@ func startNginx(t *testing.T, program string, w *world, secretFile string) *gate
 			t.Fatalf("nginx ended: %v\n%s", err, log.String())
 		default:
 		}
-		c, err := net.Dial("tcp", address) //nolint:noctx // loopback
+		c, err := net.Dial("tcp", address)
 		if err == nil {
 			err = c.Close()
 		}

@@ -87,13 +87,17 @@ func TestAuthorize(t *testing.T) {
 		d := w.door(t, app)
 		d.says(t, "a phone that complies", "")
 
-		p.SetPasscode("")
+		if err := p.SetPasscode(""); err != nil {
+			t.Fatal(err)
+		}
 		if err := w.Devices.Refresh(w.ctx, id); err != nil {
 			t.Fatal(err)
 		}
 		checkIn()
 		d.says(t, "a phone whose passcode was taken away", "non-compliant")
-		p.SetPasscode("481516")
+		if err := p.SetPasscode("481516"); err != nil {
+			t.Fatal(err)
+		}
 		if err := w.Devices.Refresh(w.ctx, id); err != nil {
 			t.Fatal(err)
 		}

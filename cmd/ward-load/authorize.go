@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ const manyDevices = 100_000
 const stranger = 50
 
 // passSecret is the secret by which the measuring proxy passes certificates.
-const passSecret = "0123456789abcdef0123456789abcdef" //nolint:gosec // of a server on loopback that lives for a minute
+const passSecret = "0123456789abcdef0123456789abcdef"
 
 // authorized measures the question whether a device may come in: at the rate that is
 // asked for, and then as fast as the server answers. Nearly every question is about
@@ -58,7 +59,7 @@ func authorized(ctx context.Context, p plan, at *place, say teller) (r report, e
 	for _, measured := range []struct {
 		name string
 		rate int
-	}{{"", p.rate}, {fmt.Sprintf("authorize, %d/s", p.rate), p.rate}, {"authorize, as fast as it goes", 0}} {
+	}{{"", p.rate}, {fmt.Sprintf("authorize, %d a second", p.rate), p.rate}, {"authorize, as fast as it goes", 0}} {
 		say("measuring: %s", measured.name)
 		f := b.questions(ctx, measured.name, measured.rate)
 		if measured.name != "" { // the first is to warm up
@@ -160,10 +161,7 @@ func certificateOf(i int) []byte {
 	der := make([]byte, 1100)
 	source := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // the same number has to give the same bytes
 	for k := 0; k+8 <= len(der); k += 8 {
-		v := source.Uint64()
-		for j := range 8 {
-			der[k+j] = byte(v >> (8 * j))
-		}
+		binary.LittleEndian.PutUint64(der[k:], source.Uint64())
 	}
 	der[0] = 0x30
 	return der
@@ -222,15 +220,21 @@ func writeDevice(ctx context.Context, tx *sql.Tx, i int) error {
 		text string
 		args []any
 	}{
-		{`INSERT INTO device (id, serial, name, platform, model, os_version, ownership, grp, owner, email, state, reenrol, generation, check_at, created_at)
+		{
+			`INSERT INTO device (id, serial, name, platform, model, os_version, ownership, grp, owner, email, state, reenrol, generation, check_at, created_at)
 			VALUES ($1, $2, $3, 'ios', 'iPhone15,4', '18.6', 'corporate', 'Ward 7', 'Ada', 'ada@hospital.example', 'managed', FALSE, $4, 0, $5)`,
-			[]any{id, fmt.Sprintf("LOAD%08d", i), fmt.Sprintf("Phone %d", i), int64(1) << 40, now.UnixMicro()}},
-		{`INSERT INTO enrolment (id, channel, parent, kind, epoch, latest, device_id, state, serial, supervised, rights, invitation, topic, push_token, push_magic, push_dead_at, tally, created_at, enrolled_at, ended_at, end_reason)
+			[]any{id, fmt.Sprintf("LOAD%08d", i), fmt.Sprintf("Phone %d", i), int64(1) << 40, now.UnixMicro()},
+		},
+		{
+			`INSERT INTO enrolment (id, channel, parent, kind, epoch, latest, device_id, state, serial, supervised, rights, invitation, topic, push_token, push_magic, push_dead_at, tally, created_at, enrolled_at, ended_at, end_reason)
 			VALUES ($1, $2, '', 'Device', 1, TRUE, $3, 'active', '', 'supervised', 8191, '', 'topic', 'token', 'magic', 0, 1, $4, $4, 0, '')`,
-			[]any{enrolment, fmt.Sprintf("LOAD-%08d", i), id, now.UnixMicro()}},
-		{`INSERT INTO certificate (serial, hash, kind, invitation, device_id, enrolment_id, app, subject, not_before, not_after, der, renewed_from, revoked_at, reason, revoked_by)
+			[]any{enrolment, fmt.Sprintf("LOAD-%08d", i), id, now.UnixMicro()},
+		},
+		{
+			`INSERT INTO certificate (serial, hash, kind, invitation, device_id, enrolment_id, app, subject, not_before, not_after, der, renewed_from, revoked_at, reason, revoked_by)
 			VALUES ($1, $2, 'app', '', $3, $4, $5, 'CN=load', $6, $7, $8, '', 0, 0, '')`,
-			[]any{fmt.Sprint(1_000_000_000 + i), hex.EncodeToString(sum[:]), id, enrolment, loadApp, now.Add(-time.Hour).UnixMicro(), now.AddDate(0, 0, 7).UnixMicro(), der}},
+			[]any{fmt.Sprint(1_000_000_000 + i), hex.EncodeToString(sum[:]), id, enrolment, loadApp, now.Add(-time.Hour).UnixMicro(), now.AddDate(0, 0, 7).UnixMicro(), der},
+		},
 		{`INSERT INTO verdict (device_id, state, code, until_at, then_state, then_code) VALUES ($1, 'compliant', '', $2, '', '')`, []any{id, now.AddDate(0, 0, 1).UnixMicro()}},
 	} {
 		if _, err := tx.ExecContext(ctx, s.text, s.args...); err != nil {

@@ -14,8 +14,9 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
-	// exitChanges is for those who asked to be told so, as of terraform plan.
-	exitChanges = 2
+	// exitChanges is for those who asked to be told so. It is not 2, as of terraform plan,
+	// so that a broken pipeline does not read as a change.
+	exitChanges = 3
 )
 
 func newApp() *cli.App {

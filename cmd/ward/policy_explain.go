@@ -95,12 +95,12 @@ func printExplanation(p *printer, x api.PolicyExplanation, origins bool) {
 	}
 	p.line("\nWhere each setting came from")
 	for _, o := range x.Origins {
-		where := "Ward's own default"
+		where := o.Layer
 		if o.Line > 0 {
-			where = fmt.Sprintf("%s:%d", o.File, o.Line)
+			where = fmt.Sprintf("%s:%d, %s", o.File, o.Line, o.Layer)
 		}
 		p.line("  %s: %s", o.Path, shortened(o.Value))
-		p.line("    %s, %s%s", where, o.Layer, because(o.Source))
+		p.line("    %s%s", where, because(o.Source))
 	}
 }
 

@@ -12,8 +12,11 @@ import (
 func newPlanCommand() *cli.Command {
 	return &cli.Command{
 		Name: "plan", Usage: "tell what publishing a file would change on the enrolled devices", ArgsUsage: "FILE", Action: policyPlan,
-		Description: "Nothing is changed. With --detailed-exitcode the exit status is 0 where nothing would\nchange and 2 where something would, for a pipeline that asks a person then.",
-		Flags:       remoteFlags(&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit with 2 where something would change"}),
+		Description: "Nothing is changed. With --detailed-exitcode the exit status is 0 where nothing would\n" +
+			"change and 3 where something would, now or later, for a pipeline that asks a person\n" +
+			"then. It is not 2, as of terraform plan: 2 means that the command was used wrongly, and\n" +
+			"a pipeline that is broken must not read as a change.",
+		Flags: remoteFlags(&cli.BoolFlag{Name: "detailed-exitcode", Usage: "exit with 3 where something would change"}),
 	}
 }
 
@@ -57,7 +60,13 @@ func printPlan(p *printer, v api.PolicyPlan) {
 		against = fmt.Sprintf("against generation %d", v.Base)
 	}
 	p.line("It would change %d of %d enrolled devices (%s).", v.Changed, v.Devices, against)
-	if v.SecondPerson {
+	for _, l := range v.Later {
+		p.line("Of them %d only from %s on, when an exception begins or ends.", l.Devices, stamp(l.At))
+	}
+	switch {
+	case v.SecondPerson && v.Together > v.Changed:
+		p.line("With what was changed without a second person in the last 24 hours it is %d, so many that another person has to approve it.", v.Together)
+	case v.SecondPerson:
 		p.line("That is so many that another person has to approve it.")
 	}
 	for _, k := range v.Kinds {

@@ -18,8 +18,9 @@ func newPublishCommand() *cli.Command {
 		Description: "Every device gets it as it checks in, unless --canary or --rings say that it goes ring\n" +
 			"by ring: first the canary groups, then as many of a hundred of the other devices as\n" +
 			"--rings names, always the same ones first. A ring is watched for the pause; failures\n" +
-			"stop the rollout. Where much of the fleet would change, the file is proposed only, and\n" +
-			"another person approves it: ward policy approve.",
+			"stop the rollout. Where much of the fleet would change, at once or when an exception\n" +
+			"begins, the file is proposed only, and another person approves it: ward policy approve.\n" +
+			"What was changed without a second person in the last 24 hours counts with it.",
 		Flags: remoteFlags(
 			&cli.StringFlag{Name: "reason", Usage: "why, for the approver and the record"},
 			&cli.StringFlag{Name: "canary", Usage: "`GROUPS` of devices that get it first, separated by commas"},
@@ -86,9 +87,16 @@ func rings(c *cli.Context, d *api.PolicyDraft) error {
 
 // printPublished says what became of a version that was sent or approved.
 func printPublished(p *printer, v api.PolicyVersion) {
+	for _, t := range v.Told {
+		p.line("%s", t)
+	}
 	switch v.State {
 	case policy.Proposed:
-		p.line("It would change %d of %d devices, so another person has to approve it: generation %d is proposed. Nothing is sent yet.", v.Changed, v.Devices, v.Generation)
+		together := ""
+		if v.Together > v.Changed {
+			together = fmt.Sprintf(", %d with what was changed without a second person in the last 24 hours", v.Together)
+		}
+		p.line("It would change %d of %d devices%s, so another person has to approve it: generation %d is proposed. Nothing is sent yet.", v.Changed, v.Devices, together, v.Generation)
 		p.line("  ward policy approve %d", v.Generation)
 	case policy.Rolling:
 		p.line("Generation %d is being rolled out, to the first of %d rings.", v.Generation, ringCount(v))
@@ -128,8 +136,12 @@ func printVersion(p *printer, v api.PolicyVersion) {
 	if v.Ended != nil {
 		ended = strings.TrimSuffix(stamp(*v.Ended)+": "+v.EndReason, ": ")
 	}
+	together := ""
+	if v.Together > v.Changed {
+		together = fmt.Sprintf("%d devices, with what was changed without a second person in the 24 hours before", v.Together)
+	}
 	p.facts("state", string(v.State), "reason", v.Reason, "note", v.Note, "approved by", approved, "reaches", ringsOf(v).String(),
-		"changed", fmt.Sprintf("%d of %d devices", v.Changed, v.Devices), "ended", ended)
+		"changed", fmt.Sprintf("%d of %d devices", v.Changed, v.Devices), "together", together, "ended", ended)
 }
 
 func by(name, id string) string {

@@ -74,8 +74,10 @@ func policyResume(c *cli.Context) error {
 func newRollbackCommand() *cli.Command {
 	return &cli.Command{
 		Name: "rollback", Usage: "publish an earlier version again, for every device at once", ArgsUsage: "[GENERATION]",
-		Description: "Without GENERATION it is the version before. A rollout that is under way is given up.\nOne person may do it: what is gone back to was in force before.",
-		Flags:       remoteFlags(&cli.StringFlag{Name: "reason", Usage: "why, for the record"}),
+		Description: "Without GENERATION it is the version before. A rollout that is under way is given up.\n" +
+			"One person may undo the newest version. Going back further counts like publishing, and\n" +
+			"where much of the fleet would change it is proposed only: ward policy approve.",
+		Flags: remoteFlags(&cli.StringFlag{Name: "reason", Usage: "why, for the record"}),
 		Action: func(c *cli.Context) error {
 			body := map[string]any{"reason": c.String("reason")}
 			var names []string

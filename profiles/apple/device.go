@@ -174,6 +174,9 @@ func (d device) refusal(r reason, n need) (why, cure string) {
 		}
 		return fmt.Sprintf("This needs %s %s.", d.os(), since), cure
 	case needsSupervision:
+		if n.whole && !n.supervised {
+			return "This reaches beyond work data, and Apple deprecates it without supervision, so Ward sets it on supervised phones only.", d.superviseCure()
+		}
 		return "Apple lets only supervised iPhones do this.", d.superviseCure()
 	case notOnPersonal:
 		return "This would reach the person's own data, so Ward sets it on the organisation's Macs only.", "Give the person a work Mac."

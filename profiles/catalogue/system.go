@@ -97,11 +97,16 @@ func systemProblems(kind string, id Identifier, app App) []string {
 // Blockable returns the app without the identifiers by which the system itself would be
 // blocked.
 func (a App) Blockable() App {
-	for _, kind := range Kinds() {
-		list := a.list(kind)
-		system := func(id Identifier) bool { return len(systemProblems(kind, id, App{})) > 0 }
-		if slices.ContainsFunc(*list, system) {
-			*list = slices.DeleteFunc(slices.Clone(*list), system)
+	for _, l := range []struct {
+		kind string
+		list *[]Identifier
+	}{{"ios", &a.IOS}, {"macos", &a.MacOS}, {"android", &a.Android}, {"windows", &a.Windows}, {"linux", &a.Linux}} {
+		system := func(id Identifier) bool {
+			_, never := NeverBlocked(l.kind, id.ID)
+			return never
+		}
+		if slices.ContainsFunc(*l.list, system) {
+			*l.list = slices.DeleteFunc(slices.Clone(*l.list), system)
 		}
 	}
 	return a

@@ -51,8 +51,14 @@ func TestBuiltinKeepsOffTheSystem(t *testing.T) {
 		}
 	}
 	for _, tt := range [][2]string{
-		{"ios", "com.apple.facetime"}, {"android", "com.google.android.apps.messaging"}, {"android", "com.android.chrome"}, {"windows", "chat.exe"},
-		{"windows", "Microsoft.SkypeApp_kzf8qxf38zg5c"}, {"linux", "exec:pidgin"}, {"linux", "snap:core-messenger"}, {"none", "explorer.exe"},
+		{"ios", "com.apple.facetime"},
+		{"android", "com.google.android.apps.messaging"},
+		{"android", "com.android.chrome"},
+		{"windows", "chat.exe"},
+		{"windows", "Microsoft.SkypeApp_kzf8qxf38zg5c"},
+		{"linux", "exec:pidgin"},
+		{"linux", "snap:core-messenger"},
+		{"none", "explorer.exe"},
 	} {
 		if reason, never := catalogue.NeverBlocked(tt[0], tt[1]); never {
 			t.Errorf("%s %s: %s", tt[0], tt[1], reason)

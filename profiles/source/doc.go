@@ -30,6 +30,6 @@
 //     group), role, ownership and platform. Letter case is ignored. A device whose
 //     ownership is not known counts as personal.
 //   - Never kept off, whatever is named: an identifier, a web host or a network name of an
-//     approved app, one of an app that was excepted, a host that other services share, and
-//     rows of the catalogue that may never be blocked.
+//     approved app, one of an app that was excepted, a host that other services share, an
+//     identifier of the system itself, and rows of the catalogue that may never be blocked.
 package source

@@ -31,7 +31,9 @@ func TestExceptionsAreNotChained(t *testing.T) {
 		want []string
 	}{
 		{"back to back", []written{
-			{"C0", "whatsapp", "device: Z", "2026-11-01", "2027-01-29"}, {"C1", "wa", "device: Z", "2027-01-30", "2027-04-20"}, {"C2", "whatsapp", "device: Z", "2027-04-21", "2027-07-10"},
+			{"C0", "whatsapp", "device: Z", "2026-11-01", "2027-01-29"},
+			{"C1", "wa", "device: Z", "2027-01-30", "2027-04-20"},
+			{"C2", "whatsapp", "device: Z", "2027-04-21", "2027-07-10"},
 			{"C3", "whatsapp", "device: Z", "2030-01-01", "2030-03-01"},
 		}, []string{
 			"line 14, column 5: C1 goes on where C0 (line 13) ends, for the same app and the same device: together they last 171d, and 90d is the most without 30d between them; what is needed for longer is a change of policy",
@@ -53,8 +55,10 @@ func TestExceptionsAreNotChained(t *testing.T) {
 			{"C0", "whatsapp", "group: A", "2026-11-01", "2027-01-29"}, {"C1", "whatsapp", "group: A", "2027-02-28", "2027-05-20"},
 		}, []string{"line 14, column 5: C1 goes on where C0 (line 13) ends, for the same app and the same group: together they last 172d, and 90d is the most without 30d between them; what is needed for longer is a change of policy"}},
 		{"another app, another scope", []written{
-			{"C0", "whatsapp", "site: N", "2026-11-01", "2027-01-29"}, {"C1", "telegram", "site: N", "2027-01-30", "2027-04-20"},
-			{"C2", "whatsapp", "site: S", "2027-01-30", "2027-04-20"}, {"C3", "whatsapp", "ward: N", "2027-01-30", "2027-04-20"},
+			{"C0", "whatsapp", "site: N", "2026-11-01", "2027-01-29"},
+			{"C1", "telegram", "site: N", "2027-01-30", "2027-04-20"},
+			{"C2", "whatsapp", "site: S", "2027-01-30", "2027-04-20"},
+			{"C3", "whatsapp", "ward: N", "2027-01-30", "2027-04-20"},
 		}, nil},
 	}
 	for _, tt := range tests {

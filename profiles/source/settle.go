@@ -123,7 +123,7 @@ func (w postureWords) passcodeRule() intent.PasscodeRule {
 func (w postureWords) settled() intent.Posture {
 	always := intent.Rule{On: true, Severity: intent.Breach}
 	out := intent.Posture{
-		Passcode: w.passcode.rule(intent.Rule{}), Encryption: w.encryption.rule(intent.Rule{}),
+		Passcode: w.passcode.rule(always), Encryption: w.encryption.rule(intent.Rule{}),
 		LastSeen: w.lastSeen.rule(intent.Rule{}), ApprovedApp: w.approvedApp.rule(always),
 		Certificate: w.certificate.rule(always), BlockedApp: w.blockedApp.rule(always),
 	}

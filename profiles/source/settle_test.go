@@ -83,6 +83,7 @@ func TestLayers(t *testing.T) {
 			"Ward's own posture", with("containment: {no_rcs: true}"),
 			func(s intent.Settled) any { return s.Posture },
 			intent.Posture{
+				Passcode:    intent.Rule{On: true, Severity: intent.Breach},
 				ApprovedApp: intent.Rule{On: true, Severity: intent.Breach}, Certificate: intent.Rule{On: true, Severity: intent.Breach},
 				BlockedApp: intent.Rule{On: true, Severity: intent.Breach},
 			},

@@ -60,7 +60,8 @@ func impossible(pl ward.Platform, version string, now time.Time) string {
 	if err != nil {
 		return "that is no version." // the reader lets none through
 	}
-	newest, from := 0, 1
+	from := 1
+	var newest int
 	year := max(now.Year(), 2026) // a clock that was never set
 	switch pl {
 	case ward.IOS, ward.MacOS:

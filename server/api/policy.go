@@ -27,7 +27,8 @@ type PolicyVersion struct {
 	Rings        *Rings        `json:"rings,omitempty" doc:"Left out: every device at once."`
 	Base         int64         `json:"base" doc:"The generation that was in force when it was made; 0 for none."`
 	Devices      int           `json:"devices" doc:"Enrolled when it was made."`
-	Changed      int           `json:"changed" doc:"Of them, those for which something would change."`
+	Changed      int           `json:"changed" doc:"Of them, those for which something would change, at once or when an exception begins or ends."`
+	Together     int           `json:"together" doc:"Those, and the ones for which something was changed without a second person in the 24 hours before."`
 	Published    time.Time     `json:"published" doc:"When it was made."`
 	PublishedBy  ward.PersonID `json:"published_by,omitempty"`
 	Author       string        `json:"author,omitempty" doc:"Name of who made it."`
@@ -36,6 +37,7 @@ type PolicyVersion struct {
 	Approved     *time.Time    `json:"approved,omitempty"`
 	Ended        *time.Time    `json:"ended,omitempty" doc:"When it was superseded or withdrawn."`
 	EndReason    string        `json:"end_reason,omitempty"`
+	Told         []string      `json:"told,omitempty" doc:"What who published it should know of its rings; only in the answer to publishing."`
 }
 
 // Rings says how a version reaches the fleet.
@@ -48,9 +50,9 @@ type Rings struct {
 
 func versionOf(v policy.Version) PolicyVersion {
 	out := PolicyVersion{
-		Generation: v.Generation, State: v.State, Note: v.Note, Reason: v.Reason, Base: v.Base, Devices: v.Devices, Changed: v.Changed,
+		Generation: v.Generation, State: v.State, Note: v.Note, Reason: v.Reason, Base: v.Base, Devices: v.Devices, Changed: v.Changed, Together: v.Together,
 		Published: v.Published.UTC(), PublishedBy: v.PublishedBy, Author: v.AuthorName, ApprovedBy: v.Approver, ApproverName: v.ApproverName,
-		Approved: when(v.Approved), Ended: when(v.Ended), EndReason: v.EndReason,
+		Approved: when(v.Approved), Ended: when(v.Ended), EndReason: v.EndReason, Told: v.Told,
 	}
 	if !v.Rings.AtOnce() {
 		out.Rings = &Rings{Canary: notNil(v.Rings.Canary), Percent: v.Rings.Percent, Pause: int64(v.Rings.Pause / time.Second), StopAt: v.Rings.StopAt}

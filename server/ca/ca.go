@@ -114,6 +114,7 @@ type Authority struct {
 	root     *x509.Certificate
 	issuers  atomic.Pointer[[]*issuer] // in order of their numbers, never empty
 	loading  sync.Mutex                // one reload at a time
+	warned   int                       // the missing issuer that was warned of; under loading
 	crlMutex sync.Mutex                // one list at a time in this process
 	mu       sync.Mutex
 	server   *x509.Certificate // the newest server certificate, nil if none

@@ -109,6 +109,23 @@ func (a *Authority) Reload(ctx context.Context) error {
 	}
 	slices.SortFunc(all, func(x, y *issuer) int { return x.n - y.n })
 	a.issuers.Store(&all)
+	return a.missed(ctx, all[len(all)-1].n+1)
+}
+
+// missed warns, once, of an issuer that the database knows and Dir has not: it was made on
+// another copy of the server, and what it signs is refused here.
+func (a *Authority) missed(ctx context.Context, n int) error {
+	_, err := a.o.Store.CRL(ctx, n)
+	if ward.KindOf(err) == ward.NotFound {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("load issuers: %w", err)
+	}
+	if a.warned != n {
+		a.warned = n
+		a.o.Log.Warn("an issuer is missing: bring its folder here from the copy of the server that it was made on", zap.Int("issuer", n), zap.String("folder", filepath.Join(a.o.Dir, strconv.Itoa(n))))
+	}
 	return nil
 }
 

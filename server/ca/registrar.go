@@ -16,8 +16,8 @@ import (
 const (
 	ActionRevoked   = "certificate.revoked"
 	ActionRetired   = "device.retired"
-	ActionListsMade = "certificate.lists_made"
-	ActionRotated   = "certificate.issuer_made"
+	ActionListsMade = "revocation.listed"
+	ActionRotated   = "issuer.made"
 )
 
 // Holders knows what proves itself by a certificate.

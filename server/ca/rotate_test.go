@@ -151,6 +151,13 @@ func TestRotateOtherProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n := f.logs.FilterMessageSnippet("an issuer is missing").Len(); n != 1 {
+		t.Errorf("%d warnings that issuer 2 is missing, want 1", n)
+	}
+	f.logs.TakeAll()
+	if err := errors.Join(third.Reload(t.Context()), third.Reload(t.Context())); err != nil || f.logs.FilterMessageSnippet("an issuer is missing").Len() != 0 {
+		t.Errorf("it was warned of at the start already, and is once: %v", err)
+	}
 	if _, err := third.Rotate(t.Context(), ca.Rotation{}); ward.KindOf(err) != ward.Conflict {
 		t.Errorf("Rotate of a copy that lacks issuer 2 = %v, want a Conflict", err)
 	}

@@ -6,21 +6,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/reconcile"
 )
 
-// breach is the rule that holds where the policy names none: at once, and it counts.
-var breach = intent.Rule{On: true, Severity: intent.Breach}
-
-// by adds a finding about a deviation under a rule of the posture. Its grace runs from
-// when the deviation was first recorded; one not recorded yet was found just now.
-func (a *assessor) by(r, otherwise intent.Rule, d reconcile.Deviation, code, cure, format string, args ...any) {
-	if !r.On {
-		r = otherwise
-	}
+// by adds a finding about a deviation under a rule of the posture, none if the rule is
+// off. Its grace runs from when the deviation was first recorded; one not recorded yet
+// was found just now.
+func (a *assessor) by(r intent.Rule, d reconcile.Deviation, code, cure, format string, args ...any) {
 	if !r.On {
 		return
 	}
@@ -76,7 +72,7 @@ func (a *assessor) blockedApps() {
 		return
 	}
 	for _, app := range a.v.BlockedRunnable() {
-		a.by(a.v.Want.Posture.BlockedApp, breach, reconcile.Deviation{Kind: reconcile.BlockedApp, Subject: app.Slug}, "blocked-app-present",
+		a.by(a.v.Want.Posture.BlockedApp, reconcile.Deviation{Kind: reconcile.BlockedApp, Subject: app.Slug}, "blocked-app-present",
 			"Ask the person to delete it: Apple lets only supervised iPhones block apps.", "Has %s, which the policy blocks.", app.Name)
 	}
 }
@@ -101,12 +97,12 @@ func (a *assessor) apps() {
 			a.add(Pending, "review-overdue", time.Time{}, "Review the app and publish the policy with a new date.", "The review of %s is overdue.", w.Name)
 		}
 		if !a.v.HasApp(w) {
-			a.missingApp(w.BundleID, w.Name)
+			a.missingApp(w)
 			continue
 		}
 		posture := a.v.Want.Posture
 		if d := (reconcile.Deviation{Kind: reconcile.OldApp, Subject: w.BundleID}); slices.Contains(a.deviations(), d) {
-			a.by(posture.ApprovedApp, intent.Rule{On: true, Severity: intent.Advice}, d, "app-too-old", "Update it from the store.", "%s is older than version %s, which the policy asks for.", w.Name, w.MinimumVersion)
+			a.by(posture.ApprovedApp, d, "app-too-old", "Update it from the store.", "%s is older than version %s, which the policy asks for.", w.Name, w.MinimumVersion)
 		}
 		if c := a.v.Got.Credentials[w.BundleID]; w.NeedsCertificate && !c.ValidUntil.After(a.now) {
 			state := Pending
@@ -118,16 +114,16 @@ func (a *assessor) apps() {
 	}
 }
 
-// missingApp tells of an app that is not there: one that was there and went counts by
-// the posture's rule, one that never came is on its way.
-func (a *assessor) missingApp(bundle, name string) {
+// missingApp tells of an app that is not there: a required one that was there and went
+// counts by the posture's rule, one that never came is on its way.
+func (a *assessor) missingApp(w profiles.App) {
 	const cure = "It is installed when the device is next awake; an unsupervised phone asks its owner first."
-	d := reconcile.Deviation{Kind: reconcile.DriftedApp, Subject: bundle}
-	if r := a.v.Want.Posture.ApprovedApp; r.On && slices.Contains(a.deviations(), d) {
-		a.by(r, r, d, "app-missing", cure, "%s is not installed any more.", name)
+	d := reconcile.Deviation{Kind: reconcile.DriftedApp, Subject: w.BundleID}
+	if r := a.v.Want.Posture.ApprovedApp; r.On && w.Required && slices.Contains(a.deviations(), d) {
+		a.by(r, d, "app-missing", cure, "%s is not installed any more.", w.Name)
 		return
 	}
-	a.add(Pending, "app-missing", time.Time{}, cure, "%s is not installed yet.", name)
+	a.add(Pending, "app-missing", time.Time{}, cure, "%s is not installed yet.", w.Name)
 }
 
 func (a *assessor) passcode() {
@@ -138,9 +134,9 @@ func (a *assessor) passcode() {
 	case s == nil || s.Value.PasscodePresent == nil || a.now.Sub(s.At) > TooOld:
 		a.add(Unknown, "passcode-unknown", time.Time{}, "It is asked when it is next awake.", "Whether it has a passcode is not known.")
 	case !*s.Value.PasscodePresent:
-		a.by(a.v.Want.Posture.Passcode, breach, d, "no-passcode", "Ask the person to set one in Settings, Face ID & Passcode.", "It has no passcode, so its storage is not protected.")
+		a.by(a.v.Want.Posture.Passcode, d, "no-passcode", "Ask the person to set one in Settings, Face ID & Passcode.", "It has no passcode, so its storage is not protected.")
 	case s.Value.PasscodeCompliant != nil && !*s.Value.PasscodeCompliant:
-		a.by(a.v.Want.Posture.Passcode, breach, d, "weak-passcode", "Ask the person to choose another in Settings, Face ID & Passcode.", "Its passcode is weaker than the policy asks for.")
+		a.by(a.v.Want.Posture.Passcode, d, "weak-passcode", "Ask the person to choose another in Settings, Face ID & Passcode.", "Its passcode is weaker than the policy asks for.")
 	}
 }
 
@@ -150,10 +146,10 @@ func (a *assessor) system() {
 	for _, d := range a.deviations() {
 		switch d.Kind {
 		case reconcile.NotEncrypted:
-			a.by(p.Encryption, intent.Rule{}, d, "not-encrypted", "Set a passcode; on a Mac turn FileVault on.", "Its storage is not encrypted.")
+			a.by(p.Encryption, d, "not-encrypted", "Set a passcode; on a Mac turn FileVault on.", "Its storage is not encrypted.")
 		case reconcile.OldSystem:
 			least := p.MinimumOS[a.v.Device.Platform]
-			a.by(p.MinimumOSRule, breach, d, "old-system", "Update it to version "+least+" or later.", "It runs version %s; the policy asks for %s.", a.v.Device.OSVersion, least)
+			a.by(p.MinimumOSRule, d, "old-system", "Update it to version "+least+" or later.", "It runs version %s; the policy asks for %s.", a.v.Device.OSVersion, least)
 		case reconcile.DriftedProfile, reconcile.DriftedDeclaration, reconcile.DriftedApp, reconcile.BlockedApp, reconcile.NoPasscode, reconcile.OldApp:
 			// told where they belong
 		}

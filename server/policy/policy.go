@@ -52,6 +52,7 @@ type Version struct {
 	Approved     time.Time // zero where nobody has
 	Ended        time.Time // when it was superseded or withdrawn; zero before
 	EndReason    string
+	Told         []string // what who published it should know of its rings; it is not kept
 }
 
 // Store keeps versions and rollouts. Its methods join the unit of work in ctx; a missing

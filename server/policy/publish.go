@@ -44,13 +44,13 @@ func (s *Service) Publish(ctx context.Context, text []byte) (Version, error) {
 // nothing changes. A Conflict means that another version came into force meanwhile. It is
 // to be called outside a unit of work, for it looks at every device.
 func (s *Service) Submit(ctx context.Context, d Draft) (Version, error) {
-	p, err := s.check(ctx, &d)
+	p, told, err := s.check(ctx, &d)
 	if err != nil {
 		return Version{}, err
 	}
 	var v Version
 	err = s.counted(ctx, p, func(ctx context.Context, c *counter) error {
-		v = Version{Text: string(d.Text), Files: d.Files, Note: p.Note, Reason: d.Reason, Rings: d.Rings}
+		v = Version{Text: string(d.Text), Files: d.Files, Note: p.Note, Reason: d.Reason, Rings: d.Rings, Told: told}
 		_, v.Base = c.f.Current()
 		if v, err = s.insert(ctx, v, c); err != nil {
 			return err
@@ -122,27 +122,26 @@ func (s *Service) insert(ctx context.Context, v Version, c *counter) (Version, e
 	return v, s.store.Insert(ctx, v)
 }
 
-// check reads a draft and reports every mistake at once.
-func (s *Service) check(ctx context.Context, d *Draft) (*profiles.Policy, error) {
+// check reads a draft and reports every mistake at once. told is what whoever publishes
+// should know of the rings.
+func (s *Service) check(ctx context.Context, d *Draft) (p *profiles.Policy, told []string, err error) {
 	wrong := d.check()
 	if len(wrong) == 0 && !d.Rings.AtOnce() {
-		empty, err := s.empty(ctx, d.Rings)
-		if err != nil {
-			return nil, err
+		if wrong, told, err = s.reach(ctx, d.Rings); err != nil {
+			return nil, nil, err
 		}
-		wrong = empty
 	}
-	p, err := parse(d.Text, d.Files)
+	p, err = parse(d.Text, d.Files)
 	if e, ok := errors.AsType[*ward.Error](err); ok && len(wrong) > 0 && e.Kind == ward.Invalid {
-		return nil, &ward.Error{Kind: ward.Invalid, Message: e.Message, Details: append(slices.Clone(e.Details), wrong...)}
+		return nil, nil, &ward.Error{Kind: ward.Invalid, Message: e.Message, Details: append(slices.Clone(e.Details), wrong...)}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(wrong) > 0 {
-		return nil, &ward.Error{Kind: ward.Invalid, Message: "The policy can't be published so:", Details: wrong}
+		return nil, nil, &ward.Error{Kind: ward.Invalid, Message: "The policy can't be published so:", Details: wrong}
 	}
-	return p, nil
+	return p, told, nil
 }
 
 // check settles what surrounds the text and returns every mistake in it.

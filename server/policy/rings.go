@@ -153,16 +153,17 @@ func (r Rings) settle() (Rings, []string) {
 	return r, wrong
 }
 
-// empty returns what is wrong with rings that would have no device: they would be watched
-// for nothing, and the version would go on untried. The last ring may be empty.
-func (s *Service) empty(ctx context.Context, r Rings) (wrong []string, err error) {
+// reach looks at how many enrolled devices each ring would have. wrong says what can't
+// stay so: a canary group without a device, or a first ring without one, after which the
+// version would go on untried. told says which later rings would be watched for nothing.
+func (s *Service) reach(ctx context.Context, r Rings) (wrong, told []string, err error) {
 	rings, groups := make([]int, r.Count()), map[string]bool{}
 	if err := s.store.Subjects(ctx, false, func(d Subject) error {
 		rings[r.Of(d.Device)]++
 		groups[d.Device.Group] = true
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("count the devices of rings: %w", err)
+		return nil, nil, fmt.Errorf("count the devices of rings: %w", err)
 	}
 	delete(groups, "")
 	for _, g := range r.Canary {
@@ -170,12 +171,16 @@ func (s *Service) empty(ctx context.Context, r Rings) (wrong []string, err error
 			wrong = append(wrong, fmt.Sprintf("No enrolled device is in the canary group %.100q%s", g, nearest(g, slices.Sorted(maps.Keys(groups)))))
 		}
 	}
-	for i := range len(rings) - 1 {
-		if rings[i] == 0 && (i > 0 || len(r.Canary) == 0) {
-			wrong = append(wrong, fmt.Sprintf("The ring %q would have no device: leave it out, or name a larger share.", r.Name(i)))
+	for i, n := range rings {
+		switch {
+		case n > 0, i == 0 && len(r.Canary) > 0:
+		case i == 0:
+			wrong = append(wrong, fmt.Sprintf("The first ring, %q, would have no device: name a larger share, or a canary group.", r.Name(i)))
+		default:
+			told = append(told, fmt.Sprintf("The ring %q has no device: it is watched for nothing.", r.Name(i)))
 		}
 	}
-	return wrong, nil
+	return wrong, told, nil
 }
 
 // nearest ends a sentence with the name that was probably meant.

@@ -283,6 +283,7 @@ func TestVersions(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
+		w.device("a1", "Canaries", true)
 		files := map[string][]byte{"wifi.mobileconfig": {0, 1, 2}}
 		for i, d := range []policy.Draft{{Text: version("one"), Reason: "go"}, {Text: version("two"), Files: files}, {Text: version("three"), Rings: canaries(10)}} {
 			if _, err := w.Submit(w.as("ada", "1"), d); err != nil {

@@ -72,7 +72,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 func (w *world) device(id ward.DeviceID, group string, supervised bool) {
 	w.t.Helper()
 	ctx, f := w.t.Context(), w.db.Fleet()
-	d := ward.Device{ID: id, Name: "Phone " + string(id), Platform: ward.IOS, Ownership: ward.Corporate, OSVersion: "18.6", Group: group, Site: "North", State: ward.Managed, Created: now()}
+	d := ward.Device{ID: id, Serial: "S-" + string(id), Name: "Phone " + string(id), Platform: ward.IOS, Ownership: ward.Corporate, OSVersion: "18.6", Group: group, Site: "North", State: ward.Managed, Created: now()}
 	if err := f.InsertDevice(ctx, d); err != nil {
 		w.t.Fatal(err)
 	}
