@@ -28,7 +28,7 @@ var (
 // registrar does what operators ask.
 func (a authority) registrar() *ca.Registrar {
 	return &ca.Registrar{
-		Authority: a.s.Authority, Register: a.s.db.Certificates(), Holders: holders{a.s}, Audit: a.s.record, AfterRevoke: a.s.remakeCRL,
+		Authority: a.s.Authority, Holders: holders(a), Audit: a.s.record, AfterRevoke: a.s.remakeCRL,
 		Brake: func(ctx context.Context, d ward.DeviceID, fn func(ctx context.Context) error) error {
 			return a.s.Lost.Brake.Do(ctx, lost.DeedRevoke, d, fn)
 		},

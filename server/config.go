@@ -28,6 +28,7 @@ type Config struct {
 	PublicURL    string    `yaml:"public_url"`
 	Organisation string    `yaml:"organisation"`
 	TLS          TLS       `yaml:"tls"`
+	CA           CA        `yaml:"ca"`
 	MDM          MDM       `yaml:"mdm"`
 	APNs         APNs      `yaml:"apns"`
 	Brake        Brake     `yaml:"brake"`
@@ -52,6 +53,11 @@ func (c *Config) clock() func() time.Time {
 		return c.now
 	}
 	return func() time.Time { return time.Now().UTC() }
+}
+
+// CA is the certificate authority.
+type CA struct {
+	StatusURL string `yaml:"status_url"`
 }
 
 // TLS says how connections are protected.
@@ -180,6 +186,9 @@ func (c *Config) mistakes() (m []string) {
 	}
 	if u, err := url.Parse(c.PublicURL); err != nil || u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" {
 		bad("public_url", "%q is not https://host[:port] without a path: it is the address that devices keep for life", c.PublicURL)
+	}
+	if u, err := url.Parse(c.CA.StatusURL); c.CA.StatusURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "") {
+		bad("ca.status_url", "%q is not http://host[:port] or https://host[:port] without a path", c.CA.StatusURL)
 	}
 	if strings.TrimSpace(c.Organisation) == "" {
 		bad("organisation", "name the organisation: staff see it when they enrol")

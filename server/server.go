@@ -201,7 +201,7 @@ func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err er
 	dir := filepath.Join(s.config.keysDir(), "ca")
 	holder := &challenges{}
 	s.Authority, err = ca.Open(ctx, ca.Options{
-		Dir: dir, Passphrase: master.Derive("certificate authority"), Organisation: s.config.Organisation, PublicURL: s.config.PublicURL,
+		Dir: dir, Passphrase: master.Derive("certificate authority"), Organisation: s.config.Organisation, PublicURL: s.config.PublicURL, StatusURL: s.config.CA.StatusURL,
 		Unit: s.db, Store: s.db.Certificates(), Challenges: holder, NetworkLife: networkLife, Now: s.now, Log: s.Log.Named("ca"),
 	})
 	if err != nil {
@@ -235,6 +235,7 @@ func (s *Server) topic(ctx context.Context) (string, error) {
 func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 	s.Policy = policy.New(s.db.Policies(), s.record, s.now, s.PlanSoon)
 	s.Policy.Rule = policy.Rule{Above: s.config.Policy.Above, From: s.config.Policy.From}
+	s.Policy.NetworkLife = networkLife
 	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s}, Devices: s.fleet, Audit: s.record, Now: s.now}
 	s.compiler = &applemdm.Compiler{
 		ServerURL: s.config.PublicURL, ManagementProfile: enrollment.ManagementProfileIdentifier, Now: s.now, Bind: s.binder().Bind,

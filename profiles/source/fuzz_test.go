@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/micromdm/plist"
+
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles/source"
 )
@@ -40,6 +42,45 @@ func FuzzParse(f *testing.F) {
 		p.Warnings(now)
 		p.Ended(now)
 		p.NextChange(now)
+	})
+}
+
+// Whatever a profile of the organisation holds, it is refused or its envelope is whole and
+// no text of it asks for a one-time challenge.
+func FuzzOwnProfile(f *testing.F) {
+	f.Add([]byte(mobileconfig))
+	f.Add([]byte(strings.Replace(mobileconfig, "{{server.url}}", "{{network.challenge}}", 1)))
+	f.Add([]byte("<plist><dict><key>PayloadContent</key><array><dict/></array></dict></plist>"))
+	f.Add([]byte("<plist><dict><key>a</key><key>b</key><true/></dict></plist>"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		text := record + "profiles: [{name: P, platform: ios, file: p.mobileconfig}]"
+		p, err := source.Parse([]byte(text), source.Inputs{Files: map[string][]byte{"p.mobileconfig": data}})
+		if err != nil {
+			if ward.KindOf(err) != ward.Invalid {
+				t.Fatalf("Parse: %v", err)
+			}
+			return
+		}
+		var doc struct {
+			PayloadContent []map[string]any
+		}
+		if err := plist.Unmarshal(data, &doc); err != nil {
+			t.Fatalf("a profile that was taken can't be read: %v", err)
+		}
+		seen := map[any]bool{}
+		for _, payload := range doc.PayloadContent {
+			if id := payload["PayloadUUID"]; seen[id] || id == nil || payload["PayloadIdentifier"] == nil || payload["PayloadType"] == nil {
+				t.Errorf("the payload %v was taken", payload)
+			} else {
+				seen[id] = true
+			}
+		}
+		if own := p.Base(ward.IOS).Wanted.Own; len(own) != 1 || len(own[0].Types) == 0 || len(seen) == 0 {
+			t.Errorf("it comes to %v", own)
+		}
+		if strings.Contains(fmt.Sprint(doc), "{{network.") {
+			t.Error("it asks for a one-time challenge")
+		}
 	})
 }
 

@@ -153,6 +153,43 @@ func TestPolicyLife(t *testing.T) {
 	}
 }
 
+// TestPlanLater: what an exception changes next month is told with its day, and a
+// version that goes further back than the newest is proposed where it changes much.
+func TestPlanLater(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	_, ada := w.person("Ada", ward.RoleGovern)
+	_, ben := w.person("Ben", ward.RoleGovern)
+	for i := range 30 {
+		e := w.phone(ward.DeviceID(fmt.Sprintf("dev_%02d", i)))
+		if err := w.db.Fleet().SetSupervised(t.Context(), e.ID, ward.Supervised); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, apps := range [][]string{{"whatsapp"}, {"whatsapp", "signal"}, {"viber"}} {
+		var p api.Policy
+		w.send(200, ada, put, "/policy", draft(t, api.PolicyDraft{Text: blocking(fmt.Sprint("number ", i), apps...)}), &p)
+		w.ok(200, ben, post, fmt.Sprintf("/policy/versions/%d/approve", i+1), map[string]string{"digest": p.Digest}, nil)
+	}
+	begins := start.Truncate(24*time.Hour).AddDate(0, 1, 0)
+	text := blocking("later", "viber") + fmt.Sprintf("\nexceptions:\n  - {id: E, app: viber, for: {device: dev_03}, who: a, reason: b, approver: c, from: %s, expires: %s, review: d}\n",
+		begins.Format(time.DateOnly), begins.AddDate(0, 0, 3).Format(time.DateOnly))
+	var plan api.PolicyPlan
+	w.ok(200, ada, post, "/policy/plan", text, &plan)
+	if diff := cmp.Diff([]api.Later{{At: begins, Devices: 1}}, plan.Later); diff != "" || plan.Changed != 1 || plan.Together != 1 || plan.SecondPerson {
+		t.Errorf("plan = %d changed, %d together, second person %v, later mismatch (-want +got)\n%s", plan.Changed, plan.Together, plan.SecondPerson, diff)
+	}
+	var v api.PolicyVersion
+	w.ok(200, ada, post, "/policy/rollback", map[string]any{"reason": "all was wrong", "generation": 1}, &v)
+	if v.State != "proposed" || v.Changed != 30 || v.Together != 30 || v.Base != 3 {
+		t.Errorf("further back = %+v, want a proposal", v)
+	}
+	w.ok(200, ada, post, "/policy/rollback", map[string]any{"reason": "the last was wrong"}, &v)
+	if v.State != "current" || v.Changed != 30 {
+		t.Errorf("straight back = %+v, want it in force", v)
+	}
+}
+
 // TestPolicyBody: what can't be read is refused as a whole, and never repeated.
 func TestPolicyBody(t *testing.T) {
 	t.Parallel()

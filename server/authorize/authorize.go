@@ -108,7 +108,6 @@ type Subject struct {
 	Enrolment ward.EnrolmentState // of the certificate's enrolment; empty if there is none
 	Case      bool                // an open case says that the device is lost
 	Verdict   Verdict             // zero if the device was never judged
-	Used      Use                 // what is recorded of its use; zero if nothing is
 }
 
 // Rules are what an organisation may choose.

@@ -26,6 +26,7 @@ type record struct {
 	units    int
 	checks   []ward.DeviceID
 	audited  []string
+	used     map[string]authorize.Use
 }
 
 func (r *record) Do(ctx context.Context, fn func(context.Context) error) error {
@@ -54,15 +55,9 @@ func (r *record) SaveUse(_ context.Context, u authorize.Use) (bool, error) {
 	if r.fail != nil {
 		return false, r.fail
 	}
-	for hash, s := range r.subjects {
-		if s.Serial == u.Serial {
-			changed := u.Reason != authorize.Allowed && s.Used.Reason != u.Reason
-			s.Used = u
-			r.subjects[hash] = s
-			return changed, nil
-		}
-	}
-	return false, fmt.Errorf("no certificate %s", u.Serial)
+	changed := u.Reason != authorize.Allowed && r.used[u.Serial].Reason != u.Reason
+	r.used[u.Serial] = u
+	return changed, nil
 }
 
 func (r *record) CheckSoon(_ context.Context, id ward.DeviceID, _ time.Time) error {
@@ -90,7 +85,7 @@ func newService(t *testing.T) (*authorize.Service, *record) {
 	s := compliant()
 	now := time.Now()
 	s.NotBefore, s.NotAfter, s.Verdict.Until = now.Add(-time.Hour), now.Add(24*time.Hour), now.Add(24*time.Hour)
-	r := &record{subjects: map[string]authorize.Subject{"h": s}}
+	r := &record{subjects: map[string]authorize.Subject{"h": s}, used: map[string]authorize.Use{}}
 	v, err := authorize.New(authorize.Options{Store: r, Planner: r, Audit: r, Now: time.Now, Steady: time.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +191,7 @@ func TestUse(t *testing.T) {
 			}
 			s.Forget()
 		}
-		use := func() authorize.Use { return r.subjects["h"].Used }
+		use := func() authorize.Use { return r.used["7"] }
 		asks(t, s, "h", authorize.Allowed)
 		first := time.Now()
 		r.fail = errors.New("down")

@@ -38,26 +38,29 @@ type pending struct {
 type uses struct {
 	mu     sync.Mutex
 	wait   map[string]pending         // by serial
+	noted  map[string]noted           // by serial: what need not be written again yet
 	stale  map[ward.DeviceID]struct{} // devices that nobody has judged in time
 	wanted chan struct{}
 }
 
-func newUses() uses {
-	return uses{wait: map[string]pending{}, stale: map[ward.DeviceID]struct{}{}, wanted: make(chan struct{}, 1)}
+// noted is the last outcome that was taken down for writing.
+type noted struct {
+	reason Reason
+	at     time.Time
 }
 
-// note keeps an outcome in mind, if the record does not say as much already.
+func newUses() uses {
+	return uses{wait: map[string]pending{}, noted: map[string]noted{}, stale: map[ward.DeviceID]struct{}{}, wanted: make(chan struct{}, 1)}
+}
+
+// note keeps an outcome in mind, if it did not do so just now.
 func (u *uses) note(s Subject, r Reason, now time.Time) {
-	old := s.Used
-	fresh := old.Reason == r && (r == Allowed && now.Sub(old.Used) < Coarse || r != Allowed && now.Sub(old.Refused) < Coarse)
 	unjudged := s.Verdict.State == "" || (s.Verdict.Then == "" && !now.Before(s.Verdict.Until))
 	late := unjudged && s.State == ward.Managed && s.Enrolment == ward.EnrolmentActive
-	if fresh && !late {
-		return
-	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if !fresh {
+	if last := u.noted[s.Serial]; last.reason != r || now.Sub(last.at) >= Coarse {
+		u.noted[s.Serial] = noted{r, now}
 		p := u.wait[s.Serial]
 		p.Serial, p.device, p.app, p.Reason = s.Serial, s.Device, s.App, r
 		if r == Allowed {
@@ -76,10 +79,11 @@ func (u *uses) note(s Subject, r Reason, now time.Time) {
 	}
 }
 
-// take empties the memory.
-func (u *uses) take() (map[string]pending, map[ward.DeviceID]struct{}) {
+// take empties the memory of what waits, and forgets what may be written again by now.
+func (u *uses) take(now time.Time) (map[string]pending, map[ward.DeviceID]struct{}) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	maps.DeleteFunc(u.noted, func(_ string, n noted) bool { return now.Sub(n.at) >= Coarse })
 	wait, stale := u.wait, u.stale
 	u.wait, u.stale = make(map[string]pending, len(wait)), map[ward.DeviceID]struct{}{}
 	return wait, stale
@@ -109,7 +113,7 @@ func (s *Service) Wanted() <-chan struct{} { return s.uses.wanted }
 // Flush writes the use of certificates and has devices judged that were not judged in
 // time. What can't be written is kept for the next call.
 func (s *Service) Flush(ctx context.Context) error {
-	wait, stale := s.uses.take()
+	wait, stale := s.uses.take(s.Now())
 	all := make([]pending, 0, len(wait))
 	for _, serial := range slices.Sorted(maps.Keys(wait)) { // one order, so that copies of the server do not deadlock
 		all = append(all, wait[serial])

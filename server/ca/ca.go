@@ -1,10 +1,11 @@
 // Package ca is the certificate authority in the process: it gives devices their
 // identities and their network certificates by SCEP, the approved app its client
-// certificate, and a trial server its TLS certificate, keeps the record of them all,
-// and serves the list of the revoked. It decides nothing about who may enrol or join a
-// network (the challenge does) or which device deserves an app certificate (the caller
-// does), and it renews nothing by itself. smallstep/certificates signs; another authority could take its place
-// behind the same methods.
+// certificate, and a trial server its TLS certificate; keeps the record of them all; says
+// by revocation lists and by OCSP which are revoked; warns before one ends on which others
+// depend; and changes its issuer without anybody enrolling anew. It decides nothing about
+// who may enrol or join a network (the challenge does) or which device deserves an app
+// certificate (the caller does), and it renews nothing by itself. smallstep/certificates
+// signs; another authority could take its place behind the same methods.
 package ca
 
 import (

@@ -1,6 +1,7 @@
 package ca_test
 
 import (
+	"crypto/elliptic"
 	"crypto/x509"
 	"io"
 	"net/http"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/store/storetest"
@@ -142,4 +145,32 @@ func TestCRLConcurrent(t *testing.T) {
 			t.Errorf("the list number %s has %d entries, want number %d with %d", l.Number, len(l.RevokedCertificateEntries), n+1, n)
 		}
 	})
+}
+
+// TestStatusURL: certificates name another address for what is signed, where there is one.
+func TestStatusURL(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, storetest.SQLite(t))
+	o := f.o
+	for _, bad := range []string{"ftp://status.example", "http://status.example/ca", "http://a@status.example"} {
+		o.StatusURL = bad
+		if _, err := ca.Open(t.Context(), o); ward.KindOf(err) != ward.Invalid {
+			t.Errorf("Open with the status URL %s = %v, want Invalid", bad, err)
+		}
+	}
+	o.StatusURL = "http://status.example"
+	a, err := ca.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	csr, _ := ecRequest(t, elliptic.P256())
+	chain, err := a.IssueApp(t.Context(), csr, appGrant, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := slices.Concat(chain[0].CRLDistributionPoints, chain[0].OCSPServer, chain[0].IssuingCertificateURL)
+	want := []string{"http://status.example/ca/crl", "http://status.example/ca/ocsp", "http://status.example/ca/issuer/1"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("addresses mismatch (-want +got)\n%s", diff)
+	}
 }

@@ -107,7 +107,7 @@ func TestSCEPFigure(t *testing.T) {
 	}
 	f, plain := newFixture(t, storetest.SQLite(t)), newBare(t, storetest.SQLite(t))
 	grants := f.o.Challenges.(gate).grants
-	const rounds, each, workers = 16, 12, 4
+	const rounds, each, workers = 10, 10, 4
 	ours, theirs := make([][]byte, rounds*each), make([][]byte, rounds*each)
 	for i := range ours {
 		challenge := fmt.Sprint("figure ", i)

@@ -85,7 +85,7 @@ func writeOCSP(w http.ResponseWriter, b []byte) {
 	if w.Header().Get("Cache-Control") == "" {
 		w.Header().Set("Cache-Control", "no-store")
 	}
-	w.Write(b) //nolint:errcheck,gosec // the client is gone: there is nobody to tell; an answer is never HTML
+	w.Write(b) //nolint:errcheck // the client is gone: there is nobody to tell
 }
 
 // readOCSP returns the request of a POST, or of a GET, where it is in base64 with what

@@ -246,7 +246,8 @@ func (is *issuer) answerOCSP(all []singleResponse, nonce []byte, at time.Time) (
 		return nil, fmt.Errorf("sign OCSP response: %w", err)
 	}
 	basic, err := asn1.Marshal(basicResponse{
-		asn1.RawValue{FullBytes: tbs}, pkix.AlgorithmIdentifier{Algorithm: oidRSASHA256, Parameters: asn1.NullRawValue},
+		asn1.RawValue{FullBytes: tbs},
+		pkix.AlgorithmIdentifier{Algorithm: oidRSASHA256, Parameters: asn1.NullRawValue},
 		asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)},
 	})
 	if err != nil {

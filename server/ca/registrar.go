@@ -36,7 +36,6 @@ type Brake func(ctx context.Context, device ward.DeviceID, fn func(ctx context.C
 // Registrar does what operators ask of the authority, and has it audited.
 type Registrar struct {
 	Authority *Authority
-	Register  Register
 	Holders   Holders
 	Brake     Brake
 	Audit     Recorder

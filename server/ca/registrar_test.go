@@ -41,7 +41,7 @@ func (o *office) Record(_ context.Context, action, subject string, detail map[st
 func newOffice(f *fixture) *office {
 	o := &office{lives: map[string]bool{}}
 	o.Registrar = &ca.Registrar{
-		Authority: f.Authority, Register: f.db.Certificates(), Holders: o, Audit: o, AfterRevoke: func() { o.remade++ },
+		Authority: f.Authority, Holders: o, Audit: o, AfterRevoke: func() { o.remade++ },
 		Brake: func(ctx context.Context, _ ward.DeviceID, fn func(ctx context.Context) error) error {
 			if o.braked != nil {
 				return o.braked

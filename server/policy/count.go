@@ -83,6 +83,10 @@ func (c *counter) add(d Subject) {
 	}
 }
 
+// needsTwo reports whether a rule asks for a second person. What changes nothing on any
+// device never does.
+func (c *counter) needsTwo(r Rule) bool { return c.changed > 0 && r.needs(c.together, c.devices) }
+
 // differ returns the index of the first of times at which a device would get something
 // else under b than under a, -1 for none.
 func (c *counter) differ(s profiles.Subject, a, b *profiles.Policy, times []time.Time) int {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/mod/semver"
-
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/profiles/catalogue"
@@ -77,7 +75,7 @@ func (s *Service) Plan(ctx context.Context, text []byte, files map[string][]byte
 	}
 	out := Plan{Policy: p, Devices: c.devices, Changed: c.changed, Together: c.together, Later: c.laters(), Kinds: pl.kinds(), Vanish: most(pl.vanish), Breach: most(pl.breach), Breaching: pl.breaching, OldSystem: pl.oldSystem}
 	_, out.Base = f.Current()
-	out.SecondPerson = s.Rule.needs(out.Together, out.Devices)
+	out.SecondPerson = c.needsTwo(s.Rule)
 	out.Warnings = append(slices.Clone(p.Summary(now).Warnings), evidence(out.Vanish)...)
 	return out, nil
 }
@@ -170,12 +168,12 @@ func (pl *planning) device(d Subject) error {
 // outdated reports whether a device's system is older than a state asks for, where that
 // makes it comply no longer.
 func outdated(d ward.Device, st *profiles.State) bool {
-	least, rule := "v"+st.Posture.MinimumOS[d.Platform], st.Posture.MinimumOSRule
+	rule := st.Posture.MinimumOSRule
 	if !rule.On || rule.Severity != intent.Breach {
 		return false
 	}
-	is := "v" + d.OSVersion
-	return semver.IsValid(is) && semver.IsValid(least) && semver.Compare(is, least) < 0
+	c, ok := intent.CompareVersions(d.OSVersion, st.Posture.MinimumOS[d.Platform])
+	return ok && c < 0
 }
 
 // installed returns the bundle ids in the fact that lists a device's apps. Most devices

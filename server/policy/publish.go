@@ -55,7 +55,7 @@ func (s *Service) Submit(ctx context.Context, d Draft) (Version, error) {
 		if v, err = s.insert(ctx, v, c); err != nil {
 			return err
 		}
-		if s.Rule.needs(v.Together, v.Devices) {
+		if c.needsTwo(s.Rule) {
 			return s.record(ctx, ActionProposed, v.Generation, v.detail(p))
 		}
 		if v, err = s.start(ctx, v, d.Replace); err != nil {

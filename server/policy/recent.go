@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -14,7 +15,7 @@ const (
 	window = 24 * time.Hour
 	// mostRecent is how many versions of a window are looked at. Of more, every device
 	// counts as changed.
-	mostRecent = 40
+	mostRecent = 20
 	listPage   = 50
 )
 
@@ -33,9 +34,10 @@ type held struct {
 // reached reports whether the version held for a device.
 func (h *held) reached(d ward.Device) bool { return h.rings.Of(d) <= h.ring }
 
-// history is what held since the beginning of the window. The first of past held for
-// every device then, and is none where nothing was published yet; the others follow in
-// the order in which they came to hold.
+// history is what held since the beginning of the window, or since two persons agreed to
+// something for every device. The first of past held for every device then, and is none
+// where nothing was published yet; the others follow in the order in which they came to
+// hold.
 type history struct {
 	past []held
 	many bool // more versions than are looked at
@@ -77,14 +79,14 @@ func (s *Service) history(ctx context.Context, f *InForce, now time.Time) (histo
 	if !whole {
 		out.past = append(out.past, held{})
 	}
-	for i := len(all) - 1; i >= 0; i-- {
-		out.past = append(out.past, all[i])
-	}
+	slices.Reverse(all)
+	out.past = append(out.past, all...)
 	return out, s.readPast(ctx, f, out.past, versions)
 }
 
 // held says when and for whom a version came to hold; ok is false for one that never
-// did. whole says that it held for every device when the window began.
+// did. whole says that nothing before it matters: it held for every device when the
+// window began, or two persons gave it to every device since.
 func (s *Service) held(ctx context.Context, v Version, start time.Time) (h held, whole, ok bool, err error) {
 	h = held{generation: v.Generation, since: v.Published, rings: v.Rings, approved: v.Approver != ""}
 	if h.approved {
@@ -104,7 +106,7 @@ func (s *Service) held(ctx context.Context, v Version, start time.Time) (h held,
 		}
 		h.ring, finished = r.Ring, r.Finished
 	}
-	whole = (v.State == Current || v.State == Superseded) && !finished.IsZero() && !finished.After(start)
+	whole = (v.State == Current || v.State == Superseded) && (!finished.IsZero() && !finished.After(start) || h.approved && v.Rings.AtOnce())
 	return h, whole, true, nil
 }
 

@@ -42,7 +42,7 @@ func (s *Service) Rollback(ctx context.Context, generation int64, reason string)
 			return err
 		}
 		v = Version{Text: old.Text, Files: old.Files, Note: p.Note, Reason: reason, Base: old.Generation}
-		if !alone && s.Rule.needs(c.together, c.devices) {
+		if !alone && c.needsTwo(s.Rule) {
 			_, v.Base = c.f.Current() // an approver decides on what differs from it
 			if v, err = s.insert(ctx, v, c); err != nil {
 				return err

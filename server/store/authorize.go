@@ -20,24 +20,20 @@ func (db *DB) Authorize() Authorize { return Authorize{db} }
 const authorizeSubject = `SELECT c.serial, c.kind, c.app, c.not_before, c.not_after, c.revoked_at, c.device_id,
 	COALESCE(d.state, ''), COALESCE(d.grp, ''), COALESCE(d.email, ''), COALESCE(e.state, ''),
 	EXISTS (SELECT 1 FROM lost_case l WHERE l.device_id = c.device_id AND l.state = 'open'),
-	COALESCE(v.state, ''), COALESCE(v.code, ''), COALESCE(v.until_at, 0), COALESCE(v.then_state, ''), COALESCE(v.then_code, ''),
-	COALESCE(u.used_at, 0), COALESCE(u.refused_at, 0), COALESCE(u.reason, '')
+	COALESCE(v.state, ''), COALESCE(v.code, ''), COALESCE(v.until_at, 0), COALESCE(v.then_state, ''), COALESCE(v.then_code, '')
 	FROM certificate c LEFT JOIN device d ON d.id = c.device_id LEFT JOIN enrolment e ON e.id = c.enrolment_id
-	LEFT JOIN verdict v ON v.device_id = c.device_id LEFT JOIN certificate_use u ON u.serial = c.serial
+	LEFT JOIN verdict v ON v.device_id = c.device_id
 	WHERE c.hash = $1`
 
 // Subject meets authorize.Store.
 func (a Authorize) Subject(ctx context.Context, hash string) (s authorize.Subject, err error) {
-	var before, after, revoked, until, used, refused int64
-	v, u := &s.Verdict, &s.Used
+	var before, after, revoked, until int64
+	v := &s.Verdict
 	err = a.row(ctx, authorizeSubject, hash).Scan(&s.Serial, &s.Kind, &s.App, &before, &after, &revoked, &s.Device, &s.State, &s.Group, &s.Email, &s.Enrolment, &s.Case,
-		&v.State, &v.Code, &until, &v.Then, &v.ThenCode, &used, &refused, &u.Reason)
+		&v.State, &v.Code, &until, &v.Then, &v.ThenCode)
 	s.NotBefore, s.NotAfter, s.Revoked = fromMicros(before), fromMicros(after), fromMicros(revoked)
 	if v.State != "" {
 		v.Device, v.Until = s.Device, fromMicros(until)
-	}
-	if u.Reason != "" {
-		u.Serial, u.Used, u.Refused = s.Serial, fromMicros(used), fromMicros(refused)
 	}
 	return s, missing(err, "There is no certificate with the hash %s.", hash)
 }

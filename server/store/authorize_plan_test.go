@@ -38,7 +38,7 @@ func TestAuthorizePlan(t *testing.T) {
 			searches++
 		}
 	}
-	if searches != 6 {
-		t.Errorf("it looks in %d places, want 6:\n%s", searches, strings.Join(steps, "\n"))
+	if searches != 5 {
+		t.Errorf("it looks in %d places, want 5:\n%s", searches, strings.Join(steps, "\n"))
 	}
 }

@@ -37,7 +37,6 @@ func (s *Certificates) Certificates(ctx context.Context, f ca.Filter) ([]ca.Cert
 		add("revoked_at = 0 AND not_after > ? AND not_after <= ?", micros(f.Now), micros(f.ExpiringBy))
 	}
 	args = append(args, max(1, f.Limit))
-	//nolint:gosec // the text is put together from the constants above
 	query := fmt.Sprintf(`SELECT %s FROM certificate WHERE %s ORDER BY seq DESC LIMIT $%d`, certificateColumns, strings.Join(where, " AND "), len(args))
 	rows, err := s.db.query(ctx, query, args...)
 	return scanAll(rows, err, scanCertificate)

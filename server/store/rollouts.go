@@ -113,10 +113,13 @@ func (p Policies) each(ctx context.Context, fn func(r scanner) error, query stri
 	return rows.Err()
 }
 
+func attemptsOf() string {
+	return `SELECT e.device_id, a.step_key, a.state, a.tries, a.answered_at, a.error FROM enrolment e JOIN attempt a ON a.enrolment_id = e.id WHERE ` + ofDevices()
+}
+
 // Attempts meets policy.Fleet.
 func (p Policies) Attempts(ctx context.Context, devices []ward.DeviceID, fn func(policy.Attempt) error) error {
-	query := `SELECT e.device_id, a.step_key, a.state, a.tries, a.answered_at, a.error FROM enrolment e JOIN attempt a ON a.enrolment_id = e.id WHERE ` + ofDevices()
-	return p.chunks(ctx, query, devices, func(r scanner) error {
+	return p.chunks(ctx, attemptsOf(), devices, func(r scanner) error {
 		var a policy.Attempt
 		var answered int64
 		if err := r.Scan(&a.Device, &a.Key, &a.State, &a.Tries, &answered, &a.Error); err != nil {
@@ -127,10 +130,13 @@ func (p Policies) Attempts(ctx context.Context, devices []ward.DeviceID, fn func
 	})
 }
 
+func declarationsOf() string {
+	return `SELECT e.device_id, f.value FROM enrolment e JOIN fact f ON f.enrolment_id = e.id AND f.kind = 'declarations' WHERE ` + ofDevices()
+}
+
 // Declared meets policy.Fleet.
 func (p Policies) Declared(ctx context.Context, devices []ward.DeviceID, fn func(d ward.DeviceID, declarations []byte) error) error {
-	query := `SELECT e.device_id, f.value FROM enrolment e JOIN fact f ON f.enrolment_id = e.id AND f.kind = 'declarations' WHERE ` + ofDevices()
-	return p.chunks(ctx, query, devices, func(r scanner) error {
+	return p.chunks(ctx, declarationsOf(), devices, func(r scanner) error {
 		var d ward.DeviceID
 		var value sql.RawBytes
 		if err := r.Scan(&d, &value); err != nil {
