@@ -82,3 +82,28 @@ func TestDriftIsPutRight(t *testing.T) {
 		eventually(t, "the end of the drift", func() bool { all := open(); return len(all) == 1 && !all[0].Righted.IsZero() })
 	})
 }
+
+// TestDroppedApp: an app that the policy approves no longer is taken off the phone.
+func TestDroppedApp(t *testing.T) {
+	t.Parallel()
+	w := start(t, "", nil)
+	p := w.phone(t, "S", func(o *virtual.Options) { o.Supervised = true })
+	w.enrol(t, p, ward.Corporate)
+	w.on(t, p)
+	if _, err := w.Policy.Publish(w.ctx, profiles.ExamplePolicy()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, p, "the app", hasToken)
+	eventually(t, "Ward's knowledge of the app", func() bool {
+		v := w.show(t, p.Serial()).View
+		return len(v.Want.Apps) == 1 && v.HasApp(v.Want.Apps[0])
+	})
+	text := "name: Messaging\nblock: {categories: [consumer-messaging], reason_without_alternative: none is bought yet}\n"
+	if _, err := w.Policy.Publish(w.ctx, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, p, "a phone without the app", func(p *virtual.Phone) bool { there, _ := p.AppInstalled(messenger); return !there })
+	if there, _ := p.AppInstalled(photos); !there {
+		t.Error("an app of the person's own is gone too")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -77,7 +78,24 @@ func (s *Service) Plan(ctx context.Context, text []byte, files map[string][]byte
 	_, out.Base = f.Current()
 	out.SecondPerson = c.needsTwo(s.Rule)
 	out.Warnings = append(slices.Clone(p.Summary(now).Warnings), evidence(out.Vanish)...)
+	out.Warnings = append(out.Warnings, dropped(out.Kinds)...)
 	return out, nil
+}
+
+// dropped says what becomes of apps that are approved no longer: their data goes with them.
+func dropped(kinds []KindPlan) (out []string) {
+	on := map[string]int{}
+	for _, k := range kinds {
+		for _, c := range k.Changes {
+			if c.How == "removed" && c.What == "app" {
+				on[c.Name] += k.Devices
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(on)) {
+		out = append(out, fmt.Sprintf("%s is approved no longer: it is removed from %s with its data, where Ward installed it. Move what belongs to the record first.", name, devices(on[name])))
+	}
+	return out
 }
 
 // evidence asks for what would be out of reach to be saved first: a picture that exists

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/store/storetest"
@@ -111,4 +112,25 @@ func TestDiff(t *testing.T) {
 func ExampleRings_String() {
 	fmt.Println(policy.Rings{Canary: []string{"IT"}, Percent: []int{10, 100}, Pause: pause, StopAt: 0.05})
 	// Output: IT, to 10 %, to 100 %; 30m0s between rings; stops at 5 % failures
+}
+
+// TestPlanDroppedApp: an app that is approved no longer goes with its data, and the plan
+// says so before.
+func TestPlanDroppedApp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	w.device("s1", "Ward 7", true)
+	if _, err := w.Publish(w.as("ada", "1"), profiles.ExamplePolicy()); err != nil {
+		t.Fatal(err)
+	}
+	text := "name: Messaging\nblock: {categories: [consumer-messaging], reason_without_alternative: none is bought yet}\n"
+	p, err := w.Plan(t.Context(), []byte(text), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(p.Warnings, func(s string) bool {
+		return strings.HasPrefix(s, "Ward Messenger is approved no longer: it is removed from 1 device with its data")
+	}) {
+		t.Errorf("warnings = %q, want one that says that the app's data goes", p.Warnings)
+	}
 }
