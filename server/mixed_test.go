@@ -166,11 +166,15 @@ func lacks(d posture.Detail) string {
 	return ""
 }
 
+// fleetPatience is how long a fleet may take to settle: the first device that is asked
+// about waits for all the others.
+const fleetPatience = 3 * time.Minute
+
 // soon waits until cond is true, and reports whether it came to be.
 func soon(cond func() bool) bool {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	late := time.After(patience)
+	late := time.After(fleetPatience)
 	for !cond() {
 		select {
 		case <-tick.C:
