@@ -64,7 +64,7 @@ func (c *compiler) encryption() {
 }
 
 // update lets updates install themselves. Google offers no version and no day.
-// Source: https://developer.android.com/work/dpc/system-updates
+// Source: Android Management API, enterprises.policies, SystemUpdate.
 func (c *compiler) update() {
 	u := c.w.Update
 	if u.Version == "" {

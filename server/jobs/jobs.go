@@ -71,7 +71,14 @@ func settle(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// once does the job. A fault of the program's own in one job must not end the server,
+// which other devices need: it is logged as an error, with its stack.
 func (j Job) once(ctx context.Context, l *zap.Logger) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			l.Error("job panicked", zap.String("job", j.Name), zap.Any("fault", fault), zap.Stack("stack"))
+		}
+	}()
 	if err := j.Do(ctx); err != nil && ctx.Err() == nil {
 		l.Error("job failed", zap.String("job", j.Name), zap.Error(err))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/wardmdm/ward"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestRun(t *testing.T) {
@@ -36,6 +37,33 @@ func TestRun(t *testing.T) {
 		want := []time.Duration{0, time.Minute, 91 * time.Second, 92 * time.Second}
 		if diff := cmp.Diff(want, at); diff != "" {
 			t.Errorf("ran mismatch (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestPanicEndsNoServer: a fault in one job is logged, and the job is done again.
+func TestPanicEndsNoServer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		core, logs := observer.New(zap.ErrorLevel)
+		n := 0
+		done := make(chan error)
+		go func() {
+			done <- Run(ctx, zap.New(core), time.Second, Job{Name: "j", Every: time.Minute, Do: func(context.Context) error {
+				if n++; n == 1 {
+					panic("boom")
+				}
+				return nil
+			}})
+		}()
+		time.Sleep(90 * time.Second) //nolint:forbidigo // the bubble's clock moves, nobody waits
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n != 3 || logs.FilterMessage("job panicked").Len() != 1 {
+			t.Errorf("it ran %d times and %d panics are logged, want 3 and 1", n, logs.FilterMessage("job panicked").Len())
 		}
 	})
 }
