@@ -60,7 +60,7 @@ func checkProfile(raw []byte) (types, problems []string) {
 		}
 	}
 	types, more := payloads(doc)
-	problems = slices.Concat(problems, more, boundProblems(doc))
+	problems = slices.Concat(problems, more, boundProblems(doc), wipeProblems(doc))
 	slices.Sort(problems)
 	return types, slices.Compact(problems)
 }
