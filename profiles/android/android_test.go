@@ -161,7 +161,7 @@ func TestNeverBlocksTextMessages(t *testing.T) {
 	if apps := document(t, r).Applications; len(apps) > 0 {
 		t.Errorf("applications = %v, want none", apps)
 	}
-	if o := r.Outcomes[0]; o.Verdict != intent.NotEnforced || !slices.Equal(o.Covers, sorted(textApps)) {
+	if o := r.Outcomes[0]; o.Verdict != intent.NotEnforced || !slices.Equal(o.Covers, intent.Sorted(textApps)) {
 		t.Errorf("outcome = %+v, want not enforced for all of %v", o, textApps)
 	}
 }

@@ -45,7 +45,7 @@ func (c *compiler) keyApps() []string {
 			ids = append(ids, a.Android.Package)
 		}
 	}
-	return sorted(ids)
+	return intent.Sorted(ids)
 }
 
 // install fills in the application that was reserved for an approved app.
@@ -113,7 +113,7 @@ func (c *compiler) clash(p *application, a intent.App, o *intent.Outcome) {
 	}
 	if len(keys) > 0 {
 		o.Verdict = intent.Partly
-		o.Why += " Ward sets " + strings.Join(sorted(keys), ", ") + " itself, in place of the app's own configuration."
+		o.Why += " Ward sets " + strings.Join(intent.Sorted(keys), ", ") + " itself, in place of the app's own configuration."
 	}
 }
 

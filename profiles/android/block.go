@@ -67,7 +67,7 @@ func (c *compiler) find() found {
 			f.names = append(f.names, a.Name)
 		}
 	}
-	f.packages = sorted(f.packages)
+	f.packages = intent.Sorted(f.packages)
 	return f
 }
 
@@ -101,7 +101,7 @@ func (c *compiler) blockApps() {
 	c.remarks(f)
 	if len(kept)+len(left)+len(f.text)+len(f.unknown) == 0 {
 		c.told(intent.Outcome{
-			ID: intent.BlockApps, Intent: "Block " + list(c.blockedNames()), Verdict: intent.NotEnforced,
+			ID: intent.BlockApps, Intent: "Block " + intent.List(c.blockedNames()), Verdict: intent.NotEnforced,
 			Why: "All of their packages belong to approved apps too.",
 		})
 	}
@@ -117,7 +117,7 @@ func (c *compiler) blockedNames() []string {
 
 // blocked tells of the apps that the policy names.
 func (c *compiler) blocked(f found, kept []string) intent.Outcome {
-	names := list(f.names)
+	names := intent.List(f.names)
 	o := intent.Outcome{ID: intent.BlockApps, Intent: "Block " + names, Verdict: intent.Enforced, Mechanism: "applications installType BLOCKED", Covers: kept}
 	switch {
 	case c.full():
@@ -137,7 +137,7 @@ func (c *compiler) blocked(f found, kept []string) intent.Outcome {
 func (c *compiler) remarks(f found) {
 	if len(f.unconfirmed) > 0 {
 		c.told(intent.Outcome{
-			ID: intent.BlockApps, Subject: "unconfirmed", Intent: "Block apps whose package name is unconfirmed", Verdict: intent.Partly, Covers: sorted(f.unconfirmed),
+			ID: intent.BlockApps, Subject: "unconfirmed", Intent: "Block apps whose package name is unconfirmed", Verdict: intent.Partly, Covers: intent.Sorted(f.unconfirmed),
 			Mechanism: "applications installType BLOCKED",
 			Why:       "These package names stand in unconfirmed lists only, so the block may miss its app: " + strings.Join(f.guessed, ", ") + ".",
 			Cure:      "Try them on one phone.",
@@ -145,13 +145,13 @@ func (c *compiler) remarks(f found) {
 	}
 	if len(f.unknown) > 0 {
 		c.told(intent.Outcome{
-			ID: intent.BlockApps, Subject: "unknown", Intent: "Block " + list(f.unknown), Verdict: intent.NotEnforced,
+			ID: intent.BlockApps, Subject: "unknown", Intent: "Block " + intent.List(f.unknown), Verdict: intent.NotEnforced,
 			Why: "No Android package is known for " + strings.Join(f.unknown, ", ") + ", so there is nothing to block.",
 		})
 	}
 	if len(f.text) > 0 {
 		c.told(intent.Outcome{
-			ID: intent.BlockApps, Subject: "text messages", Intent: "Block the app for text messages", Verdict: intent.NotEnforced, Covers: sorted(f.text),
+			ID: intent.BlockApps, Subject: "text messages", Intent: "Block the app for text messages", Verdict: intent.NotEnforced, Covers: intent.Sorted(f.text),
 			Why: "On many phones it is the only app for text messages (SMS), so Ward never blocks it.",
 		})
 	}
@@ -185,7 +185,7 @@ func (c *compiler) allowOnly() {
 		Why: "Only listed apps can be installed, and others are removed with their data. What came with the phone can't be removed; it runs unless the policy blocks it by name.",
 	}
 	var left int
-	for _, id := range sorted(c.w.Block.Allow[ward.Android]) {
+	for _, id := range intent.Sorted(c.w.Block.Allow[ward.Android]) {
 		if a := c.apps[id]; a != nil && a.InstallType != "BLOCKED" {
 			o.Covers = append(o.Covers, id)
 		} else if a == nil {
@@ -213,7 +213,7 @@ func (c *compiler) allowOnly() {
 
 // blockHosts keeps Chrome from opening web versions and the services' own names.
 func (c *compiler) blockHosts() {
-	hosts := sorted(slices.Concat(c.w.Block.Web, c.w.Block.Network))
+	hosts := intent.Sorted(slices.Concat(c.w.Block.Web, c.w.Block.Network))
 	if len(hosts) == 0 {
 		return
 	}
@@ -224,7 +224,7 @@ func (c *compiler) blockHosts() {
 	}
 	tell := func(id intent.ID, what string, covers []string, more, cure string) {
 		o := intent.Outcome{
-			ID: id, Intent: what, Verdict: intent.Partly, Mechanism: "applications " + chrome + " managedConfiguration URLBlocklist", Covers: sorted(covers),
+			ID: id, Intent: what, Verdict: intent.Partly, Mechanism: "applications " + chrome + " managedConfiguration URLBlocklist", Covers: intent.Sorted(covers),
 			Why: side + " does not open these addresses. Other browsers" + more, Cure: cure,
 		}
 		if a := c.apps[chrome]; a != nil && a.InstallType == "BLOCKED" {

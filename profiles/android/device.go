@@ -114,7 +114,7 @@ func (c *compiler) ownProfiles() {
 	for _, p := range c.w.Own {
 		c.told(intent.Outcome{
 			ID: intent.OwnProfile, Subject: p.Name, Intent: "Install the profile " + p.Name, Verdict: intent.Impossible,
-			Why: "It is a configuration profile of Apple's kind; Android takes none.", Covers: sorted(p.Types),
+			Why: "It is a configuration profile of Apple's kind; Android takes none.", Covers: intent.Sorted(p.Types),
 		})
 	}
 }

@@ -64,7 +64,7 @@ func (c *compiler) join(n intent.WiFi, certificates map[string]oncCertificate, o
 	net := oncNetwork{GUID: guid("wifi", n.SSID), Name: n.SSID, Type: "WiFi", WiFi: oncWiFi{
 		SSID: n.SSID, HiddenSSID: n.Hidden, AutoConnect: true, Security: "WPA-EAP",
 		EAP: oncEAP{
-			Outer: "EAP-TLS", Identity: identity, DomainSuffixMatch: sorted(n.ServerNames),
+			Outer: "EAP-TLS", Identity: identity, DomainSuffixMatch: intent.Sorted(n.ServerNames),
 			ClientCertType: "KeyPairAlias", ClientCertKeyPairAlias: certificateAlias,
 		},
 	}}
@@ -73,7 +73,7 @@ func (c *compiler) join(n intent.WiFi, certificates map[string]oncCertificate, o
 		certificates[id] = oncCertificate{GUID: id, Type: "Authority", X509: base64.StdEncoding.EncodeToString(der)}
 		net.WiFi.EAP.ServerCARefs = append(net.WiFi.EAP.ServerCARefs, id)
 	}
-	net.WiFi.EAP.ServerCARefs = sorted(net.WiFi.EAP.ServerCARefs)
+	net.WiFi.EAP.ServerCARefs = intent.Sorted(net.WiFi.EAP.ServerCARefs)
 	o.Verdict, o.Mechanism, o.Since = intent.Partly, "openNetworkConfiguration EAP-TLS", intent.Version{Major: sinceKeyAlias}.String()
 	o.Why = "The phone joins once an approved app has put its certificate into the key chain."
 	if n.NoPrivateAddr {

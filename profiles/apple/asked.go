@@ -14,7 +14,7 @@ func asked(w intent.Wanted, p ward.Platform) []intent.Outcome {
 		all = append(all, intent.Outcome{ID: id, Subject: subject, Intent: words})
 	}
 	if len(w.Block.Apps) > 0 {
-		add(intent.BlockApps, "", "Block "+list(appNames(w.Block.Apps)))
+		add(intent.BlockApps, "", "Block "+intent.List(appNames(w.Block.Apps)))
 	}
 	if w.Block.AllowOnly {
 		add(intent.AllowOnly, "", "Let only listed apps run")

@@ -266,7 +266,7 @@ func (c *compiler) allowBinaries(o *intent.Outcome, ids, denied []string) {
 	}
 	if len(without) > 0 {
 		o.Verdict, o.Covers = intent.NotEnforced, nil
-		o.Why = "A Mac tells listed programs by the team that signed them, and that is not known of " + list(without) + "."
+		o.Why = "A Mac tells listed programs by the team that signed them, and that is not known of " + intent.List(without) + "."
 		o.Cure = "Give these apps a team_id."
 		return
 	}

@@ -10,7 +10,7 @@ import (
 
 func (c *compiler) blockOutcome(apps []known) intent.Outcome {
 	return intent.Outcome{
-		ID: intent.BlockApps, Intent: "Block " + list(names(apps)), Since: c.d.since(c.d.needBlock()), Covers: idsOf(apps),
+		ID: intent.BlockApps, Intent: "Block " + intent.List(names(apps)), Since: c.d.since(c.d.needBlock()), Covers: idsOf(apps),
 	}
 }
 
@@ -18,7 +18,7 @@ func (c *compiler) blockOutcome(apps []known) intent.Outcome {
 func (c *compiler) closed(apps []known, mechanism string) intent.Outcome {
 	o := c.blockOutcome(apps)
 	o.Verdict, o.Mechanism = intent.Enforced, mechanism
-	o.Why = fmt.Sprintf("%s can't be opened on this %s, even if already installed.", list(names(apps)), c.d.one())
+	o.Why = fmt.Sprintf("%s can't be opened on this %s, even if already installed.", intent.List(names(apps)), c.d.one())
 	return o
 }
 
@@ -34,7 +34,7 @@ func (c *compiler) asks() string {
 func (c *compiler) unblocked(apps []known, r reason) intent.Outcome {
 	o := c.blockOutcome(apps)
 	o.Verdict = intent.DetectOnly
-	start := fmt.Sprintf("%s can't be blocked on this %s", list(names(apps)), c.d.one())
+	start := fmt.Sprintf("%s can't be blocked on this %s", intent.List(names(apps)), c.d.one())
 	n := c.d.needBlock()
 	switch r {
 	case forbiddenForUser:
@@ -61,7 +61,7 @@ func (c *compiler) unblocked(apps []known, r reason) intent.Outcome {
 func (c *compiler) unsigned(apps []known) intent.Outcome {
 	o := c.blockOutcome(apps)
 	o.Verdict = intent.DetectOnly
-	o.Why = fmt.Sprintf("%s can't be blocked on this Mac: a Mac tells programs by the team that signed them, and that is not known.%s", list(names(apps)), c.asks())
+	o.Why = fmt.Sprintf("%s can't be blocked on this Mac: a Mac tells programs by the team that signed them, and that is not known.%s", intent.List(names(apps)), c.asks())
 	return o
 }
 
@@ -98,7 +98,7 @@ func appNames(apps []catalogue.App) []string {
 
 // unknown names apps of the App Store whose bundle id is not known.
 func (c *compiler) unknown(apps []catalogue.App) intent.Outcome {
-	words := list(appNames(apps))
+	words := intent.List(appNames(apps))
 	return intent.Outcome{
 		ID: intent.BlockApps, Subject: "unknown", Intent: "Block " + words, Verdict: intent.NotEnforced,
 		Why: "The App Store has " + words + ", but the bundle id is not known, so a phone can be neither told nor asked about it.",
@@ -107,7 +107,7 @@ func (c *compiler) unknown(apps []catalogue.App) intent.Outcome {
 
 // absent says that none of the apps is known on this platform.
 func (c *compiler) absent(apps []catalogue.App) intent.Outcome {
-	words := list(appNames(apps))
+	words := intent.List(appNames(apps))
 	return intent.Outcome{
 		ID: intent.BlockApps, Intent: "Block " + words, Verdict: intent.NotEnforced,
 		Why: fmt.Sprintf("The catalogue knows no identifier of %s for %s, so there is nothing to block here.", words, c.d.many()),
@@ -124,22 +124,6 @@ func (c *compiler) neverBlocked(a catalogue.App) intent.Outcome {
 		o.Cure = "Set no_imessage and no_rcs under containment."
 	}
 	return o
-}
-
-// list joins words as a sentence does: the first three, then how many more.
-func list(words []string) string {
-	const most = 3
-	switch n := len(words); {
-	case n == 0:
-		return "nothing"
-	case n == 1:
-		return words[0]
-	case n <= most:
-		return strings.Join(words[:n-1], ", ") + " and " + words[n-1]
-	case n == most+1:
-		return strings.Join(words[:most], ", ") + " and 1 other"
-	}
-	return fmt.Sprintf("%s and %d others", strings.Join(words[:most], ", "), len(words)-most)
 }
 
 // count writes a number of things.

@@ -117,7 +117,7 @@ func (c *compiler) dnsServer() map[string]any {
 func (c *compiler) dnsWords(o *intent.Outcome) {
 	names := "All names"
 	if len(c.w.DNS.Only) > 0 {
-		names = "Names under " + list(c.w.DNS.Only)
+		names = "Names under " + intent.List(c.w.DNS.Only)
 	}
 	o.Verdict = intent.Partly
 	o.Why = names + " are looked up at " + c.w.DNS.Name
@@ -169,7 +169,7 @@ func (c *compiler) blockNetwork() {
 	}
 	if len(asked) > 0 {
 		o := intent.Outcome{ID: intent.BlockNetwork, Intent: blockNames, Verdict: intent.Partly, Mechanism: c.dnsType, Covers: asked}
-		o.Why = c.w.DNS.Name + " is asked for " + list(asked)
+		o.Why = c.w.DNS.Name + " is asked for " + intent.List(asked)
 		if c.resolver == managedWiFi {
 			o.Why += " on Wi-Fi networks that management set up"
 		}
@@ -190,7 +190,7 @@ const blockNames = "Block the network names of these apps"
 func (c *compiler) resolvedElsewhere(names []string, rest bool) intent.Outcome {
 	o := intent.Outcome{
 		ID: intent.BlockNetwork, Intent: blockNames, Verdict: intent.NotEnforced, Covers: names,
-		Why:  list(names) + " can still be reached: the " + c.d.one() + " asks the name servers of the network that it is on",
+		Why:  intent.List(names) + " can still be reached: the " + c.d.one() + " asks the name servers of the network that it is on",
 		Cure: "Block these names in the name servers of the organisation's network, which reach no further than it.",
 	}
 	if rest {

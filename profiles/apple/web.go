@@ -27,7 +27,7 @@ func (c *compiler) blockWeb() {
 	o := intent.Outcome{ID: intent.BlockWeb, Intent: "Block the web versions of these apps", Covers: slices.Clone(hosts)}
 	if !c.d.ios() {
 		o.Verdict = intent.NotEnforced
-		o.Why = list(hosts) + " can still be opened on this Mac: a Mac filters the web only with a filter app, which Ward does not have."
+		o.Why = intent.List(hosts) + " can still be opened on this Mac: a Mac filters the web only with a filter app, which Ward does not have."
 		o.Cure = networkCure
 		c.tell(o)
 		return
@@ -44,7 +44,7 @@ func (c *compiler) blockWeb() {
 		o.Why, o.Cure = c.d.refusal(r, needFilter())
 	default:
 		o.Verdict = intent.NotEnforced
-		o.Why = list(hosts) + " can still be opened in the phone's browser: Apple filters the web on supervised iPhones; elsewhere only in managed apps and by a filter app, which Ward does not have."
+		o.Why = intent.List(hosts) + " can still be opened in the phone's browser: Apple filters the web on supervised iPhones; elsewhere only in managed apps and by a filter app, which Ward does not have."
 		o.Cure = networkCure
 	}
 	c.tell(o)
@@ -92,7 +92,7 @@ func (c *compiler) openWeb() {
 	}
 	c.tell(intent.Outcome{
 		ID: intent.BlockWeb, Intent: "Block the web versions of these apps", Verdict: intent.NotEnforced, Covers: hosts,
-		Why:  fmt.Sprintf("%s can still be opened in the %s's browser: the policy blocks apps, not web pages.", list(hosts), c.d.one()),
+		Why:  fmt.Sprintf("%s can still be opened in the %s's browser: the policy blocks apps, not web pages.", intent.List(hosts), c.d.one()),
 		Cure: networkCure,
 	})
 }

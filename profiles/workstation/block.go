@@ -160,8 +160,8 @@ func (c *compiler) tellGroups(groups ...group) {
 			continue
 		}
 		c.told(intent.Outcome{
-			ID: intent.BlockApps, Subject: g.subject, Intent: "Block " + list(unique(g.names)), Verdict: g.verdict,
-			Mechanism: g.mechanism, Why: g.why, Cure: g.cure, Covers: sorted(g.ids),
+			ID: intent.BlockApps, Subject: g.subject, Intent: "Block " + intent.List(unique(g.names)), Verdict: g.verdict,
+			Mechanism: g.mechanism, Why: g.why, Cure: g.cure, Covers: intent.Sorted(g.ids),
 		})
 	}
 }
@@ -169,20 +169,20 @@ func (c *compiler) tellGroups(groups ...group) {
 func (c *compiler) remarks(unknown, shared, guessed, guessedIDs []string) {
 	if len(guessed) > 0 {
 		c.told(intent.Outcome{
-			ID: intent.BlockApps, Subject: "unconfirmed", Intent: "Block apps whose name on " + c.system() + " is unconfirmed", Verdict: intent.Partly, Covers: sorted(guessedIDs),
+			ID: intent.BlockApps, Subject: "unconfirmed", Intent: "Block apps whose name on " + c.system() + " is unconfirmed", Verdict: intent.Partly, Covers: intent.Sorted(guessedIDs),
 			Why:  "These names stand in unconfirmed lists only, so the block may miss its app or meet another one: " + strings.Join(guessed, ", ") + ".",
 			Cure: "Try them on one computer.",
 		})
 	}
 	if len(unknown) > 0 {
 		c.told(intent.Outcome{
-			ID: intent.BlockApps, Subject: "unknown", Intent: "Block " + list(unknown), Verdict: intent.NotEnforced,
+			ID: intent.BlockApps, Subject: "unknown", Intent: "Block " + intent.List(unknown), Verdict: intent.NotEnforced,
 			Why: "No program for " + c.system() + " is known for " + strings.Join(unknown, ", ") + ", so there is nothing to look for.",
 		})
 	}
 	if len(shared) > 0 {
 		c.told(intent.Outcome{
-			ID: intent.BlockApps, Subject: "approved", Intent: "Block programs that approved apps use too", Verdict: intent.NotEnforced, Covers: sorted(shared),
+			ID: intent.BlockApps, Subject: "approved", Intent: "Block programs that approved apps use too", Verdict: intent.NotEnforced, Covers: intent.Sorted(shared),
 			Why: "These programs belong to approved apps too, and stay.",
 		})
 	}
@@ -237,5 +237,5 @@ func (c *compiler) allow() []string {
 		}
 	}
 	slices.SortFunc(c.policy.Allow, compareIdentities)
-	return sorted(covers)
+	return intent.Sorted(covers)
 }

@@ -95,7 +95,7 @@ func (c *compiler) browserDocuments() ([]intent.Artifact, error) {
 // blockHosts keeps browsers from opening web versions and the services' own names. A
 // host stands for what is beneath it too: Chrome takes it so, Firefox by its pattern.
 func (c *compiler) blockHosts() {
-	hosts := sorted(slices.Concat(c.w.Block.Web, c.w.Block.Network))
+	hosts := intent.Sorted(slices.Concat(c.w.Block.Web, c.w.Block.Network))
 	if len(hosts) == 0 {
 		return
 	}
@@ -112,7 +112,7 @@ func (c *compiler) blockHosts() {
 		if len(covers) == 0 {
 			return
 		}
-		o := intent.Outcome{ID: id, Intent: what, Verdict: intent.Partly, Covers: sorted(covers)}
+		o := intent.Outcome{ID: id, Intent: what, Verdict: intent.Partly, Covers: intent.Sorted(covers)}
 		o.Mechanism = c.keys("URLBlocklist", "WebsiteFilter")
 		o.Why = c.browsers() + " do not open these addresses. " + c.others() + more
 		if c.is(ward.MacOS) {
@@ -128,7 +128,7 @@ func (c *compiler) blockHosts() {
 	tell(intent.BlockWeb, "Block the web versions of these apps", c.w.Block.Web, "", cure+".")
 	more, there := " Other programs still reach these names.", cure+", which reaches no further than that network."
 	if asked := c.w.DNS.Asked(c.w.Block.Network); len(asked) > 0 {
-		more = " Other programs still reach these names, unless the system asks " + c.w.DNS.Name + " for " + list(asked) + " and is refused."
+		more = " Other programs still reach these names, unless the system asks " + c.w.DNS.Name + " for " + intent.List(asked) + " and is refused."
 		there = "Give that resolver the list of names: ward policy export --network --format rpz (or hosts) writes it."
 	}
 	tell(intent.BlockNetwork, "Block the network names of these services", c.w.Block.Network, more, there)

@@ -19,7 +19,7 @@ func (c *compiler) approvedApps() {
 		for _, i := range ids {
 			o.Covers = append(o.Covers, i.text())
 		}
-		o.Covers = sorted(o.Covers)
+		o.Covers = intent.Sorted(o.Covers)
 		c.policy.Apps = append(c.policy.Apps, App{Name: a.Name, Identities: ids, Required: a.Required, MinimumVersion: a.MinimumVersion[c.p]})
 		o.Verdict, o.Mechanism = intent.DetectOnly, "Ward's agent"
 		o.Why = "Ward's agent installs no software; it reports whether " + a.Name + " is there, and in which version."
@@ -118,7 +118,7 @@ func (c *compiler) networks() {
 	}
 	for _, p := range c.w.Own {
 		o := intent.Outcome{
-			ID: intent.OwnProfile, Subject: p.Name, Intent: "Install the profile " + p.Name, Verdict: intent.Impossible, Covers: sorted(p.Types),
+			ID: intent.OwnProfile, Subject: p.Name, Intent: "Install the profile " + p.Name, Verdict: intent.Impossible, Covers: intent.Sorted(p.Types),
 			Why: "It is a configuration profile of Apple's kind; " + c.system() + " takes none.",
 		}
 		if c.is(ward.MacOS) {
