@@ -146,7 +146,7 @@ func (a authority) Certificates(ctx context.Context, f api.CertificateFilter) ([
 	return out, nil
 }
 
-// shape describes a certificate of the record. No kind of key is attested so far.
+// shape describes a certificate of the record.
 func (a authority) shape(ctx context.Context, c ca.Certificate, used time.Time) (api.IssuedCertificate, error) {
 	manages, err := holders(a).Lives(ctx, c)
 	if err != nil {
@@ -154,6 +154,7 @@ func (a authority) shape(ctx context.Context, c ca.Certificate, used time.Time) 
 	}
 	out := api.IssuedCertificate{
 		Serial: c.Serial, Kind: api.CertificateKind(c.Kind), Subject: c.Subject, Device: c.Device, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Manages: manages,
+		Attested: c.Attested.Format != "",
 	}
 	for _, is := range a.s.Authority.Numbered() {
 		if is.Number == c.Issuer {

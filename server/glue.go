@@ -79,6 +79,11 @@ func (c challenges) Redeem(ctx context.Context, challenge string, cert ca.Certif
 	return err
 }
 
+// Permit meets ca.Challenges. Nothing asks for attested keys so far, so nothing is let in.
+func (c challenges) Permit(context.Context, string, ca.Attested) error {
+	return ward.Errorf(ward.Forbidden, "This challenge asks for no attestation.")
+}
+
 // invitations lets the fleet use an invitation up.
 type invitations struct{ s *enrollment.Service }
 

@@ -35,6 +35,8 @@ const (
 	OCSPPath = "/ca/ocsp"
 	// IssuersPath, a slash and a number have that issuer's certificate.
 	IssuersPath = "/ca/issuer"
+	// ACMEPath has a directory for each challenge: see DirectoryURL.
+	ACMEPath = "/acme"
 )
 
 // Options say how to open the authority. Dir, Passphrase, Organisation, PublicURL,
@@ -65,6 +67,13 @@ type Options struct {
 	DeviceLife time.Duration
 	// AppLife is how long an app's certificate is valid; 0 means seven days.
 	AppLife time.Duration
+	// AppleRoots are the authorities that Apple's attestations are checked against; none
+	// means Apple's Enterprise Attestation Root CA
+	// (https://www.apple.com/certificateauthority/private/).
+	AppleRoots []*x509.Certificate
+	// TPMRoots are the authorities that certified the attestation keys of TPMs; none means
+	// that no TPM is believed.
+	TPMRoots []*x509.Certificate
 	// NetworkLife is how long a network certificate is valid; 0 means as long as
 	// DeviceLife. A device renews it no more than its identity: it gets another only when
 	// the profile that brought it is delivered anew, so a short life needs somebody who
@@ -78,7 +87,9 @@ type Options struct {
 }
 
 // Challenges knows the one-time challenges that stand in profiles: those of invitations
-// in enrolment profiles, those of networks in the profiles that a policy sends.
+// in enrolment profiles, those of networks, apps and new identities in what is sent to
+// devices later. By SCEP the challenge is the password of the request, by ACME a part of
+// the directory's address.
 type Challenges interface {
 	// Lookup says what the challenge would grant, and changes nothing. An unknown,
 	// spent or expired challenge is a *ward.Error of kind Forbidden or NotFound.
@@ -87,25 +98,67 @@ type Challenges interface {
 	// records cert: of several calls with one challenge one succeeds, the others
 	// return a *ward.Error of kind Forbidden or Conflict.
 	Redeem(ctx context.Context, challenge string, cert Certificate) error
+	// Permit says whether the hardware that attested a key may have what the challenge
+	// grants, and changes nothing. Redeem asks it again. A refusal is a *ward.Error of
+	// kind Forbidden.
+	Permit(ctx context.Context, challenge string, by Attested) error
 }
 
 // Grant is what a challenge entitles its bearer to. Whatever the device asks for beside
 // its key is ignored.
 type Grant struct {
-	// Kind is KindDevice or KindNetwork; "" means KindDevice.
+	// Kind is KindDevice, KindNetwork or KindApp; "" means KindDevice.
 	Kind Kind
 	// Invitation is the id that a device's identity will carry. KindDevice only.
 	Invitation string
-	// CommonName is the subject's common name. KindDevice only: a network certificate has
-	// the device's id there.
+	// CommonName is the subject's common name. KindDevice only: the others have the
+	// device's id there.
 	CommonName string
 	// Device is the device that the invitation is for, which may be empty until Bind, or
-	// the device that a network certificate is for.
+	// the device that the certificate is for.
 	Device ward.DeviceID
-	// Enrolment is the one that a network certificate is for. KindNetwork only.
+	// Enrolment is the one that the certificate is for. A device's identity has one only
+	// when it takes the place of another identity, and then RenewedFrom is needed too.
 	Enrolment ward.EnrolmentID
 	// Profile is the hash of the profile that the challenge stood in. KindNetwork only.
 	Profile string
+	// App is the bundle id. KindApp only.
+	App string
+	// RenewedFrom is the serial of the certificate that the new one follows, or empty.
+	RenewedFrom string
+	// Attestation, where it is not nil, says what the device's hardware has to prove of
+	// the key: then the challenge is good for ACME only, and never for SCEP. Where it is
+	// nil the challenge is good for SCEP only.
+	Attestation *Attestation
+}
+
+// Formats of attestation, as a WebAuthn statement names them.
+const (
+	FormatApple = "apple" // by the Secure Enclave of an Apple device
+	FormatTPM   = "tpm"   // by a TPM whose attestation key Ward has certified
+)
+
+// Attestation is what hardware has to prove of a key before the key is certified by the
+// ACME challenge device-attest-01 (draft-ietf-acme-device-attest).
+type Attestation struct {
+	Format string // FormatApple or FormatTPM
+	// Identifier is the permanent-identifier that the order has to name. Apple's devices
+	// name what stands in the profile as ClientIdentifier.
+	Identifier string
+	// Anonymous is set for user enrolment, where Apple's attestation names neither serial
+	// number nor UDID: one that names either is refused then, and otherwise one that names
+	// none. What it is bound to is the challenge alone.
+	Anonymous bool
+}
+
+// Attested is what hardware said of itself and of a key. Its chain, its freshness and the
+// key were checked.
+type Attested struct {
+	Format string
+	Serial string // empty under user enrolment
+	UDID   string // empty under user enrolment; of a Mac its provisioning UDID
+	// OS is the version of the operating system that the attestation names, or empty.
+	OS string
 }
 
 // Authority is an open certificate authority. Its methods may be called by several

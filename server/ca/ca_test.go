@@ -44,6 +44,8 @@ func (g gate) Lookup(_ context.Context, challenge string) (ca.Grant, error) {
 	return grant, nil
 }
 
+func (gate) Permit(context.Context, string, ca.Attested) error { return nil }
+
 func (g gate) Redeem(ctx context.Context, challenge string, c ca.Certificate) error {
 	fresh, err := g.store.UseOnce(ctx, "challenge", challenge, []byte(c.Serial), c.NotBefore)
 	if err == nil && !fresh {

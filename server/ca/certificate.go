@@ -39,6 +39,7 @@ type Certificate struct {
 	NotAfter    time.Time
 	DER         []byte
 	RenewedFrom string    // serial of the certificate that this one follows, or empty
+	Attested    Attested  // what the hardware proved that holds the key; zero if nothing
 	RevokedAt   time.Time // zero while it is valid
 	Reason      Reason
 	RevokedBy   string

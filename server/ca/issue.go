@@ -75,6 +75,9 @@ func (a *Authority) issueBySCEP(ctx context.Context, csr *x509.CertificateReques
 	if err != nil {
 		return nil, nil, err
 	}
+	if g.Attestation != nil {
+		return nil, nil, ward.Errorf(ward.Forbidden, "This challenge is for a key that hardware attests: it is not good for SCEP.")
+	}
 	kind, who, err := a.granted(g)
 	if err != nil {
 		return nil, nil, err
@@ -85,7 +88,7 @@ func (a *Authority) issueBySCEP(ctx context.Context, csr *x509.CertificateReques
 		return nil, nil, err
 	}
 	c := is.row(cert, kind)
-	c.Invitation, c.Device, c.Enrolment, c.App = g.Invitation, g.Device, g.Enrolment, g.Profile
+	c.keep(g)
 	err = a.o.Unit.Do(ctx, func(ctx context.Context) error {
 		if err := a.o.Challenges.Redeem(ctx, challenge, c); err != nil {
 			return err
@@ -101,21 +104,32 @@ func (a *Authority) issueBySCEP(ctx context.Context, csr *x509.CertificateReques
 }
 
 // granted returns the kind and the subject of a grant's certificate. A grant that lacks
-// something of its kind, or has something of the other, is an error.
+// something of its kind, or has something of another, is an error.
 func (a *Authority) granted(g Grant) (Kind, subject, error) {
+	held := g.Device != "" && g.Enrolment != "" && g.Invitation == "" && g.CommonName == ""
+	device := urn("device", string(g.Device))
 	switch {
-	case g.Kind == KindNetwork && g.Device != "" && g.Enrolment != "" && g.Invitation == "" && g.CommonName == "":
-		return KindNetwork, subject{
-			name: string(g.Device), unit: "network", life: a.o.NetworkLife,
-			uris: []*url.URL{urn("device", string(g.Device))},
-		}, nil
-	case (g.Kind == "" || g.Kind == KindDevice) && g.Invitation != "" && g.CommonName != "" && g.Enrolment == "" && g.Profile == "":
-		return KindDevice, subject{
-			name: g.CommonName, unit: "device", life: a.o.DeviceLife,
-			uris: []*url.URL{urn("invitation", g.Invitation)},
-		}, nil
+	case g.Kind == KindNetwork && held && g.App == "":
+		return KindNetwork, subject{name: string(g.Device), unit: "network", life: a.o.NetworkLife, uris: []*url.URL{device}}, nil
+	case g.Kind == KindApp && held && g.Profile == "" && bundleID.MatchString(g.App):
+		return KindApp, subject{name: string(g.Device), unit: "app", life: a.o.AppLife, uris: []*url.URL{device, urn("app", g.App)}}, nil
+	case (g.Kind == "" || g.Kind == KindDevice) && g.Invitation != "" && g.CommonName != "" && g.Profile == "" && g.App == "" &&
+		(g.Enrolment == "") == (g.RenewedFrom == ""):
+		return KindDevice, subject{name: g.CommonName, unit: "device", life: a.o.DeviceLife, uris: []*url.URL{urn("invitation", g.Invitation)}}, nil
 	}
-	return "", subject{}, fmt.Errorf("issue certificate by SCEP: the grant of kind %q is not complete", g.Kind)
+	return "", subject{}, fmt.Errorf("issue certificate: the grant of kind %q is not complete", g.Kind)
+}
+
+// keep takes what the record is to know of a grant.
+func (c *Certificate) keep(g Grant) {
+	c.Invitation, c.Device, c.Enrolment, c.RenewedFrom = g.Invitation, g.Device, g.Enrolment, g.RenewedFrom
+	switch c.Kind {
+	case KindApp:
+		c.App = g.App
+	case KindNetwork:
+		c.App = g.Profile
+	case KindDevice, KindServer:
+	}
 }
 
 // subject is what a client certificate says; nothing of it comes from the request.

@@ -16,12 +16,13 @@ var _ ca.Store = (*Certificates)(nil)
 // Certificates returns the record of certificates.
 func (db *DB) Certificates() *Certificates { return &Certificates{db} }
 
-const certificateColumns = `issuer, serial, hash, kind, invitation, device_id, enrolment_id, app, subject, not_before, not_after, der, renewed_from, revoked_at, reason, revoked_by`
+const certificateColumns = `issuer, serial, hash, kind, invitation, device_id, enrolment_id, app, subject, not_before, not_after, der, renewed_from, revoked_at, reason, revoked_by,
+	attested_format, attested_serial, attested_udid, attested_os`
 
 func scanCertificate(r scanner) (c ca.Certificate, err error) {
 	var before, after, revoked int64
 	err = r.Scan(&c.Issuer, &c.Serial, &c.Hash, &c.Kind, &c.Invitation, &c.Device, &c.Enrolment, &c.App, &c.Subject,
-		&before, &after, &c.DER, &c.RenewedFrom, &revoked, &c.Reason, &c.RevokedBy)
+		&before, &after, &c.DER, &c.RenewedFrom, &revoked, &c.Reason, &c.RevokedBy, &c.Attested.Format, &c.Attested.Serial, &c.Attested.UDID, &c.Attested.OS)
 	c.NotBefore, c.NotAfter, c.RevokedAt = fromMicros(before), fromMicros(after), fromMicros(revoked)
 	return c, err
 }
@@ -29,9 +30,10 @@ func scanCertificate(r scanner) (c ca.Certificate, err error) {
 // InsertCertificate meets ca.Record.
 func (s *Certificates) InsertCertificate(ctx context.Context, c ca.Certificate) error {
 	_, err := s.db.exec(ctx, `INSERT INTO certificate (`+certificateColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 		c.Issuer, c.Serial, c.Hash, string(c.Kind), c.Invitation, string(c.Device), string(c.Enrolment), c.App, c.Subject,
-		micros(c.NotBefore), micros(c.NotAfter), c.DER, c.RenewedFrom, micros(c.RevokedAt), int(c.Reason), c.RevokedBy)
+		micros(c.NotBefore), micros(c.NotAfter), c.DER, c.RenewedFrom, micros(c.RevokedAt), int(c.Reason), c.RevokedBy,
+		c.Attested.Format, c.Attested.Serial, c.Attested.UDID, c.Attested.OS)
 	if duplicate(err) {
 		return ward.Errorf(ward.Conflict, "The certificate %s is recorded already.", c.Serial).Because(err)
 	}
