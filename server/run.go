@@ -109,7 +109,7 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "plan", Every: 2 * time.Second, Wake: s.planNow, Do: system(s.plan)},
 		{Name: "audit", Every: 10 * time.Second, Wake: s.Audit.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.sequence)},
 		{Name: "last seen", Every: 5 * time.Second, Do: s.db.FlushSeen},
-		{Name: "use of certificates", Every: 15 * time.Second, Wake: s.Authorizer.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.Authorizer.Flush)},
+		{Name: "use of certificates", Every: time.Second, Wake: s.Authorizer.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.Authorizer.Flush)},
 		{Name: "revocation list", Every: 6 * time.Hour, Wake: s.crlStale, Do: s.Authority.RemakeCRL},
 		{Name: "issuers", Every: 15 * time.Second, Do: s.Authority.Reload},
 		{Name: "expiry", Every: time.Hour, Do: system(authority{s}.watch().Do)},

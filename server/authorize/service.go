@@ -30,6 +30,9 @@ type Store interface {
 	// SaveUse keeps the newer of what is recorded and u. It reports whether u is a refusal
 	// for another reason than the outcome that was recorded last.
 	SaveUse(ctx context.Context, u Use) (bool, error)
+	// SaveAllowed keeps when the holders of certificates were let in, where that is newer
+	// than what is recorded, and that they were. It takes what SaveUse takes, many at once.
+	SaveAllowed(ctx context.Context, all []Use) error
 }
 
 // Planner has devices planned, and judged with it, at a time or soon after.

@@ -60,6 +60,16 @@ func (r *record) SaveUse(_ context.Context, u authorize.Use) (bool, error) {
 	return changed, nil
 }
 
+func (r *record) SaveAllowed(_ context.Context, all []authorize.Use) error {
+	if r.fail != nil {
+		return r.fail
+	}
+	for _, u := range all {
+		r.used[u.Serial] = u
+	}
+	return nil
+}
+
 func (r *record) CheckSoon(_ context.Context, id ward.DeviceID, _ time.Time) error {
 	r.checks = append(r.checks, id)
 	return r.fail
@@ -248,5 +258,31 @@ func TestLateVerdicts(t *testing.T) {
 	asks(t, s, "h", authorize.NonCompliant)
 	if err := s.Flush(t.Context()); err != nil || len(r.checks) != 1 {
 		t.Errorf("Flush() = %v; due are %v: one that was judged is due again", err, r.checks)
+	}
+}
+
+// TestWholeFleetComesIn: when very many come in at once, what is written of it waits its
+// turn, and refusals do not wait behind it.
+func TestWholeFleetComesIn(t *testing.T) {
+	t.Parallel()
+	s, r := newService(t)
+	const fleet = 4500
+	for i := range fleet {
+		subject := r.subjects["h"]
+		subject.Serial = fmt.Sprint("s", i)
+		r.subjects[fmt.Sprint("h", i)] = subject
+		asks(t, s, fmt.Sprint("h", i), authorize.Allowed)
+	}
+	r.set("h", func(x *authorize.Subject) { x.Revoked = x.NotBefore })
+	asks(t, s, "h", authorize.Revoked)
+	var written []int
+	for range 4 {
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		written = append(written, len(r.used))
+	}
+	if diff := cmp.Diff([]int{2001, 4001, fleet + 1, fleet + 1}, written); diff != "" || len(r.audited) != 1 {
+		t.Errorf("written after each Flush, with %d refusals (-want +got)\n%s", len(r.audited), diff)
 	}
 }

@@ -22,9 +22,13 @@ type Use struct {
 // Coarse is how exactly the times of use are recorded.
 const Coarse = time.Minute
 
-// perUnit bounds the uses that are written in one unit of work, so that other work gets
-// its turn.
-const perUnit = 200
+// perUnit bounds the uses that are written in one unit of work, and perFlush those that
+// are written by one Flush, so that other work gets its turn: when a whole fleet comes in
+// at once, writing it all down at once would hold up the answers.
+const (
+	perUnit  = 200
+	perFlush = 2000
+)
 
 // pending is a use that is not written yet.
 type pending struct {
@@ -111,26 +115,53 @@ func (u *uses) restore(all []pending) {
 func (s *Service) Wanted() <-chan struct{} { return s.uses.wanted }
 
 // Flush writes the use of certificates and has devices judged that were not judged in
-// time. What can't be written is kept for the next call.
+// time. It writes every refusal; of the rest it may leave some to the next call, as it
+// does with what can't be written. Call it about once a second.
 func (s *Service) Flush(ctx context.Context) error {
 	wait, stale := s.uses.take(s.Now())
-	all := make([]pending, 0, len(wait))
+	var refused, allowed []pending
 	for _, serial := range slices.Sorted(maps.Keys(wait)) { // one order, so that copies of the server do not deadlock
-		all = append(all, wait[serial])
+		if p := wait[serial]; p.Reason == Allowed && p.Refused.IsZero() {
+			allowed = append(allowed, p)
+		} else {
+			refused = append(refused, p)
+		}
 	}
+	now := allowed[:min(len(allowed), perFlush)]
+	s.uses.restore(allowed[len(now):])
 	if err := s.judgeSoon(ctx, stale); err != nil {
-		s.uses.restore(all)
+		s.uses.restore(slices.Concat(refused, now))
 		return err // who asks again has them judged
 	}
+	if left, err := s.inUnits(ctx, refused, s.write); err != nil {
+		s.uses.restore(slices.Concat(left, now))
+		return fmt.Errorf("write the use of certificates: %w", err)
+	}
+	if left, err := s.inUnits(ctx, now, s.writeAllowed); err != nil {
+		s.uses.restore(left)
+		return fmt.Errorf("write the use of certificates: %w", err)
+	}
+	return nil
+}
+
+// inUnits writes some at a time. With an error it returns what was not written.
+func (s *Service) inUnits(ctx context.Context, all []pending, write func(ctx context.Context, some []pending) error) ([]pending, error) {
 	for len(all) > 0 {
 		n := min(perUnit, len(all))
-		if err := s.Store.Do(ctx, func(ctx context.Context) error { return s.write(ctx, all[:n]) }); err != nil {
-			s.uses.restore(all)
-			return fmt.Errorf("write the use of certificates: %w", err)
+		if err := s.Store.Do(ctx, func(ctx context.Context) error { return write(ctx, all[:n]) }); err != nil {
+			return all, err
 		}
 		all = all[n:]
 	}
-	return nil
+	return nil, nil
+}
+
+func (s *Service) writeAllowed(ctx context.Context, all []pending) error {
+	uses := make([]Use, len(all))
+	for i, p := range all {
+		uses[i] = p.Use
+	}
+	return s.Store.SaveAllowed(ctx, uses)
 }
 
 func (s *Service) judgeSoon(ctx context.Context, stale map[ward.DeviceID]struct{}) error {

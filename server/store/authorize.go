@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/authorize"
@@ -64,6 +65,43 @@ func (a Authorize) SaveUse(ctx context.Context, u authorize.Use) (changed bool, 
 			u.Serial, micros(u.Used), micros(u.Refused))
 	})
 	return changed && err == nil, err
+}
+
+// allowedAtOnce is how many rows one statement writes: SQLite spends more on a statement
+// than on a row.
+const allowedAtOnce = 50
+
+// SaveAllowed meets authorize.Store.
+func (a Authorize) SaveAllowed(ctx context.Context, all []authorize.Use) error {
+	return a.Do(ctx, func(ctx context.Context) error {
+		for len(all) > 0 {
+			n := 1 // the rest goes one by one, so that there are two statements to prepare and no more
+			if len(all) >= allowedAtOnce {
+				n = allowedAtOnce
+			}
+			if err := a.saveAllowed(ctx, all[:n]); err != nil {
+				return fmt.Errorf("use of certificates: %w", err)
+			}
+			all = all[n:]
+		}
+		return nil
+	})
+}
+
+func (a Authorize) saveAllowed(ctx context.Context, all []authorize.Use) error {
+	var rows strings.Builder
+	args := []any{string(authorize.Allowed)}
+	for i, u := range all {
+		if i > 0 {
+			rows.WriteString(", ")
+		}
+		fmt.Fprintf(&rows, "($%d, $%d, 0, $1)", 2*i+2, 2*i+3)
+		args = append(args, u.Serial, micros(u.Used))
+	}
+	_, err := a.exec(ctx, `INSERT INTO certificate_use (serial, used_at, refused_at, reason) VALUES `+rows.String()+`
+		ON CONFLICT (serial) DO UPDATE SET reason = excluded.reason,
+		used_at = CASE WHEN certificate_use.used_at < excluded.used_at THEN excluded.used_at ELSE certificate_use.used_at END`, args...)
+	return err
 }
 
 // Uses returns what is recorded of the use of a device's certificates, by their serial

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -150,6 +151,37 @@ func TestCertificateUse(t *testing.T) {
 		wg.Wait()
 		if n := told.Load(); n != 1 {
 			t.Errorf("%d of 8 were told that the refusal is new, want 1", n)
+		}
+	})
+}
+
+// TestManyAllowed: many uses are written together, and the newest times stay.
+func TestManyAllowed(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, a := t.Context(), db.Authorize()
+		insert(t, db.Certificates(), certificate("1", ca.KindApp, "d1"), certificate("107", ca.KindApp, "d2"))
+		at := func(m int) time.Time { return certTime.Add(time.Duration(m) * time.Minute) }
+		if _, err := a.SaveUse(ctx, authorize.Use{Serial: "1", Refused: at(4), Reason: authorize.Lost}); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range []int{5, 9, 7} {
+			var all []authorize.Use
+			for i := range 107 {
+				all = append(all, authorize.Use{Serial: strconv.Itoa(i + 1), Used: at(m), Reason: authorize.Allowed})
+			}
+			if err := a.SaveAllowed(ctx, all); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for device, want := range map[ward.DeviceID]authorize.Use{
+			"d1": {Serial: "1", Used: at(9), Refused: at(4), Reason: authorize.Allowed},
+			"d2": {Serial: "107", Used: at(9), Reason: authorize.Allowed},
+		} {
+			got, err := a.Uses(ctx, device)
+			if diff := cmp.Diff(map[string]authorize.Use{want.Serial: want}, got); err != nil || diff != "" {
+				t.Errorf("Uses(%s): %v (-want +got)\n%s", device, err, diff)
+			}
 		}
 	})
 }
