@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"io"
+	"math/big"
 	"net/http"
 	"net/url"
 	"strings"
@@ -190,5 +191,28 @@ func TestRevokeByOperator(t *testing.T) {
 	lists, err := authority{w.Server}.RemakeLists(w.ctx)
 	if err != nil || len(lists) != 1 || lists[0].Entries != 2 {
 		t.Errorf("lists = %+v, %v", lists, err)
+	}
+}
+
+// TestOCSPSlashes: base64 may have two slashes in a row, and not every client escapes them.
+func TestOCSPSlashes(t *testing.T) {
+	t.Parallel()
+	w := start(t, "", nil)
+	issuer := w.Authority.Issuer()
+	for serial := int64(1); ; serial++ {
+		q, err := ocsp.CreateRequest(&x509.Certificate{SerialNumber: big.NewInt(serial<<40 | 0xfffff<<8)}, issuer, &ocsp.RequestOptions{Hash: crypto.SHA256})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := base64.StdEncoding.EncodeToString(q)
+		if !strings.Contains(text, "//") {
+			continue
+		}
+		b, _ := w.fetch(t, "/ca/ocsp/"+text)
+		got, err := ocsp.ParseResponse(b, issuer)
+		if err != nil || got.Status != ocsp.Unknown {
+			t.Errorf("OCSP by GET of %s = %+v, %v; want an answer that it is not known", text, got, err)
+		}
+		return
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net/http"
+	"strings"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/appgate"
@@ -35,8 +36,8 @@ func (s *Server) Handler() (http.Handler, error) {
 	people.Handle("GET "+ca.CRLPath, s.Authority.CRL())
 	people.Handle("GET "+ca.CRLPath+"/{issuer}", s.Authority.CRL())
 	people.Handle("GET "+ca.IssuersPath+"/{issuer}", s.Authority.IssuerHandler())
-	people.Handle(ca.OCSPPath, s.metrics.timed("ocsp", s.Authority.OCSP()))
-	people.Handle(ca.OCSPPath+"/", s.metrics.timed("ocsp", s.Authority.OCSP()))
+	status := s.metrics.timed("ocsp", s.Authority.OCSP())
+	people.Handle(ca.OCSPPath, status)
 	people.Handle("GET "+ca.RootPath, s.Authority.RootHandler())
 	people.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
 	people.HandleFunc("GET /readyz", s.readyz)
@@ -46,7 +47,8 @@ func (s *Server) Handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	logged := httpd.Wrap(httpd.Options{Log: s.Log.Named("http"), Now: s.now}, people)
+	wrap := httpd.Options{Log: s.Log.Named("http"), Now: s.now}
+	logged := httpd.Wrap(wrap, people)
 
 	// Devices' own traffic is not logged line by line: what is wrong with it is.
 	devices := s.metrics.timed("mdm", httpd.RequestID(s.now, httpd.Recover(protocol)))
@@ -56,7 +58,19 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux.Handle(appgate.AuthorizePath, ask)
 	mux.Handle(appgate.AuthorizePath+"/", ask)
 	mux.Handle("/", logged)
-	return mux, nil
+	return beforeMux(ca.OCSPPath+"/", httpd.Wrap(wrap, status), mux), nil
+}
+
+// beforeMux serves what is under a prefix by itself. A ServeMux would redirect a path with
+// two slashes in a row to another with one, and base64 has such.
+func beforeMux(prefix string, h, mux http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			h.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 func answer(w http.ResponseWriter, status int, text string) {
