@@ -4,21 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
-
-	"github.com/wardmdm/ward/server/appgate"
 )
 
 // manyDevices is how many devices there are where the flag does not say.
@@ -80,10 +73,18 @@ func (b *bench) questions(ctx context.Context, name string, rate int) figures {
 	if err != nil {
 		return figures{Name: name, Failures: 1, Failure: err.Error()}
 	}
+	askers := make([]*asker, len(notes))
+	for w := range askers {
+		if askers[w], err = newAsker(ctx, b.child.served); err != nil {
+			return figures{Name: name, Failures: 1, Failure: err.Error()}
+		}
+		defer askers[w].close() //nolint:errcheck // every answer was read
+	}
+	header := b.order.Config.Authorize.Header
 	begun := time.Now()
 	var wg sync.WaitGroup
 	for w := range notes {
-		n := &notes[w]
+		n, a := &notes[w], askers[w]
 		wg.Go(func() {
 			for k := 0; ctx.Err() == nil; k++ {
 				start := time.Now()
@@ -93,8 +94,11 @@ func (b *bench) questions(ctx context.Context, name string, rate int) figures {
 						return
 					}
 				}
-				err := b.question(context.WithoutCancel(ctx), rand.IntN(b.plan.devices), rand.IntN(stranger) == 0) //nolint:gosec // which device is no secret
+				err := a.ask(header, rand.IntN(b.plan.devices), rand.IntN(stranger) == 0) //nolint:gosec // which device is no secret
 				n.add(start, err)
+				if err != nil {
+					return // the connection can't be used any more
+				}
 			}
 		})
 	}
@@ -122,34 +126,6 @@ func turn(ctx context.Context, due time.Time) (time.Time, bool) {
 	}
 }
 
-// question asks about one device's certificate as a proxy does, and checks the answer.
-func (b *bench) question(ctx context.Context, i int, unknown bool) error {
-	der := certificateOf(i)
-	want := http.StatusNoContent
-	if unknown {
-		der[len(der)-1]++
-		want = http.StatusForbidden
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.c.url+"/authorize/app/"+loadApp, nil)
-	if err != nil {
-		return err
-	}
-	r.Header.Set(appgate.SecretHeader, passSecret)
-	r.Header.Set(b.order.Config.Authorize.Header, passed(der))
-	res, err := b.c.http.Do(r)
-	if err != nil {
-		return err
-	}
-	body, err := io.ReadAll(res.Body)
-	if err = errors.Join(err, res.Body.Close()); err != nil {
-		return err
-	}
-	if device := res.Header.Get("X-Ward-Device"); res.StatusCode != want || !unknown && device != loadDevice(i) {
-		return fmt.Errorf("about %s: %s, %q, %s", loadDevice(i), res.Status, device, body)
-	}
-	return nil
-}
-
 // loadApp is the app whose certificates are asked about.
 const loadApp = "org.example.load"
 
@@ -165,18 +141,6 @@ func certificateOf(i int) []byte {
 	}
 	der[0] = 0x30
 	return der
-}
-
-// passed is PEM as nginx passes it.
-func passed(der []byte) string {
-	text := base64.StdEncoding.EncodeToString(der)
-	var lines []byte
-	for len(text) > 0 {
-		n := min(64, len(text))
-		lines = append(append(lines, text[:n]...), '\n')
-		text = text[n:]
-	}
-	return url.PathEscape("-----BEGIN CERTIFICATE-----\n" + string(lines) + "-----END CERTIFICATE-----\n")
 }
 
 // populate writes devices that comply straight into the database of a server that is not

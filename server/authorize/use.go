@@ -26,7 +26,7 @@ const Coarse = time.Minute
 // are written by one Flush, so that other work gets its turn: when a whole fleet comes in
 // at once, writing it all down at once would hold up the answers.
 const (
-	perUnit  = 200
+	perUnit  = 500
 	perFlush = 2000
 )
 
