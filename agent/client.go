@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/wardmdm/ward"
 )
 
 // Facts are what a device tells about itself when it enrols. UDID is required; empty
@@ -39,6 +37,12 @@ type Config struct {
 	UserAgent string
 	// Keys makes identity keys; nil makes each when it is needed, which is slow.
 	Keys func(ctx context.Context) (*rsa.PrivateKey, error)
+	// Hardware makes the keys that are to stay in it, and attests them; nil is a device
+	// without any.
+	Hardware Hardware
+	// Accept is asked before an enrolment profile is installed, and refuses it by an error;
+	// nil takes every profile that is well formed.
+	Accept func(p *Profile) error
 	// ClientCertificate presents the identity in TLS even if the profile asks for
 	// signed messages. Without SignMessage it is always presented.
 	ClientCertificate bool
@@ -150,26 +154,6 @@ func (c *Client) adopt(e *Enrolment) {
 	if e.presents(c.cfg.ClientCertificate) {
 		c.own = newHTTP(c.cfg.Transport.roots, e.tls())
 	}
-}
-
-// Shrink replaces the rights of the present enrolment by those of them that are also in
-// keep: an update of the management profile may take rights away and never add any.
-func (c *Client) Shrink(ctx context.Context, keep ward.AccessRights) error {
-	e, err := c.Enrolment()
-	if err != nil {
-		return err
-	}
-	less := *e
-	less.MDM.AccessRights &= keep
-	if err := c.cfg.Keeper.Save(ctx, &less); err != nil {
-		return fmt.Errorf("shrink rights: %w", err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.now == e {
-		c.now = &less
-	}
-	return nil
 }
 
 // take waits for the turn to speak to the server.

@@ -268,9 +268,8 @@ func TestFileKeeperContinuesAfterRestart(t *testing.T) {
 	}
 	c := newClient(t, s, func(cfg *agent.Config) { cfg.Keeper = k })
 	enrol(t, s, c)
-	if err := c.Shrink(t.Context(), ward.RightsPersonal); err != nil {
-		t.Fatal(err)
-	}
+	s.Rights = ward.RightsPersonal
+	replaceProfile(t, s, c)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -291,6 +290,30 @@ func TestFileKeeperContinuesAfterRestart(t *testing.T) {
 	}
 	if _, err := k.Load(t.Context()); !errors.Is(err, agent.ErrNotEnrolled) {
 		t.Errorf("Load() after Leave = %v, want ErrNotEnrolled", err)
+	}
+}
+
+// replaceProfile puts the profile that s has now in the place of the one of c.
+func replaceProfile(t *testing.T, s *trialserver.Server, c *agent.Client) {
+	t.Helper()
+	raw, err := agent.EncodePlist(s.Profile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := agent.ParseProfile(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, q, err := p.MDM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := c.Identity(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Replace(t.Context(), p, i, true); err != nil {
+		t.Fatal(err)
 	}
 }
 

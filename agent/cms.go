@@ -1,33 +1,12 @@
 package agent
 
 import (
-	"crypto/rsa"
 	"crypto/x509"
-	"encoding/base64"
 	"fmt"
 	"time"
 
 	"github.com/smallstep/pkcs7"
 )
-
-// signDetached returns the value of the Mdm-Signature header for body: a detached CMS
-// signature in base64. Source: Apple, "Implementing device management", SignMessage.
-func signDetached(body []byte, cert *x509.Certificate, key *rsa.PrivateKey) (string, error) {
-	sd, err := pkcs7.NewSignedData(body)
-	if err != nil {
-		return "", fmt.Errorf("sign message: %w", err)
-	}
-	sd.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
-	if err := sd.AddSigner(cert, key, pkcs7.SignerInfoConfig{}); err != nil {
-		return "", fmt.Errorf("sign message: %w", err)
-	}
-	sd.Detach()
-	der, err := sd.Finish()
-	if err != nil {
-		return "", fmt.Errorf("sign message: %w", err)
-	}
-	return base64.StdEncoding.EncodeToString(der), nil
-}
 
 // openSigned returns the content of the CMS message in data and its only signer. The
 // signature must be right; with roots, the signer must also chain to one of them at

@@ -62,6 +62,7 @@ const (
 	Continue Then = iota // ask for the next command
 	Leave                // end management: check out if the profile says so, forget the identity
 	Vanish               // the device is erased: forget everything without another word
+	Lose                 // the connection is lost instead: the answer is never sent
 )
 
 // Handler does what commands say. It is called for one command at a time.

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,37 +39,30 @@ func (c *Client) Declare(ctx context.Context, endpoint string, data []byte) ([]b
 }
 
 // Fetch returns the body of an https address that a declaration names, at most
-// MaxFetchBytes of it. Where the device proves itself to its server in TLS it does so
-// here too: that is the authentication MDM of an asset. Source: Apple, AssetData,
-// Authentication.
-func (c *Client) Fetch(ctx context.Context, address string) ([]byte, error) {
+// MaxFetchBytes of it. With prove the request is like one to the server itself: the
+// identity is shown in TLS, or signs the request, or both, as the enrolment profile and
+// the configuration say. That is the authentication MDM of an asset; the authentication
+// None is a plain request. Source: Apple, AssetCredentialACME, Authentication.Type.
+func (c *Client) Fetch(ctx context.Context, address string, prove bool) ([]byte, error) {
 	if !isHTTPS(address) {
 		return nil, fmt.Errorf("fetch %s: not an https address", address)
 	}
-	b, err := exchange(ctx, c.transport(), http.MethodGet, address, http.Header{"User-Agent": {mdmAgent}}, nil, MaxFetchBytes)
+	h, rt := http.Header{"User-Agent": {mdmAgent}}, http.RoundTripper(c.cfg.Transport.shared)
+	if prove {
+		e, err := c.Enrolment()
+		if err != nil {
+			return nil, err
+		}
+		rt = c.transport()
+		if err := c.sign(h, e, nil); err != nil {
+			return nil, fmt.Errorf("fetch %s: %w", address, err)
+		}
+	}
+	b, err := exchange(ctx, rt, http.MethodGet, address, h, nil, MaxFetchBytes)
 	if err != nil {
 		return nil, fmt.Errorf("fetch %s: %w", address, err)
 	}
 	return b, nil
-}
-
-// Identity makes a key and gets a certificate for it as a com.apple.security.scep payload
-// of an installed profile says.
-func (c *Client) Identity(ctx context.Context, q Payload) (*x509.Certificate, *rsa.PrivateKey, error) {
-	s, err := readSCEP(q)
-	if err != nil {
-		return nil, nil, err
-	}
-	key, err := c.cfg.Keys(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	client := scepClient{payload: s, now: c.cfg.Now, call: c.callSCEP}
-	cert, err := client.enrol(ctx, key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("identity %s: %w", q.Identifier, err)
-	}
-	return cert, key, nil
 }
 
 // Later has f run soon by a running device, without a check-in before it, and otherwise

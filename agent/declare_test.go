@@ -50,21 +50,25 @@ func TestFetchProvesTheDevice(t *testing.T) {
 	for _, sign := range []bool{true, false} {
 		s := trialserver.New(t)
 		s.SignMessage = sign
-		proven := make(chan bool, 1)
+		type proof struct{ shown, signed bool }
+		proven := make(chan proof, 1)
 		s.Handle("GET /asset", func(w http.ResponseWriter, r *http.Request) {
-			proven <- len(r.TLS.PeerCertificates) > 0
+			proven <- proof{len(r.TLS.PeerCertificates) > 0, r.Header.Get("Mdm-Signature") != ""}
 			_, _ = w.Write([]byte("asset")) // the device may have gone
 		})
 		c := newClient(t, s, nil)
 		enrol(t, s, c)
-		got, err := c.Fetch(t.Context(), s.URL+"/asset")
-		if err != nil || string(got) != "asset" {
-			t.Fatalf("Fetch() = %s, %v", got, err)
+		for _, prove := range []bool{true, false} {
+			got, err := c.Fetch(t.Context(), s.URL+"/asset", prove)
+			if err != nil || string(got) != "asset" {
+				t.Fatalf("Fetch() = %s, %v", got, err)
+			}
+			want := proof{prove && !sign, prove && sign}
+			if p := <-proven; p != want {
+				t.Errorf("Fetch(prove %v) where messages are signed: %v, showed %+v, want %+v", prove, sign, p, want)
+			}
 		}
-		if p := <-proven; p == sign {
-			t.Errorf("client certificate shown: %v, want %v", p, !sign)
-		}
-		if _, err := c.Fetch(t.Context(), "http://127.0.0.1/asset"); err == nil {
+		if _, err := c.Fetch(t.Context(), "http://127.0.0.1/asset", true); err == nil {
 			t.Error("Fetch() without TLS worked")
 		}
 	}

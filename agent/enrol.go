@@ -37,7 +37,7 @@ func (c *Client) Enrol(ctx context.Context, link string) error {
 	return c.EnrolByProfile(ctx, data)
 }
 
-// EnrolByProfile enrols by a signed enrolment profile: key, certificate by SCEP,
+// EnrolByProfile enrols by a signed enrolment profile: key, certificate by SCEP or ACME,
 // Authenticate, push registration, TokenUpdate. If a step fails, nothing is kept and
 // the device is as before. An enrolled device must leave first.
 func (c *Client) EnrolByProfile(ctx context.Context, data []byte) error {
@@ -45,7 +45,10 @@ func (c *Client) EnrolByProfile(ctx context.Context, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("enrolment profile: %w", err)
 	}
-	m, s, err := p.MDM()
+	m, q, err := p.MDM()
+	if err == nil && c.cfg.Accept != nil {
+		err = c.cfg.Accept(p)
+	}
 	if err != nil {
 		return fmt.Errorf("enrolment profile: %w", err)
 	}
@@ -63,13 +66,11 @@ func (c *Client) EnrolByProfile(ctx context.Context, data []byte) error {
 	if _, err := rand.Read(e.Token); err != nil {
 		return fmt.Errorf("make push token: %w", err)
 	}
-	if e.Key, err = c.cfg.Keys(ctx); err != nil {
-		return err
+	i, err := c.Identity(ctx, q)
+	if err != nil {
+		return forPeople(err)
 	}
-	client := scepClient{payload: s, now: c.cfg.Now, call: c.callSCEP}
-	if e.Certificate, err = client.enrol(ctx, e.Key); err != nil {
-		return fmt.Errorf("identity: %w", forPeople(err))
-	}
+	e.Key, e.Certificate = i.Key, i.Certificate
 	return c.announce(ctx, e)
 }
 
@@ -121,12 +122,16 @@ func (c *Client) callSCEP(ctx context.Context, method, address, contentType stri
 func (e *Enrolment) presents(always bool) bool { return always || !e.MDM.SignMessage }
 
 func (e *Enrolment) tls() *tls.Certificate {
-	return &tls.Certificate{Certificate: [][]byte{e.Certificate.Raw}, PrivateKey: e.Key, Leaf: e.Certificate}
+	cert := e.Identity().TLS()
+	return &cert
 }
 
 // forPeople gives a refusal by the server a kind and, if it is problem+json, the
 // server's words (RFC 9457). Other errors stay as they are.
 func forPeople(err error) error {
+	if words, ok := acmeRefusal(err); ok {
+		return ward.Errorf(ward.Forbidden, "%s", words).Because(err)
+	}
 	se, ok := errors.AsType[*StatusError](err)
 	if !ok {
 		return err

@@ -1,11 +1,12 @@
 package agent
 
 import (
-	"crypto/rsa"
+	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/wardmdm/ward"
@@ -21,6 +22,12 @@ type MDM struct {
 	CheckOutWhenRemoved bool
 	AccessRights        ward.AccessRights
 	IdentityUUID        string
+	// AppleID, Mode and AppID are AssignedManagedAppleID, EnrollmentMode and
+	// RequiredAppIDForMDM; PerUser says that ServerCapabilities has per-user-connections.
+	// An update may not change them.
+	AppleID, Mode string
+	AppID         int64
+	PerUser       bool
 	// UserEnrolment is set for the work side of a personal device, on which access rights
 	// mean nothing. Source: Apple, MDM payload, EnrollmentMode and ManagedAppleID.
 	UserEnrolment bool
@@ -44,7 +51,7 @@ type Enrolment struct {
 	EnrollmentID string
 	Profile      *Profile
 	MDM          MDM
-	Key          *rsa.PrivateKey
+	Key          crypto.Signer // RSA by SCEP; by ACME of any kind, and maybe in hardware
 	Certificate  *x509.Certificate
 	Token        []byte // the push token
 	PushMagic    string
@@ -53,6 +60,7 @@ type Enrolment struct {
 const (
 	typeMDM  = "com.apple.mdm"
 	typeSCEP = "com.apple.security.scep"
+	typeACME = "com.apple.security.acme"
 )
 
 // Roots returns the certificates of authorities that p installs.
@@ -80,11 +88,11 @@ func (p *Profile) Roots() ([]*x509.Certificate, error) {
 	return out, nil
 }
 
-// MDM returns the MDM payload of p and the SCEP payload that makes its identity.
-func (p *Profile) MDM() (MDM, SCEP, error) {
+// MDM returns the MDM payload of p and the SCEP or ACME payload that makes its identity.
+func (p *Profile) MDM() (MDM, Payload, error) {
 	list := p.Of(typeMDM)
 	if len(list) != 1 {
-		return MDM{}, SCEP{}, payloadErr(payloadMissingField, "the profile has %d MDM payloads, want 1", len(list))
+		return MDM{}, Payload{}, payloadErr(payloadMissingField, "the profile has %d MDM payloads, want 1", len(list))
 	}
 	c := list[0].Content
 	m := MDM{ServerURL: text(c, "ServerURL"), CheckInURL: text(c, "CheckInURL"), Topic: text(c, "Topic"), IdentityUUID: text(c, "IdentityCertificateUUID")}
@@ -92,20 +100,33 @@ func (p *Profile) MDM() (MDM, SCEP, error) {
 	m.CheckOutWhenRemoved, _ = c["CheckOutWhenRemoved"].(bool)
 	rights, _ := whole(c["AccessRights"])
 	m.AccessRights = ward.AccessRights(rights)
+	m.AppleID, m.Mode = text(c, "AssignedManagedAppleID"), text(c, "EnrollmentMode")
+	m.AppID, _ = whole(c["RequiredAppIDForMDM"])
+	able, _ := c["ServerCapabilities"].([]any)
+	m.PerUser = slices.Contains(able, any("com.apple.mdm.per-user-connections"))
 	m.UserEnrolment = text(c, "EnrollmentMode") == "BYOD" || text(c, "ManagedAppleID") != ""
 	if m.CheckInURL == "" {
 		m.CheckInURL = m.ServerURL
 	}
 	if err := m.check(); err != nil {
-		return MDM{}, SCEP{}, err
+		return MDM{}, Payload{}, err
 	}
-	for _, q := range p.Of(typeSCEP) {
-		if q.UUID == m.IdentityUUID {
-			s, err := readSCEP(q)
-			return m, s, err
+	for _, q := range p.Payloads {
+		if q.UUID != m.IdentityUUID {
+			continue
 		}
+		var err error
+		switch q.Type {
+		case typeSCEP:
+			_, err = ParseSCEP(q)
+		case typeACME:
+			_, err = ParseACME(q)
+		default:
+			err = payloadErr(payloadMissingField, "IdentityCertificateUUID names a %s, want SCEP or ACME", q.Type)
+		}
+		return m, q, err
 	}
-	return MDM{}, SCEP{}, payloadErr(payloadMissingField, "no SCEP payload has the UUID that IdentityCertificateUUID names")
+	return MDM{}, Payload{}, payloadErr(payloadMissingField, "no payload has the UUID that IdentityCertificateUUID names")
 }
 
 // check holds m against what Apple requires of the payload.
@@ -135,7 +156,8 @@ func (m MDM) check() error {
 	return nil
 }
 
-func readSCEP(q Payload) (SCEP, error) {
+// ParseSCEP reads a com.apple.security.scep payload. Errors are *ProfileError.
+func ParseSCEP(q Payload) (SCEP, error) {
 	c, ok := q.Content["PayloadContent"].(map[string]any)
 	if !ok {
 		return SCEP{}, payloadErr(payloadMissingField, "the SCEP payload has no PayloadContent")
@@ -207,6 +229,9 @@ func (e *Enrolment) identify(m map[string]any) map[string]any {
 	}
 	return m
 }
+
+// Identity returns what the device proves itself by.
+func (e *Enrolment) Identity() Identity { return Identity{e.Certificate, e.Key} }
 
 // String names the enrolment for logs.
 func (e *Enrolment) String() string { return fmt.Sprintf("%s at %s", e.UDID, e.MDM.ServerURL) }

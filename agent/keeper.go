@@ -2,7 +2,7 @@ package agent
 
 import (
 	"context"
-	"crypto/rsa"
+	"crypto"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -63,7 +63,12 @@ func (k *MemoryKeeper) Drop(context.Context) error {
 }
 
 // FileKeeper keeps an enrolment in one file that only its owner can read.
-type FileKeeper struct{ path string }
+type FileKeeper struct {
+	path string
+	// Unwrap opens a key that stays in hardware, from what HardwareKey.Wrapped gave. Without
+	// it an enrolment with such a key is kept but cannot be loaded.
+	Unwrap func(wrapped []byte) (crypto.Signer, error)
+}
 
 // NewFileKeeper returns a keeper for the file enrolment.json in dir, which it makes
 // with mode 0700 if it is missing.
@@ -71,7 +76,7 @@ func NewFileKeeper(dir string) (*FileKeeper, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("keep enrolment in %s: %w", dir, err)
 	}
-	return &FileKeeper{filepath.Join(dir, "enrolment.json")}, nil
+	return &FileKeeper{path: filepath.Join(dir, "enrolment.json")}, nil
 }
 
 // keptEnrolment is the file's form. Key and certificate are PEM.
@@ -79,7 +84,8 @@ type keptEnrolment struct {
 	UDID        string `json:"udid"`
 	EnrolmentID string `json:"enrollment_id,omitempty"`
 	Profile     []byte `json:"profile"`
-	Key         string `json:"key"`
+	Key         string `json:"key,omitempty"`
+	Wrapped     []byte `json:"wrapped_key,omitempty"` // in place of Key
 	Certificate string `json:"certificate"`
 	Token       []byte `json:"token"`
 	PushMagic   string `json:"push_magic"`
@@ -99,14 +105,14 @@ func (k *FileKeeper) Load(context.Context) (*Enrolment, error) {
 	if err := json.Unmarshal(b, &f); err != nil {
 		return nil, fmt.Errorf("load enrolment: %w", err)
 	}
-	e, err := f.open()
+	e, err := k.open(f)
 	if err != nil {
 		return nil, fmt.Errorf("load enrolment: %w", err)
 	}
 	return e, nil
 }
 
-func (f keptEnrolment) open() (*Enrolment, error) {
+func (k *FileKeeper) open(f keptEnrolment) (*Enrolment, error) {
 	p, err := ParseProfile(f.Profile)
 	if err != nil {
 		return nil, err
@@ -116,43 +122,74 @@ func (f keptEnrolment) open() (*Enrolment, error) {
 		return nil, err
 	}
 	m.AccessRights &= ward.AccessRights(f.Rights) // they can only have shrunk since
-	kb, _ := pem.Decode([]byte(f.Key))
-	cb, _ := pem.Decode([]byte(f.Certificate))
-	if kb == nil || cb == nil {
-		return nil, errors.New("key or certificate is missing")
-	}
-	key, err := x509.ParsePKCS8PrivateKey(kb.Bytes)
+	key, err := k.key(f)
 	if err != nil {
 		return nil, err
 	}
-	rk, ok := key.(*rsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("key is a %T", key)
+	cb, _ := pem.Decode([]byte(f.Certificate))
+	if cb == nil {
+		return nil, errors.New("the certificate is missing")
 	}
 	cert, err := x509.ParseCertificate(cb.Bytes)
 	if err != nil {
 		return nil, err
 	}
-	return &Enrolment{UDID: f.UDID, EnrollmentID: f.EnrolmentID, Profile: p, MDM: m, Key: rk, Certificate: cert, Token: f.Token, PushMagic: f.PushMagic}, nil
+	return &Enrolment{UDID: f.UDID, EnrollmentID: f.EnrolmentID, Profile: p, MDM: m, Key: key, Certificate: cert, Token: f.Token, PushMagic: f.PushMagic}, nil
+}
+
+// key reads the key of f or has it opened.
+func (k *FileKeeper) key(f keptEnrolment) (crypto.Signer, error) {
+	if len(f.Wrapped) > 0 {
+		if k.Unwrap == nil {
+			return nil, errNoHardware
+		}
+		return k.Unwrap(f.Wrapped)
+	}
+	b, _ := pem.Decode([]byte(f.Key))
+	if b == nil {
+		return nil, errors.New("the key is missing")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(b.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	s, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("key is a %T", key)
+	}
+	return s, nil
 }
 
 // Save writes the file beside the old one and renames it into place.
 func (k *FileKeeper) Save(_ context.Context, e *Enrolment) error {
-	key, err := x509.MarshalPKCS8PrivateKey(e.Key)
-	if err != nil {
+	f := keptEnrolment{
+		UDID: e.UDID, EnrolmentID: e.EnrollmentID, Profile: e.Profile.XML, Token: e.Token, PushMagic: e.PushMagic, Rights: int(e.MDM.AccessRights),
+		Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.Certificate.Raw})),
+	}
+	if err := f.keep(e.Key); err != nil {
 		return fmt.Errorf("save enrolment: %w", err)
 	}
-	b, err := json.Marshal(keptEnrolment{
-		UDID: e.UDID, EnrolmentID: e.EnrollmentID, Profile: e.Profile.XML, Token: e.Token, PushMagic: e.PushMagic, Rights: int(e.MDM.AccessRights),
-		Key:         string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
-		Certificate: string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.Certificate.Raw})),
-	})
+	b, err := json.Marshal(f)
 	if err != nil {
 		return fmt.Errorf("save enrolment: %w", err)
 	}
 	if err := writeFile(k.path, b); err != nil {
 		return fmt.Errorf("save enrolment: %w", err)
 	}
+	return nil
+}
+
+// keep writes key into f, in the form that its hardware gives it if it stays there.
+func (f *keptEnrolment) keep(key crypto.Signer) (err error) {
+	if h, ok := key.(HardwareKey); ok {
+		f.Wrapped, err = h.Wrapped()
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	f.Key = string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	return nil
 }
 

@@ -68,6 +68,8 @@ const (
 	payloadMalformed          = 2000
 	payloadUnsupportedVersion = 2001
 	payloadMissingField       = 2002
+	payloadBadType            = 2003
+	payloadBadValue           = 2004
 )
 
 func profileErr(code int, format string, args ...any) error {

@@ -21,7 +21,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/smallstep/pkcs7"
 	"github.com/smallstep/scep"
 	"github.com/smallstep/scep/x509util"
 )
@@ -71,7 +70,7 @@ func (s *scepClient) enrol(ctx context.Context, key *rsa.PrivateKey) (*x509.Cert
 
 func (s *scepClient) address(operation, message string) string {
 	u, err := url.Parse(s.payload.URL)
-	if err != nil { // readSCEP has parsed it before
+	if err != nil { // ParseSCEP has parsed it before
 		return s.payload.URL
 	}
 	q := u.Query()
@@ -137,6 +136,9 @@ func (s *scepClient) operation(ctx context.Context, message []byte, post bool) (
 	return s.call(ctx, http.MethodGet, s.address("PKIOperation", base64.StdEncoding.EncodeToString(message)), "", nil, maxSCEPBytes)
 }
 
+// errSCEPRefused says that the same request will not be granted later either.
+var errSCEPRefused = errors.New("the authority refuses")
+
 // scepRequest is one request that waits for its answer.
 type scepRequest struct {
 	key         *rsa.PrivateKey
@@ -175,25 +177,13 @@ func (s *scepClient) request(key *rsa.PrivateKey, authority []*x509.Certificate)
 	if err != nil {
 		return nil, err
 	}
-	r.message, err = r.sign(sealed)
+	r.message, err = r.sign(sealed, s.now())
 	return r, err
 }
 
-func (r *scepRequest) sign(sealed []byte) ([]byte, error) {
-	sd, err := pkcs7.NewSignedData(sealed)
-	if err != nil {
-		return nil, err
-	}
-	sd.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
-	err = sd.AddSigner(r.self, r.key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: []pkcs7.Attribute{
-		{Type: oidSCEP(7), Value: r.transaction},
-		{Type: oidSCEP(2), Value: string(scep.PKCSReq)},
-		{Type: oidSCEP(5), Value: r.nonce},
-	}})
-	if err != nil {
-		return nil, err
-	}
-	return sd.Finish()
+func (r *scepRequest) sign(sealed []byte, now time.Time) ([]byte, error) {
+	return signCMS(sealed, false, Identity{r.self, r.key}, now,
+		attribute{oidSCEP(7), []any{r.transaction}}, attribute{oidSCEP(2), []any{string(scep.PKCSReq)}}, attribute{oidSCEP(5), []any{r.nonce}})
 }
 
 // open checks that answer is the authority's answer to r, and returns the certificate.
@@ -218,7 +208,7 @@ func (r *scepRequest) open(answer []byte, authority []*x509.Certificate) (cert *
 	case !bytes.Equal(m.RecipientNonce, r.nonce):
 		return nil, errors.New("its nonce is not the one sent")
 	case m.PKIStatus == scep.FAILURE:
-		return nil, fmt.Errorf("the authority refuses: %s", failure(m.FailInfo))
+		return nil, fmt.Errorf("%w: %s", errSCEPRefused, failure(m.FailInfo))
 	case m.PKIStatus != scep.SUCCESS:
 		return nil, errors.New("the authority wants to decide later; this device does not ask again")
 	}

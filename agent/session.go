@@ -110,14 +110,23 @@ func (c *Client) checkIn(ctx context.Context, rt http.RoundTripper, e *Enrolment
 
 func (c *Client) put(ctx context.Context, rt http.RoundTripper, e *Enrolment, address, mime string, body []byte) ([]byte, error) {
 	h := http.Header{"Content-Type": {mime}, "User-Agent": {mdmAgent}}
-	if e.MDM.SignMessage {
-		sig, err := signDetached(body, e.Certificate, e.Key)
-		if err != nil {
-			return nil, err
-		}
-		h.Set("Mdm-Signature", sig)
+	if err := c.sign(h, e, body); err != nil {
+		return nil, err
 	}
 	return exchange(ctx, rt, http.MethodPut, address, h, body, MaxCommandBytes)
+}
+
+// sign adds the signature of body to h if the profile asks for it.
+func (c *Client) sign(h http.Header, e *Enrolment, body []byte) error {
+	if !e.MDM.SignMessage {
+		return nil
+	}
+	sig, err := signDetached(body, e.Identity(), c.cfg.Now())
+	if err != nil {
+		return err
+	}
+	h.Set("Mdm-Signature", sig)
+	return nil
 }
 
 // CheckIn asks the server for commands and answers them until there are none. A report
@@ -171,6 +180,9 @@ func (c *Client) session(ctx context.Context, e *Enrolment) error {
 		if perr == nil {
 			r = c.cfg.Handler.Handle(ctx, cmd)
 		}
+		if r.Then == Lose {
+			return ErrLost
+		}
 		if r.Status == NotNow {
 			later[cmd.UUID] = true
 		} else {
@@ -184,7 +196,7 @@ func (c *Client) session(ctx context.Context, e *Enrolment) error {
 			return nil
 		}
 		c.pending, c.after = body, r.After
-		if e, err = c.Enrolment(); err != nil { // a command may have shrunk the rights
+		if e, err = c.Enrolment(); err != nil { // a command may have replaced the identity
 			return err
 		}
 	}

@@ -71,6 +71,9 @@ func transient(err error) bool {
 	if se, ok := errors.AsType[*StatusError](err); ok {
 		return se.Status >= 500 || se.Status == http.StatusTooManyRequests || se.Status == http.StatusRequestTimeout
 	}
+	if _, refused := acmeRefusal(err); refused || errors.Is(err, errSCEPRefused) {
+		return false
+	}
 	return err != nil && !errors.Is(err, errOversized) && !errors.Is(err, context.Canceled)
 }
 

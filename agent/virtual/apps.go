@@ -152,7 +152,7 @@ func (b *body) wanted(ctx context.Context, c agent.Command) (wanted, *agent.Resp
 // points to is code, which this phone does not run, and is not fetched.
 // Source: Apple, "ManifestURL" (items, metadata, bundle-identifier).
 func (b *body) readManifest(ctx context.Context, address string) (Installed, error) {
-	raw, err := b.link.fetch(ctx, address)
+	raw, err := b.link.fetch(ctx, address, true)
 	if err != nil {
 		return Installed{}, fmt.Errorf("manifest: %w", err)
 	}

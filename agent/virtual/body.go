@@ -2,8 +2,6 @@ package virtual
 
 import (
 	"context"
-	"crypto/rsa"
-	"crypto/x509"
 	"strings"
 	"sync"
 
@@ -17,11 +15,16 @@ type link interface {
 	enrolment() (*agent.Enrolment, error)
 	// rights are the server's over the device, 0 if not enrolled.
 	rights() ward.AccessRights
-	shrink(ctx context.Context, keep ward.AccessRights) error
-	// fetch gets what a declaration or a command points to.
-	fetch(ctx context.Context, address string) ([]byte, error)
+	// replace puts a newer enrolment profile with its identity in place, and may have the
+	// device authenticate anew by it. It is for the handling of a command.
+	replace(ctx context.Context, prof *agent.Profile, i agent.Identity, authenticate bool) error
+	// tell sends the push token again, and before it Authenticate if asked to.
+	tell(ctx context.Context, authenticate bool) error
+	// fetch gets what a declaration or a command points to, by proving who the device is or
+	// by a plain request.
+	fetch(ctx context.Context, address string, prove bool) ([]byte, error)
 	// identify gets the identity that a SCEP or ACME payload asks for.
-	identify(ctx context.Context, q agent.Payload) (*x509.Certificate, *rsa.PrivateKey, error)
+	identify(ctx context.Context, q agent.Payload) (agent.Identity, error)
 	// sync brings the declarations up to date, by a TokensResponse or by asking for one.
 	sync(ctx context.Context, tokens []byte) error
 	// stir is called with the body locked when what it holds has changed.
@@ -51,6 +54,8 @@ type body struct {
 	changed  chan struct{} // closed and replaced when anything changes
 	kept     *effects      // of what is held now; nil when it has to be worked out again
 	ddm      ddm
+	se       *Enclave // nil until it is needed if the options had none
+	renewal  Renewal
 }
 
 // settleOptions fills in what was left open.
@@ -101,7 +106,7 @@ func newBody(o Options, l link) *body {
 	b := &body{
 		opt: o, link: l, name: o.Name, os: o.OSVersion, passcode: passcode{o.PasscodeSet, o.Passcode},
 		apps: map[string]*app{}, prompts: map[string]*prompt{}, notices: map[string]string{},
-		profiles: map[string]*held{}, changed: make(chan struct{}),
+		profiles: map[string]*held{}, changed: make(chan struct{}), se: o.Enclave, renewal: o.Renewal,
 	}
 	if o.Passcode != "" {
 		b.passcode.set = true

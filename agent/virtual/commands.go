@@ -37,6 +37,8 @@ const (
 	codeMustBeMDM         = 4022
 	codeUnacceptable      = 4023
 	codeSupervision       = 4025
+	codeBadReference      = 2003 // MCPayloadErrorDomain
+	codeBadValue          = 2004 // MCPayloadErrorDomain
 )
 
 // command is how iOS treats one request type.

@@ -63,6 +63,9 @@ const (
 	typeManagementProperties = "com.apple.management.properties"
 	typeAssetSCEP            = "com.apple.asset.credential.scep"
 	typeAssetACME            = "com.apple.asset.credential.acme"
+	typeAssetIdentity        = "com.apple.asset.credential.identity"
+	typeAssetCertificate     = "com.apple.asset.credential.certificate"
+	typeAssetPassword        = "com.apple.asset.credential.userpassword" //nolint:gosec // a name of the protocol
 )
 
 // DeclarationState is one declaration as the device reports it.
@@ -80,7 +83,8 @@ type declaration struct {
 	payload               map[string]any
 	fault                 *Reason // found when it was read; nil for none
 	when                  predicate
-	refs                  []string // the assets that it names, sorted
+	refs                  []string          // the assets that it names, in the order of their paths
+	at                    map[string]string // the path under which each is named
 
 	// What became of it since:
 	active  bool
@@ -91,6 +95,7 @@ type declaration struct {
 	again   bool  // but may be asked for again
 	refused error // or could not be put in place
 	got     obtained
+	former  agent.Identity // of what it replaced, until got is there
 }
 
 // ddm is what declarative management keeps on the device.

@@ -3,6 +3,7 @@ package virtual
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -261,6 +262,9 @@ func (b *body) judgeConfiguration(d *declaration) {
 		}
 	}
 	switch {
+	case b.misnamed(d) != "":
+		id := b.misnamed(d)
+		d.reasons = []Reason{{Code: reasonIsInvalid, Description: fmt.Sprintf("%s: %s is a %s", d.at[id], id, b.ddm.held[id].name)}}
 	case len(missing) > 0:
 		d.reasons = []Reason{{Code: reasonMissingAssets, Description: "Missing: " + strings.Join(missing, ", "), Details: map[string]any{"AssetIdentifiers": missing}}}
 	case d.failed != nil:
@@ -273,12 +277,26 @@ func (b *body) judgeConfiguration(d *declaration) {
 	d.active, d.valid = false, invalid
 }
 
+// misnamed returns an asset that d names where one of another type belongs, empty for none.
+func (b *body) misnamed(d *declaration) string {
+	for _, id := range d.refs {
+		a, types := b.ddm.held[id], assetTypes(d.name, d.at[id])
+		if a != nil && types != nil && !slices.Contains(types, a.name) {
+			return id
+		}
+	}
+	return ""
+}
+
 // obtained is what a declaration points to.
 type obtained struct {
-	profile  *held
-	wanted   *wanted
-	data     []byte
-	identity identity
+	profile *held
+	wanted  *wanted
+	data    []byte
+	// Of credential assets:
+	identity    agent.Identity
+	certificate *x509.Certificate
+	password    *Password
 }
 
 // satisfy fetches what a declaration points to. Every failure is kept with the
@@ -310,7 +328,7 @@ func (b *body) obtain(ctx context.Context, d *declaration) (got obtained, err er
 	switch d.name {
 	case typeLegacy, typeLegacyInteractive:
 		address, _ := d.payload["ProfileURL"].(string)
-		data, err := b.link.fetch(ctx, address)
+		data, err := b.link.fetch(ctx, address, true)
 		if err != nil {
 			return got, err
 		}
@@ -328,21 +346,24 @@ func (b *body) obtain(ctx context.Context, d *declaration) (got obtained, err er
 	}
 	ref := nestedIn(d.payload, "Reference")
 	address, _ := ref["DataURL"].(string)
-	if got.data, err = b.link.fetch(ctx, address); err != nil {
+	prove := nestedIn(d.payload, "Authentication")["Type"] == "MDM"
+	if got.data, err = b.link.fetch(ctx, address, prove); err != nil {
 		return got, &reasonError{reasonAssetFetch, err}
 	}
 	if err := verifyAsset(ref, got.data); err != nil {
 		return got, &reasonError{reasonAssetHash, err}
 	}
-	if d.name == typeAssetSCEP || d.name == typeAssetACME {
-		got.identity, err = b.enrolAsset(ctx, d, got.data)
-	}
-	return got, err
+	return got, b.read(ctx, d, &got)
 }
 
-// verifyAsset holds what was fetched against what the declaration says of it.
+// verifyAsset holds what was fetched against what the declaration says of it. A Size of 0
+// says nothing, of the hash neither. Source: Apple, AssetData, Hash-SHA-256.
 func verifyAsset(ref map[string]any, data []byte) error {
-	if n, ok := ref["Size"].(float64); ok && int(n) != len(data) {
+	n, ok := ref["Size"].(float64)
+	if ok && n == 0 {
+		return nil
+	}
+	if ok && int(n) != len(data) {
 		return fmt.Errorf("the asset has %d bytes, want %d", len(data), int(n))
 	}
 	sum := sha256.Sum256(data)

@@ -87,7 +87,7 @@ func (b *body) checkDeclaration(d *declaration) *Reason {
 	}
 	c := checker{b: b, keys: r.keys}
 	c.dict("", d.payload)
-	d.refs = c.assets
+	d.refs, d.at = c.assets, c.at
 	switch {
 	case len(c.unknown) > 0:
 		slices.Sort(c.unknown)
@@ -104,6 +104,7 @@ type checker struct {
 	keys           map[string]keyRule
 	unknown, wrong []string
 	assets         []string
+	at             map[string]string // the path of each
 }
 
 // rule finds the rule of the key at a path, which may be any key of an open dictionary.
@@ -160,7 +161,10 @@ func (c *checker) value(at string, r keyRule, v any) {
 		s, ok = v.(string)
 		ok = ok && (r.oneOf == "" || slices.Contains(strings.Fields(r.oneOf), s))
 		if ok && r.asset && !slices.Contains(c.assets, s) {
-			c.assets = append(c.assets, s)
+			if c.assets = append(c.assets, s); c.at == nil {
+				c.at = map[string]string{}
+			}
+			c.at[s] = at
 		}
 	case dict:
 		var m map[string]any
@@ -223,6 +227,10 @@ func (b *body) checkMeaning(d *declaration) *Reason {
 	if ref := nestedIn(d.payload, "Reference"); ref != nil {
 		if s, _ := ref["DataURL"].(string); !strings.HasPrefix(s, "https://") {
 			return bad("Reference.DataURL must be an https address")
+		}
+		media, told := ref["ContentType"].(string)
+		if list := documentTypes[d.name]; told && list != nil && !slices.Contains(list, media) {
+			return bad("Reference.ContentType must be " + strings.Join(list, " or "))
 		}
 	}
 	return nil

@@ -9,13 +9,15 @@
 //
 // Declarations are understood from iOS 15 and macOS 13: activations with predicates (the
 // part of the language that type predicate names), profiles by legacy configurations,
-// passcode, app settings, managed apps with their assets, updates, resolvers, identities by
-// SCEP, status subscriptions and properties. Settings of updates and filters, passkeys and
+// passcode, app settings, managed apps with their assets, updates, resolvers, identities and
+// credentials of apps by SCEP, ACME and PKCS #12, status subscriptions and properties.
+// Keys that profiles bind to the hardware live in a Secure Enclave, which attests them under
+// a root that the test makes. Settings of updates and filters, passkeys and
 // certificates are checked and held without an effect; every other configuration is refused
 // as not supported.
 //
 // It will not imitate a user interface, download the code of apps, run content filters that
-// are plug-ins, resolve names, enrol by ACME, know channels of persons, or update itself
+// are plug-ins, resolve names, know channels of persons, or update itself
 // when an enforced update falls due. A Mac is here only as far as intents can be judged on
 // it. What is kept of declarations does not outlive the process.
 //

@@ -2,8 +2,6 @@ package virtual
 
 import (
 	"context"
-	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"time"
 
@@ -135,9 +133,13 @@ func (j *Judge) enrolment() (*agent.Enrolment, error) { return nil, agent.ErrNot
 
 func (j *Judge) rights() ward.AccessRights { return ward.RightsAll }
 
-func (j *Judge) shrink(context.Context, ward.AccessRights) error { return agent.ErrNotEnrolled }
+func (j *Judge) replace(context.Context, *agent.Profile, agent.Identity, bool) error {
+	return agent.ErrNotEnrolled
+}
 
-func (j *Judge) fetch(_ context.Context, address string) ([]byte, error) {
+func (j *Judge) tell(context.Context, bool) error { return agent.ErrNotEnrolled }
+
+func (j *Judge) fetch(_ context.Context, address string, _ bool) ([]byte, error) {
 	j.mu.Lock()
 	get := j.get
 	j.mu.Unlock()
@@ -147,8 +149,8 @@ func (j *Judge) fetch(_ context.Context, address string) ([]byte, error) {
 	return get(address)
 }
 
-func (j *Judge) identify(context.Context, agent.Payload) (*x509.Certificate, *rsa.PrivateKey, error) {
-	return nil, nil, nil
+func (j *Judge) identify(context.Context, agent.Payload) (agent.Identity, error) {
+	return agent.Identity{}, nil
 }
 
 func (j *Judge) stir() {}

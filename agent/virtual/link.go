@@ -2,9 +2,6 @@ package virtual
 
 import (
 	"context"
-	"crypto/rsa"
-	"crypto/x509"
-	"errors"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent"
@@ -26,18 +23,22 @@ func (p *Phone) rights() ward.AccessRights {
 	return e.MDM.AccessRights
 }
 
-func (p *Phone) shrink(ctx context.Context, keep ward.AccessRights) error {
-	return p.client.Shrink(ctx, keep)
+func (p *Phone) replace(ctx context.Context, prof *agent.Profile, i agent.Identity, authenticate bool) error {
+	return p.client.Replace(ctx, prof, i, authenticate)
 }
 
-func (p *Phone) fetch(ctx context.Context, address string) ([]byte, error) {
-	return p.client.Fetch(ctx, address)
-}
-
-func (p *Phone) identify(ctx context.Context, q agent.Payload) (*x509.Certificate, *rsa.PrivateKey, error) {
-	if q.Type != typeSCEP {
-		return nil, nil, errors.New("this device asks for identities by SCEP only")
+func (p *Phone) tell(ctx context.Context, authenticate bool) error {
+	if authenticate {
+		return p.client.Introduce(ctx)
 	}
+	return p.client.TokenUpdate(ctx)
+}
+
+func (p *Phone) fetch(ctx context.Context, address string, prove bool) ([]byte, error) {
+	return p.client.Fetch(ctx, address, prove)
+}
+
+func (p *Phone) identify(ctx context.Context, q agent.Payload) (agent.Identity, error) {
 	return p.client.Identity(ctx, q)
 }
 

@@ -84,15 +84,39 @@ func (b *body) acceptablePayload(prof *agent.Profile, q agent.Payload) error {
 	case typeWiFi:
 		return b.checkWiFi(prof, q)
 	case typeRelay:
-		return b.checkPerApp(q, "RelayUUID")
+		return b.checkRelays(prof, q)
 	case typeDNS:
 		return checkDNS(q)
 	case typeDNSProxy:
 		return b.checkPerApp(q, "DNSProxyUUID")
 	case "com.apple.vpn.managed", "com.apple.vpn.managed.applayer":
-		return checkReferences(prof, "PayloadCertificateUUID", nestedIn(q.Content, "IKEv2"))
+		return b.checkVPN(prof, q)
+	case typeACME:
+		return b.checkACME(q, false)
 	}
 	return nil
+}
+
+// checkVPN makes sure that the identities that the parts of a VPN name are in its profile.
+func (b *body) checkVPN(prof *agent.Profile, q agent.Payload) error {
+	for _, part := range []string{"IKEv2", "VPN", "IPSec"} {
+		if err := b.checkReferences(prof, "PayloadCertificateUUID", nestedIn(q.Content, part)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRelays does so for the relays of a payload.
+func (b *body) checkRelays(prof *agent.Profile, q agent.Payload) error {
+	list, _ := q.Content["Relays"].([]any)
+	for _, v := range list {
+		m, _ := v.(map[string]any)
+		if err := b.checkReferences(prof, "PayloadCertificateUUID", m); err != nil {
+			return err
+		}
+	}
+	return b.checkPerApp(q, "RelayUUID")
 }
 
 // checkPerApp holds a payload that user enrolment takes for named apps alone.
@@ -125,7 +149,7 @@ func (b *body) checkWiFi(prof *agent.Profile, q agent.Payload) error {
 			}
 		}
 	}
-	if err := checkReferences(prof, "PayloadCertificateUUID", q.Content); err != nil {
+	if err := b.checkReferences(prof, "PayloadCertificateUUID", q.Content); err != nil {
 		return err
 	}
 	for _, u := range stringsOf(nestedIn(q.Content, "EAPClientConfiguration")["PayloadCertificateAnchorUUID"]) {
@@ -141,14 +165,15 @@ func identityTypes() []string {
 	return []string{typeSCEP, typeACME, "com.apple.security.pkcs12"}
 }
 
-// checkReferences makes sure that the identity that a payload names is in its profile.
-func checkReferences(prof *agent.Profile, key string, content map[string]any) error {
+// checkReferences makes sure that the identity that a payload names is in its profile, and
+// of a kind that this system knows: an ACME payload is none before iOS 16.
+func (b *body) checkReferences(prof *agent.Profile, key string, content map[string]any) error {
 	u, ok := content[key].(string)
 	if !ok {
 		return nil
 	}
 	for _, p := range prof.Payloads {
-		if p.UUID == u && slices.Contains(identityTypes(), p.Type) {
+		if p.UUID == u && slices.Contains(identityTypes(), p.Type) && len(b.takes([]agent.Payload{p})) > 0 {
 			return nil
 		}
 	}

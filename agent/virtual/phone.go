@@ -62,6 +62,13 @@ type Options struct {
 	// LocationUnknown is a phone without satellites in sight.
 	LocationUnknown bool
 
+	// Enclave is the Secure Enclave, of an AttestationRoot that the server believes; nil is
+	// one under a root that nobody knows. Hardware keys and attestations are made by it as
+	// Model can.
+	Enclave *Enclave
+	// Renewal is what the phone does when its enrolment profile is replaced.
+	Renewal Renewal
+
 	Clock     func() time.Time
 	Transport *agent.Transport
 	// The following are those of the engine, down to RetryMax.
@@ -109,7 +116,7 @@ func New(ctx context.Context, o Options) (*Phone, error) {
 			UDID: o.UDID, SerialNumber: o.Serial, DeviceName: o.Name, Model: "MTP03", ModelName: p.family(),
 			ProductName: o.Model, OSVersion: o.OSVersion, BuildVersion: buildOf(o.OSVersion),
 		},
-		Handler: agent.HandlerFunc(p.handle), OnRelease: p.released,
+		Handler: agent.HandlerFunc(p.handle), OnRelease: p.released, Hardware: silicon{p.body}, Accept: p.admissible,
 		Transport: o.Transport, Keeper: o.Keeper, ProfileRoots: o.ProfileRoots, UserAgent: o.UserAgent, Keys: o.Keys,
 		ClientCertificate: o.ClientCertificate, PushURL: o.PushURL, PushTransport: o.PushTransport, RetryMin: o.RetryMin, RetryMax: o.RetryMax, Now: o.Clock, Log: o.Log,
 	}
@@ -171,6 +178,9 @@ func (p *Phone) Reset(ctx context.Context) (*Phone, error) {
 	o := p.opt
 	o.Apps, o.PasscodeSet, o.Passcode, o.Name = nil, false, "", ""
 	o.OSVersion = p.OSVersion()
+	p.mu.Lock()
+	o.Enclave, o.Renewal = p.se, p.renewal
+	p.mu.Unlock()
 	return New(ctx, o)
 }
 

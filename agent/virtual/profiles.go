@@ -2,10 +2,8 @@ package virtual
 
 import (
 	"context"
-	"crypto/rsa"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -27,19 +25,13 @@ const (
 	byDeclaration = "declaration "
 )
 
-// identity is a certificate with its key that came with a profile.
-type identity struct {
-	cert *x509.Certificate // nil on a device without a server
-	key  *rsa.PrivateKey
-}
-
 // held is a profile on the device.
 type held struct {
 	profile  *agent.Profile
 	payloads []agent.Payload // those that are in force: a Mac leaves out what it does not take
 	by       string
 	// identities are those that its payloads asked for, by PayloadUUID.
-	identities map[string]identity
+	identities map[string]agent.Identity
 }
 
 // installProfile installs a profile that the server sent.
@@ -53,9 +45,6 @@ func (b *body) installProfile(ctx context.Context, c agent.Command) agent.Respon
 		return failWith(err)
 	}
 	if len(prof.Of(typeMDM)) > 0 {
-		if err := b.acceptable(prof); err != nil {
-			return failWith(err)
-		}
 		return b.updateManagement(ctx, prof)
 	}
 	if e, err := b.link.enrolment(); err == nil && e.Profile.Identifier == prof.Identifier {
@@ -97,17 +86,16 @@ func (b *body) prepare(ctx context.Context, prof *agent.Profile, by string) (*he
 	if err := b.acceptable(prof); err != nil {
 		return nil, err
 	}
-	h := &held{profile: prof, payloads: b.takes(prof.Payloads), by: by, identities: map[string]identity{}}
+	h := &held{profile: prof, payloads: b.takes(prof.Payloads), by: by, identities: map[string]agent.Identity{}}
 	for _, q := range h.payloads {
 		if q.Type != typeSCEP && q.Type != typeACME {
 			continue
 		}
-		cert, key, err := b.link.identify(ctx, q)
+		i, err := b.link.identify(ctx, q)
 		if err != nil {
-			refused := &agent.ProfileError{Domain: domainSCEP, Code: codeSCEP, Text: "there is no identity to be had"}
-			return nil, fmt.Errorf("%w: %w", refused, err)
+			return nil, noIdentity(err)
 		}
-		h.identities[q.UUID] = identity{cert, key}
+		h.identities[q.UUID] = i
 	}
 	return h, nil
 }
@@ -134,27 +122,6 @@ func (b *body) place(h *held) error {
 	}
 	b.profiles[id] = h
 	return nil
-}
-
-// updateManagement installs the management profile again. Apple forbids other addresses,
-// another topic and more rights (schema com.apple.mdm).
-func (b *body) updateManagement(ctx context.Context, prof *agent.Profile) agent.Response {
-	e, err := b.link.enrolment()
-	if err != nil || e.Profile.Identifier != prof.Identifier {
-		return fail(domainInstall, codeUnacceptable, "the device is managed already")
-	}
-	m, _, err := prof.MDM()
-	if err != nil {
-		return fail(agent.PayloadErrorDomain, 2002, err.Error())
-	}
-	old := e.MDM
-	if m.Topic != old.Topic || m.ServerURL != old.ServerURL || m.CheckInURL != old.CheckInURL || m.UserEnrolment != old.UserEnrolment || !old.AccessRights.Has(m.AccessRights) {
-		return fail(domainMDM, codeReplaceMismatch, "topic and addresses may not change, and rights may only shrink")
-	}
-	if err := b.link.shrink(ctx, m.AccessRights); err != nil {
-		return fail(domainInstall, codeInstallFailed, err.Error())
-	}
-	return done(nil)
 }
 
 // removeProfile removes a profile. Removing the management profile ends management:
@@ -242,21 +209,21 @@ func (b *body) certificateList(context.Context, agent.Command) agent.Response {
 	return done(map[string]any{"CertificateList": list})
 }
 
-// Identities returns the certificates that security.identity declarations and the SCEP
-// payloads of installed profiles brought, in the order of their identifiers.
+// Identities returns the certificates that security.identity declarations and the SCEP and
+// ACME payloads of installed profiles brought, in the order of their identifiers.
 func (b *body) Identities() []*x509.Certificate {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out []*x509.Certificate
 	for _, d := range b.inForce(typeSecurityIdentity) {
-		if a := b.credential(d.payload["CredentialAssetReference"]); a != nil && a.got.identity.cert != nil {
-			out = append(out, a.got.identity.cert)
+		if i, ok := b.identityOf(d.payload["CredentialAssetReference"]); ok && i.Certificate != nil {
+			out = append(out, i.Certificate)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.profiles)) {
 		h := b.profiles[id]
 		for _, u := range slices.Sorted(maps.Keys(h.identities)) {
-			if c := h.identities[u].cert; c != nil {
+			if c := h.identities[u].Certificate; c != nil {
 				out = append(out, c)
 			}
 		}

@@ -160,7 +160,7 @@ func (b *body) certificateItem() any {
 	for _, id := range slices.Sorted(maps.Keys(b.profiles)) {
 		h := b.profiles[id]
 		for _, u := range slices.Sorted(maps.Keys(h.identities)) {
-			if c := h.identities[u].cert; c != nil {
+			if c := h.identities[u].Certificate; c != nil {
 				add(h, u, c, true)
 			}
 		}

@@ -150,6 +150,7 @@ func (p *Phone) declaration(ctx context.Context, kind, id, token string) (*decla
 	if d.id != id || d.kind != kind || d.token != token {
 		return nil, nil //nolint:nilnil // the caller asks
 	}
+	d.inherit(old)
 	return d, nil
 }
 

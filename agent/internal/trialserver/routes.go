@@ -31,6 +31,7 @@ func (s *Server) routes() {
 		write(w, b)
 	})
 	s.mux.HandleFunc("/scep", s.scep)
+	s.acmeRoutes()
 	s.mux.HandleFunc("PUT /checkin", s.checkin)
 	s.mux.HandleFunc("PUT /mdm", s.command)
 	s.mux.HandleFunc("GET /device/{token}", s.listen)
@@ -134,6 +135,9 @@ func (s *Server) pki(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	s.fresh[string(c.Raw)] = true
+	s.mu.Unlock()
 	ok, err := m.Success(s.CA, s.key, c)
 	if err != nil {
 		return nil, err
@@ -189,7 +193,11 @@ func (s *Server) checkin(w http.ResponseWriter, r *http.Request) {
 	d.checkins = append(d.checkins, m)
 	switch m["MessageType"] {
 	case "Authenticate":
-		d.cert, d.queue, d.sent = cert.Raw, nil, ""
+		if d.cert != nil && !d.dead && s.fresh[string(cert.Raw)] {
+			d.cert = cert.Raw // a renewal: what waits stays
+			break
+		}
+		d.cert, d.queue = cert.Raw, nil
 	case "TokenUpdate":
 		token, _ := m["Token"].([]byte)
 		if told := hex.EncodeToString(token); told != d.token {
@@ -233,6 +241,11 @@ func (s *Server) command(w http.ResponseWriter, r *http.Request) {
 	defer s.note()
 	udid := channel(m)
 	d := s.device(udid)
+	if s.fresh[string(cert.Raw)] { // a renewal: from its first use it alone counts
+		d.cert = cert.Raw
+	}
+	delete(s.fresh, string(cert.Raw))
+	d.shown = append(d.shown, cert.Raw)
 	if !bytes.Equal(cert.Raw, d.cert) {
 		http.Error(w, "certificate of another enrolment", http.StatusForbidden)
 		return

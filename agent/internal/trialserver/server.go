@@ -4,6 +4,7 @@
 package trialserver
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -14,6 +15,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -51,16 +53,18 @@ type Server struct {
 	mux     *http.ServeMux
 	devices map[string]*device
 	changed chan struct{}
+	acme    ACME
+	fresh   map[string]bool // certificates that no device has used yet, by their bytes
 }
 
 type device struct {
 	checkins []map[string]any
 	queue    [][]byte
-	sent     string // the command that waits for an answer
 	answers  map[string]map[string]any
 	reports  []map[string]any // all of them, repetitions too
 	idles    int
 	cert     []byte
+	shown    [][]byte // the certificate of each message about commands, in order
 	token    string
 	magic    string
 	stream   chan string // nil while the device does not listen
@@ -76,7 +80,7 @@ func New(t testing.TB) *Server {
 	t.Helper()
 	s := &Server{
 		Challenge: "trial-challenge", Rights: ward.RightsAll, SignMessage: true,
-		devices: map[string]*device{}, changed: make(chan struct{}), mux: http.NewServeMux(), Roots: x509.NewCertPool(),
+		devices: map[string]*device{}, changed: make(chan struct{}), fresh: map[string]bool{}, mux: http.NewServeMux(), Roots: x509.NewCertPool(),
 	}
 	s.key, s.CA = authority(t)
 	s.Roots.AddCert(s.CA)
@@ -269,6 +273,14 @@ func (s *Server) Reports(udid string) []map[string]any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]map[string]any(nil), s.device(udid).reports...)
+}
+
+// Shown returns the certificates under which a device asked for commands or answered them,
+// in order and without repetitions in a row.
+func (s *Server) Shown(udid string) [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.CompactFunc(slices.Clone(s.device(udid).shown), bytes.Equal)
 }
 
 // Idles returns how often the device asked for work.
