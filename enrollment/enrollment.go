@@ -36,13 +36,19 @@ type Invitation struct {
 	Site       string // empty for none
 	Role       string // the staff role; empty for none
 	Supervised bool   // the device is expected to be supervised
-	Device     ward.DeviceID
-	Created    time.Time
-	CreatedBy  string // name of who made it
-	Expires    time.Time
-	Used       time.Time // zero until a device enrolled by it
-	UsedBy     string    // that device's channel, a UDID or EnrollmentID
-	Revoked    time.Time // zero unless it was taken back
+	// Serial is the serial number of the device that it is for. One that names none is
+	// bound to the first device that proves its own, and to that one alone from then on.
+	Serial string
+	// Identity is how the device has to get its identity; empty where that is decided when
+	// the link is opened. Once a device has attested a key by it, it is Attested.
+	Identity  Identity
+	Device    ward.DeviceID
+	Created   time.Time
+	CreatedBy string // name of who made it
+	Expires   time.Time
+	Used      time.Time // zero until a device enrolled by it
+	UsedBy    string    // that device's channel, a UDID or EnrollmentID
+	Revoked   time.Time // zero unless it was taken back
 
 	Certificates int // how many certificates were issued for it
 }
@@ -74,10 +80,13 @@ func (i Invitation) State(now time.Time) State {
 	return Open
 }
 
-// Challenge is a one-time password for SCEP that stands in one downloaded profile.
+// Challenge is a one-time secret that stands in one downloaded profile.
 type Challenge struct {
 	Hash       string // SHA-256 in hexadecimal; the challenge itself is not kept
 	Invitation string
+	// Identifier is what the device has to order an attested certificate for. Where it is
+	// empty the challenge is a password for SCEP: none is good for both.
+	Identifier string
 	Created    time.Time
 	Expires    time.Time
 	Redeemed   time.Time // zero until a certificate was issued for it
@@ -97,6 +106,10 @@ type Store interface {
 	// revoked, and report whether it was: of several calls at once one succeeds.
 	RevokeInvitation(ctx context.Context, id string, at time.Time) (bool, error)
 	UseInvitation(ctx context.Context, id, channel string, at time.Time) (bool, error)
+	// AttestInvitation binds an invitation to the serial number of a device that attested a
+	// key, and has it be Attested from then on. It reports false if the invitation is for
+	// another serial number.
+	AttestInvitation(ctx context.Context, id, serial string) (bool, error)
 	ChallengeStore
 }
 
@@ -118,13 +131,28 @@ type Unit interface {
 	Do(ctx context.Context, fn func(ctx context.Context) error) error
 }
 
-// Devices takes the device that a new invitation is for.
+// Devices is the list of devices. It takes the device that a new invitation is for.
 type Devices interface {
 	InsertDevice(ctx context.Context, d ward.Device) error
 	Device(ctx context.Context, id ward.DeviceID) (ward.Device, error)
+	DevicesBySerial(ctx context.Context, serial string) ([]ward.Device, error)
+	// Current returns the enrolment that a device is managed by; a *ward.Error of kind
+	// NotFound says that there is none.
+	Current(ctx context.Context, id ward.DeviceID) (ward.Enrolment, error)
+	// MayReenrol reports whether a person lets the device enrol anew while one lives.
+	MayReenrol(ctx context.Context, id ward.DeviceID) (bool, error)
+}
+
+// Ticket is what stands in one profile, and lets its device get one identity.
+type Ticket struct {
+	// Challenge is the one-time secret.
+	Challenge string
+	// Identifier is what the device orders an attested certificate for by ACME. Where it is
+	// empty, the device gets its certificate by SCEP.
+	Identifier string
 }
 
 // Builder makes the enrolment profile of an invitation, not signed.
 type Builder interface {
-	Profile(ctx context.Context, i Invitation, challenge string) ([]byte, error)
+	Profile(ctx context.Context, i Invitation, t Ticket) ([]byte, error)
 }

@@ -24,9 +24,10 @@ const ManagementProfileIdentifier = "com.github.wardmdm.enrolment"
 // invitation's profile has the same ones each time it is made.
 var profileSpace = uuid.MustParse("7e8b0f0e-6a57-5c5e-9d0b-3f3a4a0c2f61")
 
-// Profiles makes enrolment profiles. Source of the payloads' keys: Apple, "MDM" and
-// "SCEP" profile payloads,
-// https://developer.apple.com/documentation/devicemanagement/mdm and …/scep.
+// Profiles makes enrolment profiles. Source of the payloads' keys: Apple, the profile
+// payloads "MDM", "SCEP" and "ACMECertificate",
+// https://developer.apple.com/documentation/devicemanagement/mdm, …/scep and
+// …/acmecertificate.
 type Profiles struct {
 	organisation string
 	publicURL    string
@@ -37,7 +38,7 @@ type Profiles struct {
 var _ Builder = (*Profiles)(nil)
 
 // NewProfiles returns a builder. publicURL is https://host[:port], where devices reach
-// /mdm and /scep; it cannot change once devices are enrolled. topic returns the topic of
+// /mdm, /scep and /acme; it cannot change once devices are enrolled. topic returns the topic of
 // the push certificate, "" if there is none. roots are certificates that a device must
 // trust to connect: none if the server's certificate is publicly trusted.
 func NewProfiles(organisation, publicURL string, topic func(ctx context.Context) (string, error), roots ...*x509.Certificate) (*Profiles, error) {
@@ -53,9 +54,11 @@ func NewProfiles(organisation, publicURL string, topic func(ctx context.Context)
 	return &Profiles{organisation, "https://" + u.Host, topic, roots}, nil
 }
 
-// Profile returns the enrolment profile of an invitation as XML, not signed. Without a
-// push certificate it is a *ward.Error of kind Unavailable.
-func (b *Profiles) Profile(ctx context.Context, i Invitation, challenge string) ([]byte, error) {
+// Profile returns the enrolment profile of an invitation as XML, not signed. Its payloads
+// have the same identifiers and UUIDs each time, but for the one that gets the identity,
+// which has others by ACME than by SCEP. Without a push certificate it is a *ward.Error of
+// kind Unavailable.
+func (b *Profiles) Profile(ctx context.Context, i Invitation, t Ticket) ([]byte, error) {
 	topic, err := b.topic(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("push topic: %w", err)
@@ -75,9 +78,15 @@ func (b *Profiles) Profile(ctx context.Context, i Invitation, challenge string) 
 	for _, root := range b.roots {
 		p.AddPayload(b.root(i, root))
 	}
-	scep := b.scep(i, challenge)
-	p.AddPayload(scep)
-	p.AddPayload(b.mdm(i, topic, scep.PayloadUUID))
+	if t.Identifier == "" {
+		scep := b.scep(i, t.Challenge)
+		p.AddPayload(scep)
+		p.AddPayload(b.mdm(i, topic, scep.PayloadUUID))
+	} else {
+		acme := b.acme(i, t)
+		p.AddPayload(acme)
+		p.AddPayload(b.mdm(i, topic, acme.PayloadUUID))
+	}
 	xml, err := plist.MarshalIndent(p, "\t")
 	if err != nil {
 		return nil, fmt.Errorf("enrolment profile: %w", err)
@@ -132,6 +141,22 @@ func (b *Profiles) scep(i Invitation, challenge string) *cfgprofiles.SCEPPayload
 		Retries:    3,
 		RetryDelay: 10,
 	}
+	return p
+}
+
+// acme has the device make a key in its secure element, prove that it did, and ask for its
+// identity. A device orders for ClientIdentifier, as a permanent-identifier
+// (draft-ietf-acme-device-attest), and names nothing else: the authority decides.
+func (b *Profiles) acme(i Invitation, t Ticket) *cfgprofiles.ACMECertificatePayload {
+	p := cfgprofiles.NewACMECertificatePayload("")
+	b.name(&p.Payload, i, "acme", "Device identity")
+	p.DirectoryURL = b.publicURL + "/acme/" + t.Challenge + "/apple/directory"
+	p.ClientIdentifier = t.Identifier
+	p.Subject = [][][]string{{{"CN", t.Identifier}}}
+	p.KeyType, p.KeySize = "ECSECPrimeRandom", 256 // or 384; nothing else is bound to hardware
+	p.HardwareBound, p.Attest = true, true
+	p.UsageFlags = 1                                   // signing
+	p.ExtendedKeyUsage = []string{"1.3.6.1.5.5.7.3.2"} // id-kp-clientAuth
 	return p
 }
 

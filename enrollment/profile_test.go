@@ -52,14 +52,17 @@ func TestProfileGolden(t *testing.T) {
 	t.Parallel()
 	root := testRoot(t)
 	tests := []struct {
-		name  string
-		inv   enrollment.Invitation
-		roots []*x509.Certificate
+		name       string
+		inv        enrollment.Invitation
+		identifier string
+		roots      []*x509.Certificate
 	}{
-		{"corporate_supervised", enrollment.Invitation{ID: "06inv1", Name: "Ada", Platform: ward.IOS, Ownership: ward.Corporate, Supervised: true}, nil},
-		{"corporate_trial", enrollment.Invitation{ID: "06inv2", Name: "Ada", Platform: ward.IOS, Ownership: ward.Corporate}, []*x509.Certificate{root}},
-		{"personal", enrollment.Invitation{ID: "06inv3", Name: "Ada", Platform: ward.IOS, Ownership: ward.Personal}, nil},
-		{"mac", enrollment.Invitation{ID: "06inv4", Name: "Ada", Platform: ward.MacOS, Ownership: ward.Corporate}, nil},
+		{"corporate_supervised", enrollment.Invitation{ID: "06inv1", Name: "Ada", Platform: ward.IOS, Ownership: ward.Corporate, Supervised: true}, "", nil},
+		{"corporate_trial", enrollment.Invitation{ID: "06inv2", Name: "Ada", Platform: ward.IOS, Ownership: ward.Corporate}, "", []*x509.Certificate{root}},
+		{"personal", enrollment.Invitation{ID: "06inv3", Name: "Ada", Platform: ward.IOS, Ownership: ward.Personal}, "", nil},
+		{"mac", enrollment.Invitation{ID: "06inv4", Name: "Ada", Platform: ward.MacOS, Ownership: ward.Corporate}, "", nil},
+		{"attested", enrollment.Invitation{ID: "06inv1", Name: "Ada", Platform: ward.IOS, Ownership: ward.Corporate, Supervised: true}, "C39ABCDEFG", nil},
+		{"attested_mac", enrollment.Invitation{ID: "06inv4", Name: "Ada", Platform: ward.MacOS, Ownership: ward.Corporate}, "06inv4", []*x509.Certificate{root}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -68,7 +71,7 @@ func TestProfileGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := b.Profile(t.Context(), tt.inv, "onetimechallenge")
+			got, err := b.Profile(t.Context(), tt.inv, enrollment.Ticket{Challenge: "onetimechallenge", Identifier: tt.identifier})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,30 +88,42 @@ func TestProfileGolden(t *testing.T) {
 			if diff := cmp.Diff(string(want), string(got)); diff != "" {
 				t.Errorf("profile mismatch (-want +got); -update writes it:\n%s", diff)
 			}
-			checkProfile(t, got, tt.inv)
+			checkProfile(t, got, tt.inv, tt.identifier)
 		})
 	}
 }
 
 // checkProfile reads a profile back and checks what a device would insist on.
-func checkProfile(t *testing.T, xml []byte, inv enrollment.Invitation) {
+func checkProfile(t *testing.T, xml []byte, inv enrollment.Invitation, identifier string) {
 	t.Helper()
 	var p cfgprofiles.Profile
 	if err := plist.Unmarshal(xml, &p); err != nil {
 		t.Fatal(err)
 	}
-	mdm, scep := p.MDMPayloads(), p.SCEPPayloads()
-	if len(mdm) != 1 || len(scep) != 1 {
-		t.Fatalf("payloads = %d MDM, %d SCEP; want one of each", len(mdm), len(scep))
+	mdm, scep, acme := p.MDMPayloads(), p.SCEPPayloads(), p.ACMECertificatePayloads()
+	if len(mdm) != 1 || len(scep)+len(acme) != 1 || (len(acme) == 1) != (identifier != "") {
+		t.Fatalf("payloads = %d MDM, %d SCEP, %d ACME; want one MDM and one identity", len(mdm), len(scep), len(acme))
 	}
-	if mdm[0].IdentityCertificateUUID != scep[0].PayloadUUID {
-		t.Errorf("identity = %s, want the SCEP payload %s", mdm[0].IdentityCertificateUUID, scep[0].PayloadUUID)
+	var identity cfgprofiles.Payload
+	if identifier == "" {
+		identity = scep[0].Payload
+	} else {
+		identity = acme[0].Payload
+		if got, want := acme[0].DirectoryURL, "https://mdm.hospital.example:8443/acme/onetimechallenge/apple/directory"; got != want {
+			t.Errorf("DirectoryURL = %s, want %s", got, want)
+		}
+		if a := acme[0]; a.ClientIdentifier != identifier || !a.Attest || !a.HardwareBound || a.KeyType != "ECSECPrimeRandom" || a.KeySize != 256 {
+			t.Errorf("ACME payload = %+v, want an attested key for %s", a, identifier)
+		}
+	}
+	if mdm[0].IdentityCertificateUUID != identity.PayloadUUID {
+		t.Errorf("identity = %s, want the payload %s", mdm[0].IdentityCertificateUUID, identity.PayloadUUID)
 	}
 	if got, want := ward.AccessRights(mdm[0].AccessRights), ward.RightsFor(inv.Ownership); got != want {
 		t.Errorf("AccessRights = %d, want %d", got, want)
 	}
 	seen := map[string]bool{}
-	for _, id := range []string{p.PayloadUUID, mdm[0].PayloadUUID, scep[0].PayloadUUID, p.PayloadIdentifier, mdm[0].PayloadIdentifier, scep[0].PayloadIdentifier} {
+	for _, id := range []string{p.PayloadUUID, mdm[0].PayloadUUID, identity.PayloadUUID, p.PayloadIdentifier, mdm[0].PayloadIdentifier, identity.PayloadIdentifier} {
 		if id == "" || seen[id] {
 			t.Errorf("identifier %q is empty or not unique", id)
 		}
@@ -122,7 +137,7 @@ func TestProfileWithoutPushCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = b.Profile(t.Context(), enrollment.Invitation{ID: "1"}, "c")
+	_, err = b.Profile(t.Context(), enrollment.Invitation{ID: "1"}, enrollment.Ticket{Challenge: "c"})
 	if ward.KindOf(err) != ward.Unavailable || !strings.Contains(err.Error(), "ward apns import") {
 		t.Errorf("Profile() = %v, want unavailable with the cure", err)
 	}
@@ -131,7 +146,7 @@ func TestProfileWithoutPushCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = b.Profile(t.Context(), enrollment.Invitation{ID: "1"}, "c"); !errors.Is(err, boom) {
+	if _, err = b.Profile(t.Context(), enrollment.Invitation{ID: "1"}, enrollment.Ticket{Challenge: "c"}); !errors.Is(err, boom) {
 		t.Errorf("Profile() = %v, want %v", err, boom)
 	}
 }

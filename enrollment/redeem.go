@@ -1,6 +1,7 @@
 package enrollment
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -23,9 +24,15 @@ func (s *Service) Find(ctx context.Context, token string) (Invitation, error) {
 
 // Open returns the enrolment profile of a link, not signed, with a new challenge in it
 // that replaces the last one not redeemed. Opening does not use the link up: that is
-// done by the device that enrols.
-func (s *Service) Open(ctx context.Context, token string) (Invitation, []byte, error) {
+// done by the device that enrols. wish is Attested for a device that is known to be able
+// to attest a key, SCEP where that way was asked for, else empty; the rule and the
+// invitation come before it.
+func (s *Service) Open(ctx context.Context, token string, wish Identity) (Invitation, []byte, error) {
 	inv, err := s.Find(ctx, token)
+	if err != nil {
+		return Invitation{}, nil, err
+	}
+	kind, err := s.identity(inv, wish)
 	if err != nil {
 		return Invitation{}, nil, err
 	}
@@ -33,53 +40,71 @@ func (s *Service) Open(ctx context.Context, token string) (Invitation, []byte, e
 	if err != nil {
 		return Invitation{}, nil, err
 	}
-	challenge := challengeEncoding.EncodeToString(secret)
-	profile, err := s.o.Profiles.Profile(ctx, inv, challenge)
+	t := Ticket{Challenge: challengeEncoding.EncodeToString(secret)}
+	if kind == Attested {
+		t.Identifier = cmp.Or(inv.Serial, inv.ID)
+	}
+	profile, err := s.o.Profiles.Profile(ctx, inv, t)
 	if err != nil {
 		return Invitation{}, nil, fmt.Errorf("profile of invitation %s: %w", inv.ID, err)
 	}
 	now := s.o.Now().UTC()
-	c := Challenge{Hash: hash(challenge), Invitation: inv.ID, Created: now, Expires: now.Add(ChallengeLife)}
+	c := Challenge{Hash: hash(t.Challenge), Invitation: inv.ID, Identifier: t.Identifier, Created: now, Expires: now.Add(ChallengeLife)}
 	if err := s.o.Store.PutChallenge(ctx, c); err != nil {
 		return Invitation{}, nil, fmt.Errorf("keep challenge: %w", err)
 	}
 	return inv, profile, nil
 }
 
-// Lookup returns the invitation that a challenge would grant a certificate for, and
-// changes nothing. What cannot be granted is a *ward.Error of kind Forbidden.
-func (s *Service) Lookup(ctx context.Context, challenge string) (Invitation, error) {
+// Lookup returns what a challenge would grant a certificate for, and changes nothing. What
+// cannot be granted, or not any more, is a *ward.Error of kind Forbidden.
+func (s *Service) Lookup(ctx context.Context, challenge string) (Grant, error) {
 	c, err := s.o.Store.Challenge(ctx, hash(challenge))
 	if ward.KindOf(err) == ward.NotFound {
-		return Invitation{}, ward.Errorf(ward.Forbidden, "The challenge is not known, or a newer profile has replaced it.")
+		return Grant{}, ward.Errorf(ward.Forbidden, "The challenge is not known, or a newer profile has replaced it.")
 	}
 	if err != nil {
-		return Invitation{}, fmt.Errorf("find challenge: %w", err)
+		return Grant{}, fmt.Errorf("find challenge: %w", err)
 	}
 	switch {
 	case !c.Redeemed.IsZero():
-		return Invitation{}, spent()
+		return Grant{}, spent()
 	case !s.o.Now().Before(c.Expires):
-		return Invitation{}, ward.Errorf(ward.Forbidden, "The profile has expired. Open the link again for a new one.")
+		return Grant{}, ward.Errorf(ward.Forbidden, "The profile has expired. Open the link again for a new one.")
 	}
 	inv, err := s.o.Store.Invitation(ctx, c.Invitation)
 	if err != nil {
-		return Invitation{}, fmt.Errorf("invitation of challenge: %w", err)
+		return Grant{}, fmt.Errorf("invitation of challenge: %w", err)
 	}
 	if inv.Certificates >= MaxCertificates {
-		return Invitation{}, ward.Errorf(ward.Forbidden, "This invitation has been tried %d times. Ask IT for a new one.", MaxCertificates)
+		return Grant{}, ward.Errorf(ward.Forbidden, "This invitation has been tried %d times. Ask IT for a new one.", MaxCertificates)
 	}
-	return inv, s.usable(inv)
+	g := Grant{inv, c.Identifier}
+	if err := s.usable(inv); err != nil {
+		return Grant{}, err
+	}
+	if err := s.stale(g); err != nil {
+		return Grant{}, err
+	}
+	return g, nil
 }
 
-// Redeem spends a challenge. It belongs in the unit of work that records the
-// certificate: of several calls with one challenge exactly one succeeds, the others
-// return a *ward.Error of kind Forbidden.
-func (s *Service) Redeem(ctx context.Context, challenge string) (Invitation, error) {
+// Redeem spends a challenge for the certificate of a key that the device with the serial
+// number has attested, or that nobody has: serial is empty then. It belongs in the unit of
+// work that records the certificate: of several calls with one challenge exactly one
+// succeeds, the others return a *ward.Error of kind Forbidden, and so does what Permit
+// refuses. The invitation is the attested device's from then on.
+func (s *Service) Redeem(ctx context.Context, challenge, serial string) (Invitation, error) {
 	var inv Invitation
-	err := s.o.Unit.Do(ctx, func(ctx context.Context) (err error) {
-		if inv, err = s.Lookup(ctx, challenge); err != nil {
+	err := s.o.Unit.Do(ctx, func(ctx context.Context) error {
+		g, err := s.Lookup(ctx, challenge)
+		if err != nil {
 			return err
+		}
+		if g.Identifier != "" || serial != "" {
+			if err := s.permit(ctx, g, serial); err != nil {
+				return err
+			}
 		}
 		ok, err := s.o.Store.SpendChallenge(ctx, hash(challenge), s.o.Now().UTC(), MaxCertificates)
 		if err != nil {
@@ -88,7 +113,18 @@ func (s *Service) Redeem(ctx context.Context, challenge string) (Invitation, err
 		if !ok {
 			return spent()
 		}
+		inv = g.Invitation
 		inv.Certificates++
+		if serial == "" {
+			return nil
+		}
+		if ok, err = s.o.Store.AttestInvitation(ctx, inv.ID, serial); err != nil {
+			return fmt.Errorf("bind invitation %s: %w", inv.ID, err)
+		}
+		if !ok { // another device's attestation came first
+			return ward.Errorf(ward.Forbidden, "This invitation is for another device.")
+		}
+		inv.Serial, inv.Identity = serial, Attested
 		return nil
 	})
 	if err != nil {

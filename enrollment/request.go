@@ -22,7 +22,11 @@ type Request struct {
 	Site       string
 	Role       string // the staff role
 	Supervised bool
-	Life       time.Duration // 0 means DefaultLife
+	// Serial is the serial number of the device that it is for; empty if any will do.
+	Serial string
+	// Identity pins how the device gets its identity; empty leaves it to the rule.
+	Identity Identity
+	Life     time.Duration // 0 means DefaultLife
 	// Device is an existing device to enrol anew; empty makes a new device.
 	Device ward.DeviceID
 }
@@ -32,6 +36,7 @@ func (r Request) normalise() Request {
 	r.Name, r.Email = strings.TrimSpace(r.Name), strings.TrimSpace(r.Email)
 	r.DeviceName, r.Group = strings.TrimSpace(r.DeviceName), strings.TrimSpace(r.Group)
 	r.Site, r.Role = strings.TrimSpace(r.Site), strings.TrimSpace(r.Role)
+	r.Serial = strings.ToUpper(strings.TrimSpace(r.Serial))
 	if r.Platform == "" {
 		r.Platform = ward.IOS
 	}
@@ -79,10 +84,22 @@ func (r Request) mistakes() []string {
 	if r.Platform != ward.IOS && r.Platform != ward.MacOS {
 		add("A device of the platform %q does not enrol by a link: use %s or %s.", short(string(r.Platform)), ward.IOS, ward.MacOS)
 	}
+	if r.Serial != "" && !appleSerial(r.Serial) {
+		add("%q is not an Apple serial number: it has 8 to 14 letters and digits. The device shows it in Settings under General, About, a Mac under About This Mac.", short(r.Serial))
+	}
+	if r.Identity != "" && r.Identity != Attested && r.Identity != SCEP {
+		add("The identity %q is not known: use %s or %s, or leave it out.", short(string(r.Identity)), Attested, SCEP)
+	}
 	if r.Life < time.Minute || r.Life > MaxLife {
 		add("A link may work for one minute at least and %d days at most.", MaxLife/(24*time.Hour))
 	}
 	return out
+}
+
+// appleSerial reports whether s has the form of a serial number by Apple: 11 or 12 letters
+// and digits on older devices, 8 to 14 on those made since 2021.
+func appleSerial(s string) bool {
+	return len(s) >= 8 && len(s) <= 14 && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '0' || r > '9') })
 }
 
 func printable(s string) bool {

@@ -1,6 +1,7 @@
 package enrollment
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -16,7 +17,8 @@ import (
 	"github.com/wardmdm/ward"
 )
 
-// Options are what a Service works with. All but Rand are required.
+// Options are what a Service works with. All but Attestation, AllowUnlisted and Rand are
+// required.
 type Options struct {
 	Store    Store
 	Unit     Unit
@@ -24,6 +26,11 @@ type Options struct {
 	Profiles Builder
 	// NewDevice makes the id of a new device.
 	NewDevice func() ward.DeviceID
+	// Attestation is the rule for identities; empty means AttestationOff.
+	Attestation Attestation
+	// AllowUnlisted has AttestationRequired let an invitation that names no serial number be
+	// used by any device that attests one, also by one that is not in the list of devices.
+	AllowUnlisted bool
 	// Now is the clock.
 	Now func() time.Time
 	// Rand is where secrets come from; nil means crypto/rand. Only tests set it.
@@ -39,6 +46,9 @@ func New(o Options) (*Service, error) {
 	if o.Store == nil || o.Unit == nil || o.Devices == nil || o.Profiles == nil || o.NewDevice == nil || o.Now == nil {
 		return nil, errors.New("enrollment: store, unit, devices, profiles, ids and clock are all needed")
 	}
+	if o.Attestation = cmp.Or(o.Attestation, AttestationOff); !o.Attestation.Valid() {
+		return nil, fmt.Errorf("enrollment: the rule of attestation %q is not known", o.Attestation)
+	}
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
@@ -53,14 +63,22 @@ type Invited struct {
 }
 
 // Create makes an invitation and, unless one is named, the device it is for. All
-// mistakes are reported at once. It joins the unit of work in ctx.
+// mistakes are reported at once; the serial number of a device that is enrolled is a
+// Conflict. It joins the unit of work in ctx.
 func (s *Service) Create(ctx context.Context, r Request) (Invited, error) {
 	r = r.normalise()
-	if m := r.mistakes(); len(m) > 0 {
+	if m := s.mistakes(r); len(m) > 0 {
 		return Invited{}, &ward.Error{Kind: ward.Invalid, Message: "The invitation cannot be made.", Details: m}
 	}
 	var out Invited
-	err := s.o.Unit.Do(ctx, func(ctx context.Context) (err error) {
+	err := s.o.Unit.Do(ctx, func(ctx context.Context) error {
+		why, err := s.conflict(ctx, r.Serial)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return ward.Errorf(ward.Conflict, "%s", why)
+		}
 		out, err = s.create(ctx, r)
 		return err
 	})
@@ -74,8 +92,16 @@ func (s *Service) CreateMany(ctx context.Context, rs []Request) ([]Invited, erro
 		return nil, ward.Errorf(ward.Invalid, "Between 1 and %d invitations can be made at a time, not %d.", maxStaff, len(rs))
 	}
 	var wrong []string
+	first := map[string]int{} // the first request with a serial number
 	for i, r := range rs {
-		for _, m := range r.normalise().mistakes() {
+		r = r.normalise()
+		m := s.mistakes(r)
+		if n := first[r.Serial]; n > 0 && r.Serial != "" {
+			m = append(m, fmt.Sprintf("It has the serial number %s, as invitation %d has.", r.Serial, n))
+		} else {
+			first[r.Serial] = i + 1
+		}
+		for _, m := range m {
 			wrong = append(wrong, fmt.Sprintf("Invitation %d: %s", i+1, m))
 		}
 	}
@@ -84,6 +110,9 @@ func (s *Service) CreateMany(ctx context.Context, rs []Request) ([]Invited, erro
 	}
 	var out []Invited
 	err := s.o.Unit.Do(ctx, func(ctx context.Context) error {
+		if err := s.conflicts(ctx, rs); err != nil {
+			return err
+		}
 		out = make([]Invited, 0, len(rs)) // fn may run again
 		for _, r := range rs {
 			in, err := s.create(ctx, r.normalise())
@@ -100,6 +129,24 @@ func (s *Service) CreateMany(ctx context.Context, rs []Request) ([]Invited, erro
 	return out, nil
 }
 
+// conflicts reports every request whose device is enrolled.
+func (s *Service) conflicts(ctx context.Context, rs []Request) error {
+	var taken []string
+	for i, r := range rs {
+		why, err := s.conflict(ctx, r.normalise().Serial)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			taken = append(taken, fmt.Sprintf("Invitation %d: %s", i+1, why))
+		}
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	return &ward.Error{Kind: ward.Conflict, Message: "No invitation was made, because of devices that are enrolled.", Details: taken}
+}
+
 // create writes one invitation and its device within the unit of work in ctx.
 func (s *Service) create(ctx context.Context, r Request) (Invited, error) {
 	now := s.o.Now().UTC()
@@ -113,17 +160,13 @@ func (s *Service) create(ctx context.Context, r Request) (Invited, error) {
 	}
 	in := Invited{Token: base64.RawURLEncoding.EncodeToString(secret), Invitation: Invitation{
 		ID: id, Name: r.Name, Email: r.Email, DeviceName: r.DeviceName, Platform: r.Platform, Ownership: r.Ownership,
-		Group: r.Group, Site: r.Site, Role: r.Role, Supervised: r.Supervised, Device: r.Device,
+		Group: r.Group, Site: r.Site, Role: r.Role, Supervised: r.Supervised, Serial: r.Serial, Identity: r.Identity, Device: r.Device,
 		Created: now, CreatedBy: ward.ActorFrom(ctx).Name, Expires: now.Add(r.Life),
 	}}
 	if r.Device == "" {
-		in.Device = s.o.NewDevice()
-		err = s.o.Devices.InsertDevice(ctx, ward.Device{
-			ID: in.Device, Name: r.DeviceName, Platform: r.Platform, Ownership: r.Ownership, Group: r.Group, Site: r.Site, Role: r.Role,
-			Owner: r.Name, Email: r.Email, State: ward.Invited, Created: now,
-		})
+		in.Device, err = s.newDevice(ctx, r, now)
 	} else {
-		err = s.checkDevice(ctx, r)
+		in.Serial, err = s.checkDevice(ctx, r)
 	}
 	if err != nil {
 		return Invited{}, fmt.Errorf("device of invitation: %w", err)
@@ -134,17 +177,42 @@ func (s *Service) create(ctx context.Context, r Request) (Invited, error) {
 	return in, nil
 }
 
+// newDevice makes the device that an invitation is for. Where a device has its serial
+// number already, that one takes what the new one says when it enrols, and the new one's
+// place: two devices never have one serial number.
+func (s *Service) newDevice(ctx context.Context, r Request, now time.Time) (ward.DeviceID, error) {
+	serial := r.Serial
+	if serial != "" {
+		known, _, err := s.enrolled(ctx, serial)
+		if err != nil {
+			return "", err
+		}
+		if known {
+			serial = ""
+		}
+	}
+	id := s.o.NewDevice()
+	return id, s.o.Devices.InsertDevice(ctx, ward.Device{
+		ID: id, Serial: serial, Name: r.DeviceName, Platform: r.Platform, Ownership: r.Ownership, Group: r.Group, Site: r.Site, Role: r.Role,
+		Owner: r.Name, Email: r.Email, State: ward.Invited, Created: now,
+	})
+}
+
 // checkDevice refuses an invitation that would change what a known device is: a
-// personal device must not become one that can be erased.
-func (s *Service) checkDevice(ctx context.Context, r Request) error {
+// personal device must not become one that can be erased. It returns the device's serial
+// number, "" if neither the request nor the list knows it.
+func (s *Service) checkDevice(ctx context.Context, r Request) (string, error) {
 	d, err := s.o.Devices.Device(ctx, r.Device)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if d.Ownership != r.Ownership || d.Platform != r.Platform {
-		return ward.Errorf(ward.Conflict, "The device %s is a %s %s device; the invitation is for a %s %s one.", d.ID, d.Ownership, d.Platform, r.Ownership, r.Platform)
+		return "", ward.Errorf(ward.Conflict, "The device %s is a %s %s device; the invitation is for a %s %s one.", d.ID, d.Ownership, d.Platform, r.Ownership, r.Platform)
 	}
-	return nil
+	if d.Serial != "" && r.Serial != "" && d.Serial != r.Serial {
+		return "", ward.Errorf(ward.Conflict, "The device %s has the serial number %s, not %s. Leave one of the two out.", d.ID, d.Serial, r.Serial)
+	}
+	return cmp.Or(d.Serial, r.Serial), nil
 }
 
 // Invitation returns an invitation.

@@ -35,21 +35,33 @@ func (c *clock) add(d time.Duration) {
 // challengeOnly is a profile builder whose profile is its challenge.
 type challengeOnly struct{}
 
-func (challengeOnly) Profile(_ context.Context, _ enrollment.Invitation, challenge string) ([]byte, error) {
-	return []byte(challenge), nil
+func (challengeOnly) Profile(_ context.Context, _ enrollment.Invitation, t enrollment.Ticket) ([]byte, error) {
+	return []byte(t.Challenge), nil
 }
 
 func newService(t *testing.T) (*enrollment.Service, *clock, *store.DB) {
 	t.Helper()
-	db, c, n := storetest.SQLite(t), &clock{t: start}, 0
+	db, c := storetest.SQLite(t), &clock{t: start}
+	return ruled(t, db, c, ""), c, db
+}
+
+// ruled returns a service of this rule on a database.
+func ruled(t *testing.T, db *store.DB, c *clock, rule enrollment.Attestation) *enrollment.Service {
+	t.Helper()
 	s, err := enrollment.New(enrollment.Options{
-		Store: db.Invitations(), Unit: db, Devices: db.Fleet(), Profiles: challengeOnly{}, Now: c.now,
-		NewDevice: func() ward.DeviceID { n++; return ward.DeviceID(fmt.Sprintf("device-%d", n)) },
+		Store: db.Invitations(), Unit: db, Devices: db.Fleet(), Profiles: challengeOnly{}, Now: c.now, Attestation: rule,
+		NewDevice: newID(),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s, c, db
+	return s
+}
+
+// newID makes ids that nothing else has.
+func newID() func() ward.DeviceID {
+	n := 0
+	return func() ward.DeviceID { n++; return ward.DeviceID(fmt.Sprintf("device-%d", n)) }
 }
 
 func invite(t *testing.T, s *enrollment.Service) enrollment.Invited {
@@ -63,7 +75,7 @@ func invite(t *testing.T, s *enrollment.Service) enrollment.Invited {
 
 func open(t *testing.T, s *enrollment.Service, in enrollment.Invited) (challenge string) {
 	t.Helper()
-	_, profile, err := s.Open(t.Context(), in.Token)
+	_, profile, err := s.Open(t.Context(), in.Token, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,20 +236,20 @@ func TestFromLinkToDevice(t *testing.T) {
 	if got, err := s.Lookup(t.Context(), second); err != nil || got.Certificates != 0 {
 		t.Errorf("Lookup() = %+v, %v; want the invitation, unchanged", got, err)
 	}
-	got, err := s.Redeem(t.Context(), second)
+	got, err := s.Redeem(t.Context(), second, "")
 	if err != nil || got.ID != in.ID || got.Device != in.Device || got.Certificates != 1 {
 		t.Fatalf("Redeem() = %+v, %v; want the invitation with one certificate", got, err)
 	}
-	_, err = s.Redeem(t.Context(), second)
+	_, err = s.Redeem(t.Context(), second, "")
 	wantForbidden(t, "a redeemed challenge", err, "already used")
 
 	// Until a device has enrolled the person may begin again, three times in all.
 	for range 2 {
-		if _, err := s.Redeem(t.Context(), open(t, s, in)); err != nil {
+		if _, err := s.Redeem(t.Context(), open(t, s, in), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err = s.Redeem(t.Context(), open(t, s, in))
+	_, err = s.Redeem(t.Context(), open(t, s, in), "")
 	wantForbidden(t, "a fourth certificate", err, "tried 3 times")
 
 	c.add(time.Minute)
@@ -251,7 +263,7 @@ func TestFromLinkToDevice(t *testing.T) {
 	}
 	_, err = s.Use(t.Context(), in.ID, "UDID-2")
 	wantForbidden(t, "another device", err, "already been used")
-	_, _, err = s.Open(t.Context(), in.Token)
+	_, _, err = s.Open(t.Context(), in.Token, "")
 	wantForbidden(t, "the link of a used invitation", err, "already been used")
 	if _, err := s.Revoke(t.Context(), in.ID); ward.KindOf(err) != ward.Conflict {
 		t.Errorf("Revoke() of a used invitation = %v, want a conflict", err)
@@ -266,7 +278,7 @@ func TestNoCertificateOnceUsed(t *testing.T) {
 	if _, err := s.Use(t.Context(), in.ID, "UDID-1"); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Redeem(t.Context(), challenge)
+	_, err := s.Redeem(t.Context(), challenge, "")
 	wantForbidden(t, "a challenge of a used invitation", err, "already been used")
 }
 
@@ -276,18 +288,18 @@ func TestExpiry(t *testing.T) {
 	in := invite(t, s)
 	challenge := open(t, s, in)
 	c.add(enrollment.ChallengeLife)
-	_, err := s.Redeem(t.Context(), challenge)
+	_, err := s.Redeem(t.Context(), challenge, "")
 	wantForbidden(t, "an old challenge", err, "profile has expired")
 
 	c.add(enrollment.DefaultLife - enrollment.ChallengeLife - time.Minute)
-	if _, err := s.Redeem(t.Context(), open(t, s, in)); err != nil {
+	if _, err := s.Redeem(t.Context(), open(t, s, in), ""); err != nil {
 		t.Fatalf("Redeem() in the last minute: %v", err)
 	}
 	late := open(t, s, in)
 	c.add(2 * time.Minute)
-	_, _, err = s.Open(t.Context(), in.Token)
+	_, _, err = s.Open(t.Context(), in.Token, "")
 	wantForbidden(t, "an expired link", err, "expired on 28 November 2026 at 12:00 UTC")
-	_, err = s.Redeem(t.Context(), late)
+	_, err = s.Redeem(t.Context(), late, "")
 	wantForbidden(t, "a challenge of an expired link", err, "expired on 28 November")
 	if _, err := s.Use(t.Context(), in.ID, "UDID-1"); err != nil {
 		t.Errorf("Use() with a certificate of the last minute: %v", err)
@@ -312,7 +324,7 @@ func TestRevoke(t *testing.T) {
 	if again, err := s.Revoke(t.Context(), in.ID); err != nil || !again.Revoked.Equal(start) {
 		t.Errorf("Revoke() again = revoked %s, %v; want %s unchanged", again.Revoked, err, start)
 	}
-	_, err = s.Redeem(t.Context(), challenge)
+	_, err = s.Redeem(t.Context(), challenge, "")
 	wantForbidden(t, "its challenge", err, "taken back")
 	_, err = s.Use(t.Context(), in.ID, "UDID")
 	wantForbidden(t, "its device", err, "taken back")
@@ -328,10 +340,10 @@ func TestUnknown(t *testing.T) {
 	s, _, _ := newService(t)
 	in := invite(t, s)
 	for _, token := range []string{"", "x", in.ID, in.Token + "x", strings.ToLower(in.Token) + "A"} {
-		if _, _, err := s.Open(t.Context(), token); ward.KindOf(err) != ward.NotFound {
+		if _, _, err := s.Open(t.Context(), token, ""); ward.KindOf(err) != ward.NotFound {
 			t.Errorf("Open(%q) = %v, want not found", token, err)
 		}
-		_, err := s.Redeem(t.Context(), token)
+		_, err := s.Redeem(t.Context(), token, "")
 		wantForbidden(t, "an unknown challenge", err, "not known")
 	}
 	_, err := s.Use(t.Context(), "none", "UDID")

@@ -19,11 +19,11 @@ const (
 )
 
 // staffColumns are the columns of a staff file. Only the first two must be there.
-var staffColumns = []string{"name", "ownership", "email", "group", "device_name", "platform", "supervised", "site", "role"}
+var staffColumns = []string{"name", "ownership", "email", "group", "device_name", "platform", "supervised", "site", "role", "serial"}
 
 // ParseStaff reads a CSV file of staff (RFC 4180) with a header: name and ownership are
-// required columns; email, group, device_name, platform, supervised (yes or no), site and role
-// may be left out, and the order is free. Every mistake of every row is reported at once, with
+// required columns; email, group, device_name, platform, supervised (yes or no), site, role
+// and serial may be left out, and the order is free. Every mistake of every row is reported at once, with
 // its line, as the Details of a *ward.Error.
 func ParseStaff(r io.Reader) ([]Request, error) {
 	cr := csv.NewReader(&capped{r: r, left: maxStaffFile + 1})
@@ -41,6 +41,7 @@ func ParseStaff(r io.Reader) ([]Request, error) {
 		return nil, &ward.Error{Kind: ward.Invalid, Message: "The first line of the file does not name the columns.", Details: mistakes}
 	}
 	var out []Request
+	lines := map[string]int{} // by serial number
 	for len(mistakes) < maxMistakes {
 		row, err := cr.Read()
 		if errors.Is(err, io.EOF) {
@@ -55,6 +56,11 @@ func ParseStaff(r io.Reader) ([]Request, error) {
 		}
 		line, _ := cr.FieldPos(0)
 		req, wrong := staffRow(columns, row)
+		if serial := req.normalise().Serial; serial != "" && lines[serial] > 0 {
+			wrong = append(wrong, fmt.Sprintf("The serial number %s stands in line %d already.", short(serial), lines[serial]))
+		} else {
+			lines[serial] = line
+		}
 		for _, w := range wrong {
 			mistakes = append(mistakes, fmt.Sprintf("Line %d: %s", line, w))
 		}
@@ -125,6 +131,8 @@ func staffRow(columns, row []string) (req Request, mistakes []string) {
 			req.Site = v
 		case "role":
 			req.Role = v
+		case "serial":
+			req.Serial = v
 		case "device_name":
 			req.DeviceName = v
 		case "platform":

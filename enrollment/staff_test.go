@@ -19,9 +19,9 @@ func TestParseStaff(t *testing.T) {
 		{"least", "name,ownership\nAda,corporate\n", []enrollment.Request{{Name: "Ada", Ownership: ward.Corporate}}},
 		{
 			"all columns in any order, spreadsheet's way",
-			"\ufeffEmail, Name ,OWNERSHIP,group,device_name,platform,supervised,site,role\r\nada@h.example,\"Byron, Ada\",Personal,Ward 7,Ada's phone,iOS,no,North,nurse\r\n,Grace,corporate,,,macos,,,\r\n,Joan,corporate,,,,yes,,\r\n",
+			"\ufeffEmail, Name ,OWNERSHIP,group,device_name,platform,supervised,site,role,Serial\r\nada@h.example,\"Byron, Ada\",Personal,Ward 7,Ada's phone,iOS,no,North,nurse,C39ABCDEFG\r\n,Grace,corporate,,,macos,,,,\r\n,Joan,corporate,,,,yes,,,\r\n",
 			[]enrollment.Request{
-				{Name: "Byron, Ada", Email: "ada@h.example", Ownership: ward.Personal, Group: "Ward 7", Site: "North", Role: "nurse", DeviceName: "Ada's phone", Platform: ward.IOS},
+				{Name: "Byron, Ada", Email: "ada@h.example", Ownership: ward.Personal, Group: "Ward 7", Site: "North", Role: "nurse", DeviceName: "Ada's phone", Platform: ward.IOS, Serial: "C39ABCDEFG"},
 				{Name: "Grace", Ownership: ward.Corporate, Platform: ward.MacOS},
 				{Name: "Joan", Ownership: ward.Corporate, Supervised: true},
 			},
@@ -49,7 +49,7 @@ func TestParseStaffTellsAllMistakes(t *testing.T) {
 		{"empty", "", "The file is empty.", nil},
 		{"only a header", "name,ownership\n", "names no staff", nil},
 		{"header", "name,nom,name\n", "first line", []string{
-			`The column "nom" is not known. The columns are name, ownership, email, group, device_name, platform, supervised, site, role.`,
+			`The column "nom" is not known. The columns are name, ownership, email, group, device_name, platform, supervised, site, role, serial.`,
 			"The column name is there twice.",
 			"The column ownership is missing.",
 		}},
@@ -72,6 +72,14 @@ func TestParseStaffTellsAllMistakes(t *testing.T) {
 				"Line 4: A personal device is never supervised.",
 				"Line 6: It has 2 fields, but the first line names 4 columns.",
 				`Line 7: bare " in non-quoted-field.`,
+			},
+		},
+		{
+			"serial numbers", "name,ownership,serial\nAda,corporate,c39abcdefg\nJoan,corporate, C39ABCDEFG \nGrace,corporate,C39-ABC\nJean,corporate,\nMary,corporate,\n",
+			"No invitation was made",
+			[]string{
+				"Line 3: The serial number C39ABCDEFG stands in line 2 already.",
+				`Line 4: "C39-ABC" is not an Apple serial number: it has 8 to 14 letters and digits. The device shows it in Settings under General, About, a Mac under About This Mac.`,
 			},
 		},
 		{"too many rows", "name,ownership\n" + strings.Repeat("Ada,corporate\n", 1001), "more than 1000 rows", nil},

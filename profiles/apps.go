@@ -1,6 +1,9 @@
 package profiles
 
-import "github.com/wardmdm/ward/profiles/apple"
+import (
+	"github.com/wardmdm/ward/profiles/apple"
+	"github.com/wardmdm/ward/profiles/intent"
+)
 
 // App is an approved app as a device should have it.
 type App struct {
@@ -15,11 +18,15 @@ type App struct {
 	// token does not change it.
 	Hash             string
 	Required         bool // the person can't remove it
-	NeedsCertificate bool
-	NoBackup         bool   // kept out of backups: ManagementFlags 4
-	MinimumVersion   string // below it the app counts as missing; empty for none
-	Overdue          bool   // past its review date
-	Remove           bool   // to be removed with its data instead of installed
+	NeedsCertificate bool // one of its own, by which it counts as equipped
+	// Certificate is what the policy says of it, and Delivery how it comes to this device;
+	// empty: it can't.
+	Certificate    intent.Certificate
+	Delivery       intent.Delivery
+	NoBackup       bool   // kept out of backups: ManagementFlags 4
+	MinimumVersion string // below it the app counts as missing; empty for none
+	Overdue        bool   // past its review date
+	Remove         bool   // to be removed with its data instead of installed
 	// Command is the InstallApplication command without its RequestType, a template for
 	// Render; nil for a declared app.
 	Command map[string]any
@@ -30,6 +37,6 @@ type App struct {
 func appOf(a apple.App) App {
 	return App{
 		Name: a.Name, BundleID: a.BundleID, StoreID: a.StoreID, ManifestURL: a.ManifestURL, Config: a.Config, Hash: a.Hash,
-		Required: a.Required, NeedsCertificate: a.NeedsCertificate, NoBackup: a.NoBackup, MinimumVersion: a.MinimumVersion, Command: a.Command, Declared: a.Declared,
+		Required: a.Required, NeedsCertificate: a.NeedsCertificate, Certificate: a.Certificate, Delivery: a.Delivery, NoBackup: a.NoBackup, MinimumVersion: a.MinimumVersion, Command: a.Command, Declared: a.Declared,
 	}
 }

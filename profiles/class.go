@@ -29,6 +29,7 @@ type Class struct {
 func ClassOf(s Subject, p *Policy, now time.Time) Class {
 	c := Class{Target: s.Target()}
 	c.OS = band(c.Platform, c.OS)
+	c.Attests = c.Attests && c.Platform == ward.IOS && apple.Identifies(c.OS)
 	if p != nil {
 		c.Layers = p.Key(s.Device, now)
 	}
@@ -42,6 +43,7 @@ func (s Subject) Target() intent.Target {
 		OS:        intent.ParseVersion(first(s.OSVersion, s.Device.OSVersion)),
 		Ownership: ward.Personal,
 		Enrolment: enrolment(s.Device, s.Kind),
+		Attests:   s.Attests,
 	}
 	if s.Device.Ownership == ward.Corporate {
 		t.Ownership = ward.Corporate
@@ -175,7 +177,10 @@ func (k *compiled) apple(t intent.Target) error {
 		st.Profiles = append(st.Profiles, Profile{Identifier: f.Identifier, Hash: f.Hash, Name: f.Name, Payload: f.Data, Declared: f.Declared})
 	}
 	for _, d := range r.Declarations {
-		st.Declarations = append(st.Declarations, Declaration{Identifier: d.Identifier, Type: d.Type, Token: d.Token, Payload: d.Payload})
+		st.Declarations = append(st.Declarations, Declaration(d))
+	}
+	for _, d := range r.Documents {
+		st.Documents = append(st.Documents, Document(d))
 	}
 	st.DeclarationsToken = tokenOf(st.Declarations)
 	for _, a := range r.Apps {

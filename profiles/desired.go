@@ -25,6 +25,7 @@ type Subject struct {
 	Rights     ward.AccessRights // zero: not known, taken as all
 	Kind       string            // Apple's enrolment type, or an intent.Enrolment of Android; empty means "Device"
 	OSVersion  string            // empty: Device.OSVersion is used
+	Attests    bool              // its hardware attested the key of its management identity
 	Case       *Case             // the open lost case, nil for none
 }
 
@@ -60,6 +61,7 @@ type State struct {
 	// profiles; DeclarationsToken names the set, "" for none.
 	Declarations      []Declaration
 	DeclarationsToken string
+	Documents         []Document // what declarations refer to
 	Apps              []App
 	// Blocked are the apps that the policy keeps off this device, exceptions apart.
 	Blocked []catalogue.App
@@ -130,11 +132,51 @@ type Declaration struct {
 	Type       string
 	Token      string
 	Payload    []byte
+	// App is the bundle id of the app to whose identity the declaration belongs, empty for
+	// most. A device that may not have the identity gets Bare for its payload, or where that
+	// is nil the declaration not at all.
+	App  string
+	Bare []byte
+}
+
+// Document is what a declaration refers to by {{document:<Hash>}}: a device fetches it, and
+// its own values are put in then.
+type Document struct {
+	Hash        string
+	ContentType string
+	Data        []byte // with variables
+	App         string // bundle id
+	// Identity is set for what brings the app's identity, Attested if its key has to be
+	// attested by hardware.
+	Identity, Attested bool
+}
+
+// Document returns the wanted document with this hash.
+func (s State) Document(hash string) (Document, bool) {
+	i := slices.IndexFunc(s.Documents, func(d Document) bool { return d.Hash == hash })
+	if i < 0 {
+		return Document{}, false
+	}
+	return s.Documents[i], true
+}
+
+// App returns the wanted app with this bundle id.
+func (s State) App(bundle string) (App, bool) {
+	i := slices.IndexFunc(s.Apps, func(a App) bool { return a.BundleID == bundle && !a.Remove })
+	if i < 0 {
+		return App{}, false
+	}
+	return s.Apps[i], true
 }
 
 // Names reports whether the declaration brings the profile with this hash.
 func (d Declaration) Names(hash string) bool {
 	return strings.Contains(string(d.Payload), "{{profile:"+hash+"}}")
+}
+
+// Refers reports whether the declaration refers to the document with this hash.
+func (d Declaration) Refers(hash string) bool {
+	return strings.Contains(string(d.Payload), "{{document:"+hash+"}}")
 }
 
 // LostMode is what EnableLostMode shows. Message is never empty.

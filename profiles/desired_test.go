@@ -406,7 +406,7 @@ func TestCompiledBytesDoNotDependOnOrder(t *testing.T) {
 func TestClassesShareBytes(t *testing.T) {
 	t.Parallel()
 	p := examplePolicy(t)
-	a, b := profiles.Desired(supervised("18.2"), p, now), profiles.Desired(supervised("26.4.1"), p, now)
+	a, b := profiles.Desired(supervised("18.4"), p, now), profiles.Desired(supervised("26.4.1"), p, now)
 	if &a.Profiles[0].Payload[0] != &b.Profiles[0].Payload[0] {
 		t.Error("two phones of a class have payloads of their own")
 	}
@@ -469,10 +469,10 @@ func TestPreviewCountsByClass(t *testing.T) {
 		got = append(got, fmt.Sprintf("%d %s: %s", l.Devices, l.Class, l.Limits[0].Verdict))
 	}
 	want := []string{
-		"2 supervised work phone, iOS 18.1 or later: enforced",
+		"2 supervised work phone, iOS 18.4 or later: enforced",
 		"1 unsupervised personal phone, iOS 17 or later: detected only",
-		"1 unsupervised work phone, iOS 18.1 or later: impossible here",
-		"1 unsupervised work phone, iOS 18.1 or later: detected only",
+		"1 unsupervised work phone, iOS 18.4 or later: impossible here",
+		"1 unsupervised work phone, iOS 18.4 or later: detected only",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Preview mismatch (-want +got):\n%s", diff)

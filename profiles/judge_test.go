@@ -151,6 +151,7 @@ const (
 var bound = strings.NewReplacer(
 	"{{network.challenge}}", "challenge", "{{network.scep_url}}", "https://ward.example/scep", "{{server.url}}", "https://ward.example",
 	"{{device.id}}", "dev_1", "{{device.name}}", "Phone", "{{user.email}}", "a@b.example", "{{cert.alias}}", "alias",
+	"{{app.challenge}}", "app-challenge", "{{app.directory}}", "https://ward.example/acme/a/apple/directory", "{{device.identifier}}", "SN1",
 )
 
 // deliver gives the device its profiles, declarations and apps, and returns what it
@@ -179,6 +180,10 @@ func deliver(d *virtual.Judge, st profiles.State) (wrong []string) {
 		payload := bound.Replace(string(w.Payload))
 		for _, f := range st.Profiles {
 			payload = strings.ReplaceAll(payload, "{{profile:"+f.Hash+"}}", "https://ward.example/p/"+f.Hash)
+		}
+		for _, f := range st.Documents {
+			payload = strings.ReplaceAll(payload, "{{document:"+f.Hash+"}}", "https://ward.example/d/"+f.Hash)
+			byHash["https://ward.example/d/"+f.Hash] = []byte(bound.Replace(string(f.Data)))
 		}
 		raw, err := json.Marshal(map[string]any{"Type": w.Type, "Identifier": w.Identifier, "ServerToken": w.Token, "Payload": json.RawMessage(payload)})
 		if err != nil {
@@ -386,7 +391,7 @@ func randomPolicy(rng *rand.Rand) string {
 	if rng.IntN(4) == 0 {
 		fmt.Fprintf(&b, "baseline: %s\n", []string{"ncsc-corporate", "shared-ward-phone", "byod-contained"}[rng.IntN(3)])
 	}
-	b.WriteString("approved:\n  - {name: Chat, ios: {bundle_id: org.example.chat, manifest_url: \"https://a.example/m.plist\"}, purpose: p, owner: o, dpia: d, retention: r, review_by: 2027-11-30, required: true}\n")
+	b.WriteString("approved:\n  - {name: Chat, ios: {bundle_id: org.example.chat, manifest_url: \"https://a.example/m.plist\"}, purpose: p, owner: o, dpia: d, retention: r, review_by: 2027-11-30, required: true" + [...]string{"", ", needs_certificate: true, certificate: {delivery: managed_app}"}[rng.IntN(2)] + "}\n")
 	writeBlock(&b, rng, "")
 	writeSwitches(&b, rng, "")
 	if rng.IntN(2) == 0 {

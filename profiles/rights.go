@@ -21,15 +21,15 @@ func withinRights(st *State, s Subject, c Class) {
 		})
 	}
 	if len(st.Profiles)+len(st.Declarations) > 0 && !s.Rights.Has(ward.RightInspectProfiles|ward.RightInstallProfiles) {
-		st.Profiles, st.Declarations, st.DeclarationsToken = nil, nil, ""
+		st.Profiles, st.Declarations, st.DeclarationsToken, st.Documents = nil, nil, "", nil
 		st.Limits = without(st.Limits, "This device was enrolled without the right to install profiles.", func(o intent.Outcome) bool {
-			return o.Mechanism != "" && o.ID != intent.InstallApp && o.ID != intent.LoseDevice
+			return o.Mechanism != "" && o.ID != intent.InstallApp && o.ID != intent.LoseDevice && (o.ID != intent.CertifyApp || o.Since != "")
 		})
 		lacking(intent.OwnProfile, "Install the messaging profile", "install profiles")
 	}
 	if len(st.Apps) > 0 && !s.Rights.Has(ward.RightManageApps) {
 		st.Apps = nil
-		st.Limits = without(st.Limits, "This device was enrolled without the right to manage apps.", func(o intent.Outcome) bool { return o.ID == intent.InstallApp })
+		st.Limits = without(st.Limits, "This device was enrolled without the right to manage apps.", func(o intent.Outcome) bool { return o.ID == intent.InstallApp || o.ID == intent.CertifyApp })
 		lacking(intent.InstallApp, "Install the approved apps", "manage apps")
 	}
 	if len(st.WatchApps) > 0 && !s.Rights.Has(ward.RightInspectApps) {

@@ -14,6 +14,7 @@ import (
 	"github.com/wardmdm/ward/server/authorize"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/reconcile"
 	"github.com/wardmdm/ward/server/web"
 )
 
@@ -156,6 +157,14 @@ func (a authority) shape(ctx context.Context, c ca.Certificate, used time.Time) 
 		Serial: c.Serial, Kind: api.CertificateKind(c.Kind), Subject: c.Subject, Device: c.Device, NotBefore: c.NotBefore, NotAfter: c.NotAfter, Manages: manages,
 		Attested: c.Attested.Format != "",
 	}
+	if by := c.Attested; by.Format != "" {
+		out.Attestation = &api.Attestation{By: by.Format, Serial: by.Serial, UDID: by.UDID, OS: by.OS}
+	}
+	if i := (reconcile.Identity{From: c.NotBefore, Until: c.NotAfter}); manages {
+		if due := i.RenewAt(c.Enrolment); !due.After(a.s.now()) {
+			out.RenewalDue = &due
+		}
+	}
 	for _, is := range a.s.Authority.Numbered() {
 		if is.Number == c.Issuer {
 			out.Issuer = is.Certificate.Subject.String()
@@ -218,7 +227,13 @@ func (a authority) ofDevice(ctx context.Context, id ward.DeviceID) ([]web.Certif
 	}
 	out := make([]web.Certificate, len(all))
 	for i, c := range all {
-		out[i] = web.Certificate{Serial: c.Serial, Kind: string(c.Kind), App: c.App, Issuer: c.Issuer, NotAfter: c.NotAfter, Attested: c.Attested, Manages: c.Manages}
+		out[i] = web.Certificate{Serial: c.Serial, Kind: string(c.Kind), App: c.App, Issuer: c.Issuer, NotAfter: c.NotAfter, Manages: c.Manages}
+		if c.Attestation != nil {
+			out[i].AttestedBy, out[i].Hardware = c.Attestation.By, c.Attestation.Serial
+		}
+		if c.RenewalDue != nil {
+			out[i].RenewalDue = *c.RenewalDue
+		}
 		if c.RevokedAt != nil {
 			out[i].Revoked = *c.RevokedAt
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/enrollment"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -29,6 +30,7 @@ type Config struct {
 	Organisation string    `yaml:"organisation"`
 	TLS          TLS       `yaml:"tls"`
 	CA           CA        `yaml:"ca"`
+	Enrolment    Enrolment `yaml:"enrolment"`
 	MDM          MDM       `yaml:"mdm"`
 	APNs         APNs      `yaml:"apns"`
 	Brake        Brake     `yaml:"brake"`
@@ -44,6 +46,7 @@ type Config struct {
 	DatabaseURL string `yaml:"-"`
 
 	now        func() time.Time // nil for the clock of the machine; tests set it
+	deviceLife time.Duration    // of an identity, 0 for the authority's own; tests shorten it
 	workFactor int              // log2 of the work to try a backup's passphrase, 0 for age's own; tests lower it
 }
 
@@ -57,7 +60,18 @@ func (c *Config) clock() func() time.Time {
 
 // CA is the certificate authority.
 type CA struct {
-	StatusURL string `yaml:"status_url"`
+	StatusURL string  `yaml:"status_url"`
+	IssuerKey string  `yaml:"issuer_key"`
+	Outside   Outside `yaml:"outside"`
+}
+
+// Outside is a step-ca that signs certificates in the place of Ward's own authority.
+type Outside struct {
+	URL          string `yaml:"url"`
+	Fingerprint  string `yaml:"fingerprint"`
+	Provisioner  string `yaml:"provisioner"`
+	KeyFile      string `yaml:"key_file"`
+	PasswordFile string `yaml:"password_file"`
 }
 
 // TLS says how connections are protected.
@@ -79,6 +93,7 @@ type MDM struct {
 	ProxyHeader       string   `yaml:"proxy_certificate_header"`
 	TrustedProxies    []string `yaml:"trusted_proxies"`
 	DeviceAuthorities []string `yaml:"device_authorities"`
+	LateDays          int      `yaml:"late_days"`
 }
 
 // APNs says where pushes go.
@@ -137,7 +152,7 @@ func ExampleConfig() []byte { return bytes.Clone(exampleConfig) }
 func DefaultConfig() Config {
 	return Config{
 		Data: "data", Listen: "127.0.0.1:8443", Organisation: "Ward",
-		TLS: TLS{Mode: TLSFiles}, APNs: APNs{URL: "https://api.push.apple.com"},
+		TLS: TLS{Mode: TLSFiles}, Enrolment: Enrolment{Attestation: enrollment.AttestationPreferred}, MDM: MDM{LateDays: 400}, APNs: APNs{URL: "https://api.push.apple.com"},
 		Brake:     Brake{PerPerson: 10, Installation: 50},
 		Retention: Retention{Commands: 180, Locations: 30},
 		Policy:    Policy{Above: 0.25, From: 25},
@@ -190,11 +205,13 @@ func (c *Config) mistakes() (m []string) {
 	if u, err := url.Parse(c.CA.StatusURL); c.CA.StatusURL != "" && (err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.Path != "" || u.RawQuery != "") {
 		bad("ca.status_url", "%q is not http://host[:port] or https://host[:port] without a path", c.CA.StatusURL)
 	}
+	c.CA.mistakes(bad)
 	if strings.TrimSpace(c.Organisation) == "" {
 		bad("organisation", "name the organisation: staff see it when they enrol")
 	}
 	c.tlsMistakes(bad)
 	c.Authorize.mistakes(bad)
+	c.Enrolment.mistakes(bad)
 	if (c.MDM.ProxyHeader == "") != (len(c.MDM.TrustedProxies) == 0) {
 		bad("mdm.proxy_certificate_header", "it and mdm.trusted_proxies need each other")
 	}
@@ -202,6 +219,9 @@ func (c *Config) mistakes() (m []string) {
 		if _, err := netip.ParsePrefix(p); err != nil {
 			bad(fmt.Sprintf("mdm.trusted_proxies[%d]", i), "%q is not a network such as 10.1.2.3/32", p)
 		}
+	}
+	if c.MDM.LateDays < 0 {
+		bad("mdm.late_days", "%d is not a number of days from 0", c.MDM.LateDays)
 	}
 	if u, err := url.Parse(c.APNs.URL); err != nil || u.Scheme != "https" || u.Host == "" {
 		bad("apns.url", "%q is not an https address", c.APNs.URL)

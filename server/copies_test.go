@@ -19,6 +19,7 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent/virtual"
+	"github.com/wardmdm/ward/enrollment"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/apns/standin"
 	"github.com/wardmdm/ward/server/ca"
@@ -103,6 +104,7 @@ func twoCopies(t *testing.T) (a, b *world, push *standin.Server) {
 	c := trialConfig(t, l, storetest.PostgresURL(t))
 	c.Trial, c.TLS.Mode, c.Keys = false, TLSSelfMade, t.TempDir()
 	c.APNs = APNs{URL: push.URL(), CA: apnsCA}
+	c.Enrolment.Attestation = enrollment.AttestationOff // its phones are virtual
 	a = run(t, l, c)
 	c.Data = t.TempDir()
 	b = run(t, listen(t), c)

@@ -17,11 +17,13 @@ import (
 )
 
 // openDeclarations puts declarative management on the loop's view of what is wanted.
-func (s *Server) openDeclarations(master *seal.Master) (*declare.Service, error) {
-	return declare.New(declare.Options{
-		Wanted: declared{s.Loop, s.fleet}, Binder: s.binder(), Fleet: s.fleet, Reports: s.db.Declarations(), Replan: s.Loop.Replan,
+func (s *Server) openDeclarations(master *seal.Master) (_ *declare.Service, err error) {
+	wanted := declared{s.Loop, s.fleet}
+	s.declared, err = declare.New(declare.Options{
+		Wanted: wanted, Binder: s.binder(), Documents: documents{wanted, s.challenges(), s.binder(), s.Authority}, Fleet: s.fleet, Reports: s.db.Declarations(), Replan: s.Loop.Replan,
 		ServerURL: s.config.PublicURL, Key: master.Derive("declared profiles"), Now: s.now,
 	})
+	return s.declared, err
 }
 
 // declared tells of an enrolment what the loop wants of it by declarations.
@@ -55,7 +57,7 @@ func (d declared) Wanted(ctx context.Context, id ward.EnrolmentID) (declare.Set,
 	}
 	set := declare.Set{Token: want.DeclarationsToken, Items: make([]declare.Item, len(want.Declarations))}
 	for i, w := range want.Declarations {
-		set.Items[i] = declare.Item(w)
+		set.Items[i] = declare.Item{Identifier: w.Identifier, Type: w.Type, Token: w.Token, Payload: w.Payload}
 	}
 	return set, nil
 }
@@ -85,10 +87,10 @@ func (k *keeper) keep(ctx context.Context, v reconcile.View) error {
 		return nil
 	}
 	var all []declare.Artifact
-	for _, p := range v.Want.Profiles {
+	for _, p := range v.Shared.Profiles {
 		all = append(all, declare.NewArtifact(declare.ProfileArtifact, p.Payload))
 	}
-	for _, d := range v.Want.Declarations {
+	for _, d := range v.Shared.Declarations {
 		all = append(all, declare.NewArtifact(declare.DeclarationArtifact, d.Payload))
 	}
 	if err := k.db.Put(ctx, v.Generation, all); err != nil {

@@ -139,7 +139,7 @@ func TestInvitations(t *testing.T) {
 
 		w.refused(t, "an invitation's second device", http.StatusForbidden, func() said { return second.authenticate(t, "SN2") })
 		w.refused(t, "a certificate under another UDID", http.StatusForbidden, func() said { return wire{w, "UDID-3", first.cert, first.key}.authenticate(t, "SN3") })
-		if _, _, err := w.Enrolment.Open(w.ctx, used.Token); ward.KindOf(err) != ward.Forbidden {
+		if _, _, err := w.Enrolment.Open(w.ctx, used.Token, ""); ward.KindOf(err) != ward.Forbidden {
 			t.Errorf("a used link: %v, want forbidden", err)
 		}
 		w.refused(t, "a used link over HTTP", http.StatusForbidden, func() said { return w.link(t, used.Token) })

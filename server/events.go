@@ -35,7 +35,12 @@ func (v events) Enrolled(ctx context.Context, e ward.Enrolment) error {
 	if err := v.s.Lost.EnrolledAfresh(ctx, e.Device); err != nil {
 		return err
 	}
-	if err := v.s.record.Record(ctx, "device.enrolled", string(e.Device), map[string]string{"enrolment": string(e.ID), "invitation": e.Invitation}); err != nil {
+	detail, err := v.s.attestedBy(ctx, e)
+	if err != nil {
+		return err
+	}
+	detail["enrolment"], detail["invitation"] = string(e.ID), e.Invitation
+	if err := v.s.record.Record(ctx, "device.enrolled", string(e.Device), detail); err != nil {
 		return err
 	}
 	return v.s.Loop.Replan(ctx, e.Device)

@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/micromdm/nanomdm/mdm"
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/enrollment"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/profiles/catalogue"
 	"github.com/wardmdm/ward/server/apns"
@@ -20,7 +19,6 @@ import (
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/credential"
-	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/jobs"
 	"github.com/wardmdm/ward/server/logkey"
 	"github.com/wardmdm/ward/server/order"
@@ -55,43 +53,6 @@ func (r recorder) Record(ctx context.Context, action, subject string, detail map
 	return r.log.Record(ctx, e)
 }
 
-// challenges lets the authority ask the invitations, and the networks about what has the
-// form of theirs.
-type challenges struct {
-	s        *enrollment.Service
-	networks *credential.Networks
-}
-
-func (c challenges) Lookup(ctx context.Context, challenge string) (ca.Grant, error) {
-	if credential.IsNetwork(challenge) {
-		g, err := c.networks.Lookup(ctx, challenge)
-		return ca.Grant{Kind: ca.KindNetwork, Device: g.Device, Enrolment: g.Enrolment, Profile: g.Profile}, err
-	}
-	inv, err := c.s.Lookup(ctx, challenge)
-	return ca.Grant{Invitation: inv.ID, CommonName: "Ward " + inv.ID, Device: inv.Device}, err
-}
-
-func (c challenges) Redeem(ctx context.Context, challenge string, cert ca.Certificate) error {
-	if credential.IsNetwork(challenge) {
-		return c.networks.Redeem(ctx, challenge, cert.Serial)
-	}
-	_, err := c.s.Redeem(ctx, challenge)
-	return err
-}
-
-// Permit meets ca.Challenges. Nothing asks for attested keys so far, so nothing is let in.
-func (c challenges) Permit(context.Context, string, ca.Attested) error {
-	return ward.Errorf(ward.Forbidden, "This challenge asks for no attestation.")
-}
-
-// invitations lets the fleet use an invitation up.
-type invitations struct{ s *enrollment.Service }
-
-func (i invitations) Use(ctx context.Context, id, channel string) (fleet.Invitation, error) {
-	inv, err := i.s.Use(ctx, id, channel)
-	return fleet.Invitation{ID: inv.ID, Device: inv.Device, Rights: inv.Rights()}, err
-}
-
 // identities lets the protocol ask the record of certificates.
 type identities struct{ s *store.Certificates }
 
@@ -116,7 +77,11 @@ func (i identities) Bind(ctx context.Context, hash string, d ward.DeviceID, e wa
 type appAuthority struct{ s *Server }
 
 func (a appAuthority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, g credential.Grant, record func(ctx context.Context) error) ([]*x509.Certificate, error) {
-	chain, err := a.s.Authority.IssueApp(ctx, csr, ca.AppGrant{Device: g.Device, Enrolment: g.Enrolment, App: g.App}, func(ctx context.Context, _ ca.Certificate) error {
+	names, err := judge(a).names(ctx, g.Device, g.App)
+	if err != nil {
+		return nil, err
+	}
+	chain, err := a.s.Authority.IssueApp(ctx, csr, ca.AppGrant{Device: g.Device, Enrolment: g.Enrolment, App: g.App, Names: names}, func(ctx context.Context, _ ca.Certificate) error {
 		if err := record(ctx); err != nil {
 			return err
 		}

@@ -27,12 +27,18 @@ func (s *Server) Handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	tpms, err := s.tpmHandler()
+	if err != nil {
+		return nil, err
+	}
 	people := http.NewServeMux()
 	people.Handle("/api/", s.metrics.timed("api", api))
 	people.Handle("/app/v1/", s.metrics.timed("app", appgate.New(appgate.Options{Credentials: s.Credentials, Check: s.appHolder})))
 	people.HandleFunc("GET "+invitePath+"{token}", s.invite)
 	people.HandleFunc("GET /app/v1/manifest/{name}", s.manifest)
 	people.Handle(ca.SCEPPath, s.metrics.timed("scep", s.Authority.SCEP()))
+	people.Handle(ca.ACMEPath+"/", s.metrics.timed("acme", s.Authority.ACME()))
+	people.Handle(ca.TPMPath+"/", s.metrics.timed("tpm", tpms))
 	people.Handle("GET "+ca.CRLPath, s.Authority.CRL())
 	people.Handle("GET "+ca.CRLPath+"/{issuer}", s.Authority.CRL())
 	people.Handle("GET "+ca.IssuersPath+"/{issuer}", s.Authority.IssuerHandler())
@@ -55,6 +61,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/mdm", devices)
 	mux.Handle(applemdm.DeclaredPattern, s.metrics.timed("declared", httpd.RequestID(s.now, httpd.Recover(s.apple.Declared(protocolLog{z: s.Log.Named("mdm")})))))
+	mux.Handle(applemdm.DocumentPattern, s.metrics.timed("document", httpd.RequestID(s.now, httpd.Recover(s.apple.Documents(protocolLog{z: s.Log.Named("mdm")}, s.documentHolder)))))
 	mux.Handle(appgate.AuthorizePath, ask)
 	mux.Handle(appgate.AuthorizePath+"/", ask)
 	mux.Handle("/", logged)

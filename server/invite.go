@@ -2,6 +2,8 @@ package server
 
 import (
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/wardmdm/ward"
@@ -32,23 +34,71 @@ func wantsProfile(r *http.Request) bool {
 	return !strings.Contains(agent, "Mozilla/")
 }
 
+// identityParameter asks the link of an invitation for a profile that gets its identity in
+// this way.
+const identityParameter = "identity"
+
+// attests is the first iOS whose devices attest keys by ACME
+// (https://support.apple.com/guide/deployment/dep28afbde6a/web).
+const attests = 16
+
+// systemVersion and browserVersion find the major version of iOS in what Safari says of
+// itself. An iPad says that it is a Mac, unless its user asked for mobile websites; Safari's
+// version is that of iOS there.
+var (
+	systemVersion  = regexp.MustCompile(`CPU (?:iPhone )?OS ([0-9]{1,3})_`)
+	browserVersion = regexp.MustCompile(`Macintosh.* Version/([0-9]{1,3})\..* Safari/`)
+)
+
+// wish returns how the device that opens the link of an invitation would get its identity,
+// by what its browser tells of it and by what was asked for. A Mac's browser does not tell
+// what is needed of a Mac: Apple silicon and macOS 14.
+func wish(r *http.Request, i enrollment.Invitation) enrollment.Identity {
+	if r.URL.Query().Get(identityParameter) == string(enrollment.SCEP) {
+		return enrollment.SCEP
+	}
+	if i.Platform != ward.IOS {
+		return ""
+	}
+	for _, version := range []*regexp.Regexp{systemVersion, browserVersion} {
+		if m := version.FindStringSubmatch(r.UserAgent()); m != nil {
+			if n, err := strconv.Atoi(m[1]); err == nil && n >= attests {
+				return enrollment.Attested
+			}
+			return ""
+		}
+	}
+	return ""
+}
+
+// asksPage reports whether a browser asks for a page, on whatever device.
+func asksPage(r *http.Request) bool {
+	return r.URL.Query().Get("download") != "1" && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
 // invite answers the link of an invitation: a device gets the signed enrolment profile,
-// a browser a page that explains and offers it.
+// a browser a page that explains and offers it. Where there are two profiles to choose
+// from, a device's browser gets the page too.
 func (s *Server) invite(w http.ResponseWriter, r *http.Request) {
 	token := r.PathValue("token")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	if !wantsProfile(r) {
-		inv, err := s.Enrolment.Find(r.Context(), token)
+	w.Header().Set("Vary", "Accept, User-Agent")
+	inv, err := s.Enrolment.Find(r.Context(), token)
+	if !wantsProfile(r) || (err == nil && s.Enrolment.MayChoose(inv) && asksPage(r)) {
 		if err != nil {
 			s.web.ErrorPage(w, r, err)
 			return
 		}
-		s.web.EnrolPage(w, r, web.EnrolView{Invitation: inv, URL: s.InviteURL(token)})
+		s.web.EnrolPage(w, r, web.EnrolView{Invitation: inv, URL: s.InviteURL(token), Choice: s.Enrolment.MayChoose(inv)})
+		return
+	}
+	if err != nil {
+		httpd.WriteError(w, r, err)
 		return
 	}
 	ctx := ward.WithActor(r.Context(), ward.Actor{Name: "invitation", Via: ward.ViaDevice})
-	_, profile, err := s.Enrolment.Open(ctx, token)
+	_, profile, err := s.Enrolment.Open(ctx, token, wish(r, inv))
 	if err != nil {
 		httpd.WriteError(w, r, err)
 		return

@@ -18,18 +18,18 @@ import (
 	"github.com/wardmdm/ward/server/declare"
 )
 
-// networks returns what issues network challenges and spends them.
 // networkLife is how long a network certificate is valid. iOS renews none by itself, so
 // the profile that brings it is delivered again after two thirds of it.
 const networkLife = 365 * 24 * time.Hour
 
-func (s *Server) networks() *credential.Networks {
-	return &credential.Networks{Store: s.db.NetworkChallenges(), Devices: s.fleet, Audit: s.record, Now: s.now}
+// challenges returns what issues the challenges of enrolled devices and spends them.
+func (s *Server) challenges() *credential.Challenges {
+	return &credential.Challenges{Store: s.db.Challenges(), Devices: s.fleet, Judge: judge{s}, Audit: s.record, Now: s.now}
 }
 
 // binder returns what puts devices' own values into profiles.
 func (s *Server) binder() *Binder {
-	return &Binder{Challenges: s.networks(), ServerURL: s.config.PublicURL}
+	return &Binder{Challenges: s.challenges(), ServerURL: s.config.PublicURL}
 }
 
 // certificateAlias is the name of a device's certificate where a platform gives it one.
@@ -41,7 +41,7 @@ const networkChallenge = "network.challenge"
 // Binder puts a device's own values into profiles when they are delivered.
 type Binder struct {
 	Challenges interface {
-		Issue(ctx context.Context, g credential.NetworkGrant, n int) ([]string, error)
+		Issue(ctx context.Context, g credential.ChallengeGrant, n int) ([]string, error)
 	}
 	// ServerURL is the public address of this server, without a slash at the end.
 	ServerURL string
@@ -110,7 +110,7 @@ func (b *Binder) challenges(ctx context.Context, d ward.Device, e ward.Enrolment
 		return nil, nil
 	}
 	sum := sha256.Sum256(raw)
-	return b.Challenges.Issue(ctx, credential.NetworkGrant{Device: d.ID, Enrolment: e.ID, Profile: hex.EncodeToString(sum[:])}, n)
+	return b.Challenges.Issue(ctx, credential.ChallengeGrant{Purpose: credential.ForNetwork, Device: d.ID, Enrolment: e.ID, Profile: hex.EncodeToString(sum[:])}, n)
 }
 
 var profileVariable = regexp.MustCompile(`\{\{\s*([^{}]*?)\s*\}\}`)

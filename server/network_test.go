@@ -31,11 +31,11 @@ const networkProfile = `<?xml version="1.0" encoding="UTF-8"?>
 
 // issuer numbers the challenges that it issues and keeps for what.
 type issuer struct {
-	grants []credential.NetworkGrant
+	grants []credential.ChallengeGrant
 	err    error
 }
 
-func (i *issuer) Issue(_ context.Context, g credential.NetworkGrant, n int) (all []string, err error) {
+func (i *issuer) Issue(_ context.Context, g credential.ChallengeGrant, n int) (all []string, err error) {
 	for range n {
 		i.grants = append(i.grants, g)
 		all = append(all, fmt.Sprint("challenge-", len(i.grants)))
@@ -98,7 +98,7 @@ func TestBind(t *testing.T) {
 				t.Errorf("the comment is not as it was:\n%s", bound)
 			}
 			sum := sha256.Sum256(raw)
-			want := credential.NetworkGrant{Device: "dev_1", Enrolment: "enr_1", Profile: hex.EncodeToString(sum[:])}
+			want := credential.ChallengeGrant{Purpose: credential.ForNetwork, Device: "dev_1", Enrolment: "enr_1", Profile: hex.EncodeToString(sum[:])}
 			for _, g := range i.grants {
 				if g != want {
 					t.Errorf("a challenge was issued for %+v, want %+v", g, want)

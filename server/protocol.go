@@ -3,10 +3,9 @@ package server
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"net/http"
 	"net/netip"
-	"os"
+	"time"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/applemdm"
@@ -34,33 +33,14 @@ func (s *Server) openProtocol(_ context.Context, master *seal.Master) error {
 		Declarations: declarations,
 		Store:        s.fleet, Storage: m,
 		Admitter:     &fleet.Admitter{Store: s.fleet, Invitations: invitations{s.Enrolment}, Now: s.now, NewDevice: newDevice},
-		Certificates: identities{s.db.Certificates()}, Events: events{s}, Replan: s.Loop.Replan, Adopted: adopted, Now: s.now,
+		Certificates: identities{s.db.Certificates()}, Events: events{s}, Replan: s.Loop.Replan, Adopted: adopted, Renewals: renewals{s}, Sign: s.signProfile, Impostor: s.impostor, Now: s.now,
 	})
 	return nil
 }
 
 // authorities reads the certificates of the authorities whose devices may be adopted.
 func (s *Server) authorities() ([]*x509.Certificate, error) {
-	var all []*x509.Certificate
-	for _, path := range s.config.MDM.DeviceAuthorities {
-		b, err := os.ReadFile(path) //nolint:gosec // the operator names it in the configuration
-		if err != nil {
-			return nil, ward.Errorf(ward.Invalid, "mdm.device_authorities: %v.", err)
-		}
-		found := 0
-		for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
-			c, err := x509.ParseCertificate(block.Bytes)
-			if err != nil {
-				return nil, ward.Errorf(ward.Invalid, "mdm.device_authorities: %s: %v.", path, err)
-			}
-			all = append(all, c)
-			found++
-		}
-		if found == 0 {
-			return nil, ward.Errorf(ward.Invalid, "mdm.device_authorities: %s holds no certificate in PEM.", path)
-		}
-	}
-	return all, nil
+	return readAuthorities("mdm.device_authorities", s.config.MDM.DeviceAuthorities)
 }
 
 // adoptable returns what tells whether another authority's device may be adopted. That
@@ -86,7 +66,10 @@ func (s *Server) adoptable() (func(*x509.Certificate) bool, error) {
 // protocolHandler serves /mdm.
 func (s *Server) protocolHandler() (http.Handler, error) {
 	roots := x509.NewCertPool()
-	roots.AddCert(s.Authority.Root())
+	for _, c := range s.Authority.Roots() {
+		roots.AddCert(c)
+	}
+	own := roots.Clone()
 	list, err := s.authorities()
 	if err != nil {
 		return nil, err
@@ -103,7 +86,7 @@ func (s *Server) protocolHandler() (http.Handler, error) {
 		trusted = append(trusted, prefix)
 	}
 	o := applemdm.HandlerOptions{
-		Roots: roots, ProxyHeader: s.config.MDM.ProxyHeader,
+		Roots: roots, Late: time.Duration(s.config.MDM.LateDays) * 24 * time.Hour, LateRoots: own, ProxyHeader: s.config.MDM.ProxyHeader,
 		TrustProxy: func(r *http.Request) bool {
 			addr, err := netip.ParseAddrPort(r.RemoteAddr)
 			if err != nil {

@@ -155,9 +155,10 @@ func (s *Server) retain(ctx context.Context) error {
 	_, commands := s.db.PurgeAnswers(ctx, now.AddDate(0, 0, -s.config.Retention.Commands))
 	_, locations := s.Lost.PurgeLocations(ctx, now.AddDate(0, 0, -s.config.Retention.Locations))
 	_, once := s.db.Certificates().PurgeOnce(ctx, now.AddDate(0, 0, -30))
+	_, orders := s.Authority.PurgeACME(ctx)
 	_, drift := s.db.Policies().PurgeDrift(ctx, now.AddDate(0, 0, -s.config.Retention.Commands))
 	_, attempts := s.db.Policies().PurgeAttempts(ctx, now.AddDate(0, 0, -7))
 	_, compiled := declare.PurgeArtifacts(ctx, s.db.Declarations(), now)
 	_, sessions := s.db.Sessions().DeleteExpired(ctx)
-	return errors.Join(commands, locations, once, drift, attempts, compiled, sessions, s.Access.Purge(ctx))
+	return errors.Join(commands, locations, once, orders, drift, attempts, compiled, sessions, s.Access.Purge(ctx))
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/wardmdm/ward/server/authorize"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/command"
-	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/credential"
+	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/policy"
@@ -57,7 +57,9 @@ type Server struct {
 	mdm         store.MDM
 	apple       *applemdm.Service
 	compiler    *applemdm.Compiler
+	declared    *declare.Service
 	appCerts    appCertificates
+	profiles    *enrollment.Profiles
 	record      recorder
 	pusher      *apns.Client
 	standin     *standin.Server // in a trial
@@ -200,21 +202,27 @@ func (s *Server) openAccess(_ context.Context, _ *seal.Master) (err error) {
 func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err error) {
 	dir := filepath.Join(s.config.keysDir(), "ca")
 	holder := &challenges{}
+	roots, err := s.config.Enrolment.roots()
+	if err != nil {
+		return err
+	}
 	s.Authority, err = ca.Open(ctx, ca.Options{
 		Dir: dir, Passphrase: master.Derive("certificate authority"), Organisation: s.config.Organisation, PublicURL: s.config.PublicURL, StatusURL: s.config.CA.StatusURL,
-		Unit: s.db, Store: s.db.Certificates(), Challenges: holder, NetworkLife: networkLife, Now: s.now, Log: s.Log.Named("ca"),
+		Unit: s.db, Store: s.db.Certificates(), Challenges: holder, AppleRoots: roots, DeviceLife: s.config.deviceLife, NetworkLife: networkLife, Now: s.now, Log: s.Log.Named("ca"),
+		IssuerKey: s.config.CA.IssuerKey, Outside: s.config.CA.outside(),
 	})
 	if err != nil {
 		return err
 	}
-	profiles, err := enrollment.NewProfiles(s.config.Organisation, s.config.PublicURL, s.topic, s.profileRoots()...)
+	s.profiles, err = enrollment.NewProfiles(s.config.Organisation, s.config.PublicURL, s.topic, s.profileRoots()...)
 	if err != nil {
 		return err
 	}
 	s.Enrolment, err = enrollment.New(enrollment.Options{
-		Store: s.db.Invitations(), Unit: s.db, Devices: s.fleet, Profiles: profiles, NewDevice: newDevice, Now: s.now,
+		Store: s.db.Invitations(), Unit: s.db, Devices: s.fleet, Profiles: s.profiles, NewDevice: newDevice, Now: s.now,
+		Attestation: s.config.attestation(), AllowUnlisted: s.config.Enrolment.AllowUnlisted,
 	})
-	holder.s, holder.networks = s.Enrolment, s.networks()
+	holder.s, holder.held = s.Enrolment, grants{s.challenges(), s.fleet, judge{s}}
 	s.appCerts = appCertificates{s.Authority, s.db.AppTokens()}
 	return err
 }
@@ -236,7 +244,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 	s.Policy = policy.New(s.db.Policies(), s.record, s.now, s.PlanSoon)
 	s.Policy.Rule = policy.Rule{Above: s.config.Policy.Above, From: s.config.Policy.From}
 	s.Policy.NetworkLife = networkLife
-	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s}, Devices: s.fleet, Audit: s.record, Now: s.now}
+	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s}, Devices: s.fleet, Judge: tokenJudge{judge{s}}, Audit: s.record, Now: s.now}
 	s.compiler = &applemdm.Compiler{
 		ServerURL: s.config.PublicURL, ManagementProfile: enrollment.ManagementProfileIdentifier, Now: s.now, Bind: s.binder().Bind,
 		Token: func(ctx context.Context, d ward.DeviceID, e ward.EnrolmentID, bundle string) (string, error) {
@@ -245,11 +253,9 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
 	}
 	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases()}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
 	s.Loop.NetworkLife = networkLife
+	s.Loop.Identities, s.Loop.Wake, s.compiler.Renewal = s.fleet, s.wake, s.renewal
 	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep
-	s.Loop.Renews = func(v reconcile.View) bool {
-		state := compliance.Assess(v, s.now()).State
-		return state == compliance.Compliant || state == compliance.Pending || state == compliance.InGrace
-	}
+	s.Loop.Standing = judge{s}.standing
 	s.Orders, err = order.New(order.Config{
 		Store: s.db.Orders(), Fleet: s.fleet, Cases: caseDevices{s.db.Cases()}, Queue: s.queue, Compiler: deedCompiler{s.compiler, s.mdm}, Audit: s.record, Now: s.now,
 	})

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -20,6 +21,7 @@ import (
 	"github.com/smallstep/scep"
 	scepx509 "github.com/smallstep/scep/x509util"
 	"github.com/wardmdm/ward/agent"
+	"github.com/wardmdm/ward/enrollment"
 )
 
 const (
@@ -232,7 +234,7 @@ func selfSigned(t testing.TB, key *rsa.PrivateKey) *x509.Certificate {
 // challenge opens an invitation's link and takes the challenge out of its profile.
 func (w *world) challenge(t testing.TB, token string) string {
 	t.Helper()
-	_, profile, err := w.Enrolment.Open(w.ctx, token)
+	_, profile, err := w.Enrolment.Open(w.ctx, token, enrollment.SCEP)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +242,11 @@ func (w *world) challenge(t testing.TB, token string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, s, err := p.MDM()
+	_, q, err := p.MDM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := agent.ParseSCEP(q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +264,7 @@ func (w *world) identity(t testing.TB, token, udid string) wire {
 }
 
 // mutual returns a client that shows a certificate in TLS.
-func (w *world) mutual(t testing.TB, cert *x509.Certificate, key *rsa.PrivateKey) *http.Client {
+func (w *world) mutual(t testing.TB, cert *x509.Certificate, key crypto.Signer) *http.Client {
 	t.Helper()
 	rt := &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{
 		RootCAs: w.Authority.Pool(), Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}},

@@ -79,8 +79,10 @@ func backup(c *cli.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "Wrote %s, %d bytes.\n", args[0], st.Size())
-	return err
+	if _, err = fmt.Fprintf(c.App.Writer, "Wrote %s, %d bytes.\n", args[0], st.Size()); err != nil {
+		return err
+	}
+	return tellElsewhere(c.App.Writer, cfg)
 }
 
 func restore(c *cli.Context) error {

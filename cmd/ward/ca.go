@@ -51,6 +51,7 @@ func newCACommand() *cli.Command {
 					outputFlag(),
 				),
 			},
+			newInitCommand(),
 			newRotateCommand(),
 		},
 	}
@@ -155,6 +156,10 @@ func certState(k api.IssuedCertificate) string {
 	switch {
 	case k.RevokedAt != nil:
 		return "revoked " + stamp(*k.RevokedAt) + " (" + k.Reason + ")"
+	case k.RenewalDue != nil && k.NotAfter.Before(time.Now()):
+		return "expired, renewal pending since " + stamp(*k.RenewalDue)
+	case k.RenewalDue != nil:
+		return "valid, manages the device, renewal pending since " + stamp(*k.RenewalDue)
 	case k.NotAfter.Before(time.Now()):
 		return "expired"
 	case k.Manages:
@@ -163,11 +168,22 @@ func certState(k api.IssuedCertificate) string {
 	return "valid"
 }
 
+// attested says whether and by whose word a key is known to be in hardware.
 func attested(k api.IssuedCertificate) string {
-	if k.Attested {
-		return "attested"
+	if k.Attestation == nil {
+		return "not attested"
 	}
-	return "not attested"
+	by := k.Attestation.By
+	switch by {
+	case "apple":
+		by = "Apple"
+	case "tpm":
+		by = "a TPM"
+	}
+	if k.Attestation.Serial == "" {
+		return "attested by " + by
+	}
+	return "attested by " + by + ": serial " + k.Attestation.Serial
 }
 
 func caRevoke(c *cli.Context) error {

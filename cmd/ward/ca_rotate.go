@@ -22,13 +22,16 @@ func newRotateCommand() *cli.Command {
 			"Where the root's key was moved to a safe, name the file with --root-key. Where it is\n" +
 			"never brought here: --csr prints a request, sign it where the root is, --import the\n" +
 			"certificate. It must be one of an authority, path length 0, for certificate and CRL\n" +
-			"signing, digital signature and key encipherment.",
+			"signing, digital signature and, where its key is in a file, key encipherment.\n\n" +
+			"The key is made where ca.issuer_key says, or --key: so an authority moves from a file\n" +
+			"into a TPM and back.",
 		Flags: append(consoleFlags(),
 			&cli.DurationFlag{Name: "in", Usage: "a `TIME` after which it begins to sign", Value: ca.Settle},
 			&cli.PathFlag{Name: "root-key", Usage: "`FILE` with the root's key"},
 			&cli.PathFlag{Name: "root-passphrase-file", Usage: "`FILE` with its passphrase, if it is another than the server's"},
 			&cli.BoolFlag{Name: "csr", Usage: "print a request for the new issuer's certificate"},
 			&cli.PathFlag{Name: "import", Usage: "`FILE` with the certificate that was requested"},
+			keyFlag(),
 			outputFlag(),
 		),
 	}
@@ -44,13 +47,16 @@ func caRotate(c *cli.Context) error {
 	if c.Bool("csr") && c.Path("import") != "" {
 		return usagef(c, "--csr and --import are two steps: the certificate is signed between them.")
 	}
+	if err := ca.CheckKeyPlace(c.String("key")); err != nil {
+		return err
+	}
 	if c.Duration("in") < 0 {
 		return usagef(c, "--in can't be negative.")
 	}
 	return console(c, func(ctx context.Context, k *server.Console) error {
 		switch {
 		case c.Bool("csr"):
-			text, err := k.RequestIssuer(ctx)
+			text, err := k.RequestIssuer(ctx, c.String("key"))
 			if err != nil {
 				return err
 			}
@@ -63,7 +69,7 @@ func caRotate(c *cli.Context) error {
 			m, err := k.ImportIssuer(ctx, text, time.Now().Add(c.Duration("in")))
 			return issuerMade(c, m, err)
 		}
-		r := ca.Rotation{From: time.Now().Add(c.Duration("in"))}
+		r := ca.Rotation{From: time.Now().Add(c.Duration("in")), Key: c.String("key")}
 		var err error
 		if path := c.Path("root-key"); path != "" {
 			if r.RootKey, err = readFile("the root's key", path); err != nil {

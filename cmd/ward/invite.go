@@ -19,7 +19,8 @@ func newInviteCommand() *cli.Command {
 		Usage: "make a link by which one device enrols",
 		Description: "Prints the link and a QR code of it. The link works once and is bound to the person.\n" +
 			"With --csv, one link is made for each row of a file with the columns name and\n" +
-			"ownership and, where wanted, email, group, site, role, device_name, platform and\nsupervised.",
+			"ownership and, where wanted, email, group, site, role, device_name, platform,\nsupervised and serial.\n" +
+			"With a serial number the link is good for that device alone, which proves its own where\nthe server asks for attested identities. --identity decides for one invitation what the\nserver's configuration (enrolment.attestation) decides for all.",
 		Flags: remoteFlags(
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the person"},
 			&cli.StringFlag{Name: "ownership", Usage: "whose device it is: corporate or personal"},
@@ -30,6 +31,8 @@ func newInviteCommand() *cli.Command {
 			&cli.StringFlag{Name: "device-name", Usage: "`NAME` of the device; made from the person's if left out"},
 			&cli.StringFlag{Name: "platform", Usage: "ios, macos, android, windows or linux"},
 			&cli.BoolFlag{Name: "supervised", Usage: "the device is expected to be supervised"},
+			&cli.StringFlag{Name: "serial", Usage: "serial `NUMBER` of the one device that may use the link"},
+			&cli.StringFlag{Name: "identity", Usage: "how the device gets its identity: attested or scep; left out, the server decides"},
 			&cli.StringFlag{Name: "device", Usage: "`DEVICE` to enrol anew, instead of a new one"},
 			&cli.IntFlag{Name: "hours", Usage: "how long the link works; a week if left out, at most 720"},
 			&cli.PathFlag{Name: "csv", Usage: "`FILE` of staff, instead of --name"},
@@ -53,6 +56,8 @@ type invitationRequest struct {
 	DeviceName string `json:"device_name,omitempty"`
 	Platform   string `json:"platform,omitempty"`
 	Supervised bool   `json:"supervised,omitempty"`
+	Serial     string `json:"serial,omitempty"`
+	Identity   string `json:"identity,omitempty"`
 	Device     string `json:"device,omitempty"`
 	Hours      int    `json:"hours,omitempty"`
 }
@@ -66,7 +71,8 @@ func invite(c *cli.Context) error {
 	}
 	r := invitationRequest{
 		Name: c.String("name"), Email: c.String("email"), Ownership: c.String("ownership"), Group: c.String("group"), Site: c.String("site"), Role: c.String("role"),
-		DeviceName: c.String("device-name"), Platform: c.String("platform"), Supervised: c.Bool("supervised"), Device: c.String("device"), Hours: c.Int("hours"),
+		DeviceName: c.String("device-name"), Platform: c.String("platform"), Supervised: c.Bool("supervised"),
+		Serial: c.String("serial"), Identity: c.String("identity"), Device: c.String("device"), Hours: c.Int("hours"),
 	}
 	switch {
 	case r.Name == "":
@@ -83,7 +89,11 @@ func invite(c *cli.Context) error {
 		return err
 	}
 	return answer(c, raw, func(p *printer, v api.Invitation) {
-		p.line("Invitation for %s, a %s device. Open this on the device before %s:", v.Name, string(v.Ownership), stamp(v.Expires))
+		which := string(v.Ownership) + " device"
+		if v.Serial != "" {
+			which += " with the serial number " + v.Serial
+		}
+		p.line("Invitation for %s, a %s. Open this on the device before %s:", v.Name, which, stamp(v.Expires))
 		p.line("\n  %s\n", v.URL)
 		code, err := qrcode.New(v.URL, qrcode.Low)
 		if err != nil {
@@ -95,8 +105,10 @@ func invite(c *cli.Context) error {
 }
 
 func inviteStaff(c *cli.Context) error {
-	if c.String("name") != "" || c.String("device") != "" {
-		return usagef(c, "--csv names the people itself: leave out --name and --device.")
+	for _, own := range []string{"name", "device", "serial", "identity"} {
+		if c.String(own) != "" {
+			return usagef(c, "--csv names the people and their devices itself: leave out --%s.", own)
+		}
 	}
 	table, err := readFile("the file of staff", c.Path("csv"))
 	if err != nil {
@@ -131,9 +143,9 @@ func inviteList(c *cli.Context) error {
 	return answer(c, raw, func(p *printer, v api.List[api.Invitation]) {
 		rows := make([][]string, len(v.Items))
 		for i, n := range v.Items {
-			rows[i] = []string{n.ID, string(n.State), n.Name, n.DeviceName, string(n.Ownership), n.Group, n.Site, n.Role, stamp(n.Created), stamp(n.Expires)}
+			rows[i] = []string{n.ID, string(n.State), n.Name, n.DeviceName, string(n.Ownership), n.Group, n.Site, n.Role, n.Serial, n.Identity, stamp(n.Created), stamp(n.Expires)}
 		}
-		p.table([]string{"INVITATION", "STATE", "NAME", "DEVICE", "OWNERSHIP", "GROUP", "SITE", "ROLE", "MADE", "EXPIRES"}, rows)
+		p.table([]string{"INVITATION", "STATE", "NAME", "DEVICE", "OWNERSHIP", "GROUP", "SITE", "ROLE", "SERIAL", "IDENTITY", "MADE", "EXPIRES"}, rows)
 	})
 }
 

@@ -14,9 +14,10 @@ import (
 // Settings command, which both fail for an app that a declaration manages.
 //
 // A declaration manages an app only if it comes from a manifest, is required and has no
-// configuration. A configuration would have to be an asset, one document for each
-// device, whose declaration must change whenever a value of that device does; and a
-// one-time token in it is renewed by the Settings command. An app that is not required
+// configuration, or gets its certificate by managed_app. A configuration has to be an
+// asset, one document for each device, whose declaration must change whenever a value of
+// that device does; and a one-time token in it is renewed by the Settings command, so that
+// such an asset holds none. An app that is not required
 // would wait for the person to fetch it from a catalogue app, which Ward does not have.
 // An app of the App Store needs an assigned licence.
 type App struct {
@@ -27,8 +28,12 @@ type App struct {
 	Config           map[string]any
 	Required         bool // the person can't remove it, where the system can see to that
 	NeedsCertificate bool
-	NoBackup         bool
-	MinimumVersion   string // empty: none
+	// Certificate is what the policy says of it, and Delivery how it comes on this device:
+	// empty where the device has no way to it, or the app has none of its own.
+	Certificate    intent.Certificate
+	Delivery       intent.Delivery
+	NoBackup       bool
+	MinimumVersion string // empty: none
 	// Declared is set where a declaration of the Result manages the app.
 	Declared bool
 	// Command is the InstallApplication command without its RequestType, with variables
@@ -60,10 +65,12 @@ func (c *compiler) apps() {
 	for _, a := range c.w.Apps {
 		from := c.source(a)
 		if from.BundleID == "" {
-			c.tell(intent.Outcome{
+			o := intent.Outcome{
 				ID: intent.InstallApp, Subject: a.Name, Intent: "Install " + a.Name, Verdict: intent.Impossible,
 				Why: fmt.Sprintf("The register names no app for %s.", c.d.many()),
-			})
+			}
+			c.tell(o)
+			c.uncertified(a, o)
 			continue
 		}
 		// An unknown system is asked to install: an app has always been a command.
@@ -71,19 +78,22 @@ func (c *compiler) apps() {
 			o := intent.Outcome{ID: intent.InstallApp, Subject: a.Name, Intent: "Install " + a.Name, Verdict: intent.Impossible}
 			o.Why, o.Cure = c.d.refusal(r, need{})
 			c.tell(o)
+			c.uncertified(a, o)
 			continue
 		}
 		app := App{
 			Name: a.Name, BundleID: from.BundleID, StoreID: from.StoreID, ManifestURL: from.ManifestURL, Config: a.Config,
-			Required: a.Required, NeedsCertificate: a.NeedsCertificate, NoBackup: a.NoBackup || c.w.On[intent.NoBackup],
+			Required: a.Required, NoBackup: a.NoBackup || c.w.On[intent.NoBackup],
 			MinimumVersion: a.MinimumVersion[c.d.Platform],
 		}
+		told := c.certify(a, &app)
 		content := map[string]any{"NeedsCertificate": app.NeedsCertificate}
-		if c.declarable(app) {
+		if !app.Certificate.Plain() {
+			content["Certificate"] = fmt.Sprintf("%+v by %s", app.Certificate, app.Delivery)
+		}
+		if app.Delivery == intent.ByManagedApp || c.declarable(app) {
 			app.Declared = true
-			payload := c.managedApp(app)
-			c.configs = append(c.configs, config{last: "app." + slug(app.BundleID), kind: typeManagedApp, payload: payload})
-			content["Declaration"] = payload
+			content["Declaration"] = c.declareApp(app)
 		} else {
 			app.Command = c.install(app)
 			content["Command"] = app.Command
@@ -96,10 +106,26 @@ func (c *compiler) apps() {
 		app.Hash = digest(raw)
 		c.result.Apps = append(c.result.Apps, app)
 		c.tell(c.installed(app))
+		for _, o := range told {
+			c.tell(o)
+		}
 	}
 }
 
 const typeManagedApp = "com.apple.configuration.app.managed"
+
+// declareApp has a declaration manage the app and returns its payload.
+func (c *compiler) declareApp(a App) map[string]any {
+	f := config{last: "app." + slug(a.BundleID), kind: typeManagedApp, payload: c.managedApp(a)}
+	if len(a.Config) > 0 {
+		c.configure(a, &f)
+	}
+	if a.Delivery == intent.ByManagedApp {
+		c.identify(a, &f)
+	}
+	c.configs = append(c.configs, f)
+	return f.payload
+}
 
 // declarable reports whether a declaration can manage the app: see App.
 func (c *compiler) declarable(a App) bool {

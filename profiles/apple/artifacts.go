@@ -12,8 +12,8 @@ import (
 	"github.com/wardmdm/ward/profiles/intent"
 )
 
-// Artifacts writes what a device would get as files: profiles, whole declarations, and
-// the install commands of apps that no declaration manages. Variables are not bound.
+// Artifacts writes what a device would get as files: profiles, whole declarations, the
+// documents that assets refer to, and the install commands of apps that no declaration manages. Variables are not bound.
 // Names are unique. It panics on a Result that did not come from Compile.
 func Artifacts(r Result) []intent.Artifact {
 	var all []intent.Artifact
@@ -26,6 +26,9 @@ func Artifacts(r Result) []intent.Artifact {
 		all = append(all, intent.Artifact{
 			Name: strings.TrimPrefix(d.Identifier, DeclarationIdentifiers) + ".declaration.json", Kind: "declaration", Data: d.JSON(),
 		})
+	}
+	for _, d := range r.Documents {
+		all = append(all, intent.Artifact{Name: d.name(), Kind: "document", Data: d.Data})
 	}
 	taken := map[string]int{}
 	for _, a := range r.Apps {
@@ -56,6 +59,14 @@ func (d Declaration) JSON() []byte {
 	}
 	out.WriteByte('\n')
 	return out.Bytes()
+}
+
+// name is a file name for the document.
+func (d Document) name() string {
+	if d.Identity {
+		return "identity-" + d.App + ".json"
+	}
+	return "config-" + d.App + ".plist"
 }
 
 // plist is the whole command. Its CommandUUID follows from the app.

@@ -30,6 +30,9 @@ func asked(w intent.Wanted, p ward.Platform) []intent.Outcome {
 	}
 	for _, a := range w.Apps {
 		add(intent.InstallApp, a.Name, "Install "+a.Name)
+		if a.NeedsCertificate {
+			add(intent.CertifyApp, a.Name, certifying(a))
+		}
 	}
 	for _, s := range intent.Switches() {
 		if w.On[s.ID] {

@@ -36,7 +36,7 @@ func Bands(p ward.Platform) []intent.Version {
 var iosBands = []intent.Version{
 	{},
 	ver(1, 0), oldest(ward.IOS), ver(10, 0), ver(11, 0), ver(12, 0), ver(13, 0), ver(14, 0), ver(14, 5), ver(15, 0),
-	ver(16, 0), ver(16, 1), ver(16, 2), ver(17, 0), ver(17, 2), ver(17, 4), ver(17, 5), ver(18, 0), ver(18, 1), ver(27, 0),
+	ver(16, 0), ver(16, 1), ver(16, 2), ver(17, 0), ver(17, 2), ver(17, 4), ver(17, 5), ver(18, 0), ver(18, 1), ver(18, 4), ver(27, 0),
 }
 
 // macBands is a table, never changed.

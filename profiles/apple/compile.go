@@ -28,6 +28,12 @@ const (
 	variableDevice    = "{{device.id}}"
 	variableChallenge = "{{network.challenge}}" // a one-time SCEP challenge
 	variableSCEP      = "{{network.scep_url}}"  // address of the SCEP service
+
+	// In documents: a one-time SCEP challenge for an app, the ACME directory of one that asks
+	// for attestation, and what a device calls itself there.
+	variableAppChallenge = "{{app.challenge}}"
+	variableDirectory    = "{{app.directory}}"
+	variableIdentifier   = "{{device.identifier}}"
 )
 
 // Result is what a device gets and what becomes of each intent.
@@ -35,6 +41,7 @@ type Result struct {
 	Profiles     []Profile
 	Declarations []Declaration
 	Apps         []App
+	Documents    []Document
 	Outcomes     []intent.Outcome
 }
 
@@ -60,6 +67,25 @@ type Declaration struct {
 	// Payload is canonical JSON. A profile is named in it by {{profile:<Profile.Hash>}},
 	// which is bound to an address at delivery.
 	Payload []byte
+	// App is the bundle id of the app to whose identity the declaration belongs, empty for
+	// most. A device that may not have the identity gets Bare for its payload, or where that
+	// is nil the declaration not at all.
+	App  string
+	Bare []byte
+}
+
+// Document is what an asset refers to: the device fetches it when it takes the asset up, and
+// what is its own is put in then. {{document:<Document.Hash>}} in a declaration is bound to
+// its address.
+type Document struct {
+	Hash        string // SHA-256 of the application, the purpose and Data in hexadecimal
+	ContentType string
+	Data        []byte // with variables in its texts
+	// App is the bundle id of the app that it is for.
+	App string
+	// Identity is set for what brings the app's identity: whoever may not have that is not
+	// given it. Attested then says that the key has to be attested.
+	Identity, Attested bool
 }
 
 // Compile turns what is wanted into what the target takes. The same input gives the same

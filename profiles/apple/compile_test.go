@@ -90,6 +90,9 @@ func unanswered(w intent.Wanted, at intent.Target, r apple.Result) []string {
 			want[id]++
 		}
 	}
+	for _, a := range w.Apps {
+		one(intent.CertifyApp, a.NeedsCertificate)
+	}
 	one(intent.AllowOnly, w.Block.AllowOnly)
 	one(intent.BlockStores, w.Block.Stores)
 	one(intent.Passcode, w.Passcode != intent.PasscodeRule{})
@@ -296,9 +299,10 @@ func TestBandOf(t *testing.T) {
 		platform ward.Platform
 		os, want string
 	}{
-		{ward.IOS, "18.6.1", "18.1"},
+		{ward.IOS, "18.3.1", "18.1"},
+		{ward.IOS, "18.6.1", "18.4"},
 		{ward.IOS, "27.1", "27"},
-		{ward.IOS, "26.4", "18.1"},
+		{ward.IOS, "26.4", "18.4"},
 		{ward.IOS, "", ""},
 		{ward.IOS, "8.4", "1"},
 		{ward.MacOS, "10.15", "1"},
@@ -320,6 +324,8 @@ func goldens() map[string]intent.Target {
 		"ios15-supervised": {Platform: ward.IOS, OS: intent.Version{Major: 15}, Supervised: true, Ownership: ward.Corporate, Enrolment: intent.ByAutomation},
 		"ios18-personal":   {Platform: ward.IOS, OS: intent.Version{Major: 18, Minor: 1}, Ownership: ward.Personal, Enrolment: intent.ByDevice},
 		"ios18-user":       {Platform: ward.IOS, OS: intent.Version{Major: 18, Minor: 1}, Ownership: ward.Personal, Enrolment: intent.ByUser},
+		"ios18-attested":   {Platform: ward.IOS, OS: intent.Version{Major: 18, Minor: 4}, Supervised: true, Ownership: ward.Corporate, Enrolment: intent.ByAutomation, Attests: true},
+		"ios18-loose":      {Platform: ward.IOS, OS: intent.Version{Major: 18, Minor: 4}, Ownership: ward.Corporate, Enrolment: intent.ByDevice},
 		"ios-unknown":      {Platform: ward.IOS, Supervised: true, Ownership: ward.Corporate, Enrolment: intent.ByAutomation},
 		"macos15-work":     {Platform: ward.MacOS, OS: intent.Version{Major: 15}, Ownership: ward.Corporate, Enrolment: intent.ByAutomation},
 		"macos27-work":     {Platform: ward.MacOS, OS: intent.Version{Major: 27}, Ownership: ward.Corporate, Enrolment: intent.ByAutomation},

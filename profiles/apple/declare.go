@@ -31,6 +31,10 @@ type config struct {
 	kind    string
 	payload map[string]any
 	grants  bool // only while the passcode is as asked
+	// app is the bundle id of the app whose identity it brings, and bare its payload
+	// without that, nil for none: see Declaration.
+	app  string
+	bare map[string]any
 }
 
 // declareProfile has a declaration bring a profile.
@@ -83,9 +87,14 @@ func (c *compiler) declaration(f config) string {
 		c.failed(fmt.Errorf("write declaration %s: %w", id, err))
 		return id
 	}
-	c.result.Declarations = append(c.result.Declarations, Declaration{
-		Identifier: id, Type: f.kind, Token: digest(slices.Concat([]byte(f.kind+"\n"), payload)), Payload: payload,
-	})
+	d := Declaration{Identifier: id, Type: f.kind, Token: digest(slices.Concat([]byte(f.kind+"\n"), payload)), Payload: payload, App: f.app}
+	if f.bare != nil {
+		if d.Bare, err = canonical(f.bare); err != nil {
+			c.failed(fmt.Errorf("write declaration %s: %w", id, err))
+			return id
+		}
+	}
+	c.result.Declarations = append(c.result.Declarations, d)
 	return id
 }
 

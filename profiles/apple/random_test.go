@@ -53,6 +53,10 @@ func wantedOf(t *rapid.T) intent.Wanted {
 			if flip("no config") {
 				a.Config = nil
 			}
+			if a.NeedsCertificate {
+				a.Certificate.Delivery = rapid.SampledFrom([]intent.Delivery{"", intent.ByToken, intent.ByManagedApp, intent.ByNetwork}).Draw(t, "delivery")
+				a.Certificate.Attested = a.Certificate.Delivery == intent.ByManagedApp && flip("attested")
+			}
 			w.Apps = append(w.Apps, a)
 		}
 	}

@@ -32,6 +32,7 @@ func (s *schema) result(o on, r apple.Result) []string {
 		}
 	}
 	wrong = append(wrong, s.declarations(o, r.Declarations, known)...)
+	wrong = append(wrong, s.assets(o, r)...)
 	for _, a := range r.Apps {
 		if !a.Declared {
 			raw, err := plist.Marshal(a.Command)
@@ -255,6 +256,11 @@ func (s *schema) fits(o on, kind string, payload map[string]any, kinds map[strin
 		if oneOf(payload, "AppStoreID", "BundleID", "ManifestURL") != 1 {
 			wrong = append(wrong, "app.managed: needs exactly one source")
 		}
+		for _, m := range assetReference.FindAllStringSubmatch(fmt.Sprintf("%q", payload), -1) {
+			if !strings.HasPrefix(kinds[m[1]], "com.apple.asset.") {
+				wrong = append(wrong, "app.managed: "+m[1]+" is no asset")
+			}
+		}
 	}
 	return wrong
 }
@@ -268,4 +274,90 @@ func (s *schema) status(o on, name string) []string {
 		return []string{name + ": unknown status item"}
 	}
 	return o.allows(name, found[0].OS)
+}
+
+// assetReference finds them in a payload as it is printed.
+var assetReference = regexp.MustCompile(`AssetReference":"([^"]*)"`)
+
+var boundDocument = regexp.MustCompile(`^\{\{document:([0-9a-f]{64})\}\}$`)
+
+// assets checks that assets refer to documents that are as Apple describes them, that
+// configurations refer to assets that are there, and what a device gets that may not have
+// an app's identity.
+func (s *schema) assets(o on, r apple.Result) []string {
+	var wrong []string
+	documents, kinds, used := map[string]apple.Document{}, map[string]string{}, map[string]bool{}
+	for _, d := range r.Documents {
+		documents[d.Hash] = d
+	}
+	for _, d := range r.Declarations {
+		kinds[d.Identifier] = d.Type
+		if !strings.HasPrefix(d.Type, "com.apple.asset.") {
+			continue
+		}
+		var asset struct {
+			Reference struct{ DataURL, ContentType string }
+		}
+		if err := json.Unmarshal(d.Payload, &asset); err != nil {
+			return append(wrong, err.Error())
+		}
+		m := boundDocument.FindStringSubmatch(asset.Reference.DataURL)
+		if m == nil || documents[m[1]].ContentType != asset.Reference.ContentType {
+			wrong = append(wrong, d.Identifier+": refers to no document, or to one of another kind")
+			continue
+		}
+		doc := documents[m[1]]
+		delete(documents, m[1])
+		if (d.App != "") != doc.Identity || doc.Identity != strings.HasPrefix(d.Type, "com.apple.asset.credential.") || d.Bare != nil {
+			wrong = append(wrong, d.Identifier+": it is not said whose identity it is")
+		}
+		if doc.Identity {
+			var content map[string]any
+			if err := json.Unmarshal(doc.Data, &content); err != nil {
+				return append(wrong, err.Error())
+			}
+			wrong = append(wrong, s.item(o, "credential", strings.Replace(d.Type, ".asset.", ".", 1), content)...)
+		} else if strings.Contains(string(doc.Data), "token") {
+			wrong = append(wrong, d.Identifier+": holds a one-time token")
+		}
+	}
+	for _, d := range r.Declarations {
+		var app struct {
+			AppConfig struct {
+				Identities []struct{ AssetReference string }
+			}
+			LegacyAppConfigAssetReference string
+		}
+		if err := json.Unmarshal(d.Payload, &app); err != nil {
+			return append(wrong, err.Error())
+		}
+		for _, i := range app.AppConfig.Identities {
+			if !strings.HasPrefix(kinds[i.AssetReference], "com.apple.asset.credential.") || d.App == "" || strings.Contains(string(d.Bare), i.AssetReference) {
+				wrong = append(wrong, d.Identifier+": refers to no identity, or also where there is none")
+			}
+			used[i.AssetReference] = true
+		}
+		if ref := app.LegacyAppConfigAssetReference; ref != "" {
+			if kinds[ref] != "com.apple.asset.data" {
+				wrong = append(wrong, d.Identifier+": refers to no configuration")
+			}
+			used[ref] = true
+		}
+		if d.Bare != nil {
+			var bare map[string]any
+			if err := json.Unmarshal(d.Bare, &bare); err != nil {
+				return append(wrong, err.Error())
+			}
+			wrong = append(wrong, s.item(o, "declaration", d.Type, bare)...)
+		}
+	}
+	for id, kind := range kinds {
+		if strings.HasPrefix(kind, "com.apple.asset.") && !used[id] {
+			wrong = append(wrong, id+": nothing refers to it")
+		}
+	}
+	for _, d := range documents {
+		wrong = append(wrong, d.App+": no asset refers to its document")
+	}
+	return wrong
 }

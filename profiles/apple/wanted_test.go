@@ -76,6 +76,16 @@ func approved() []intent.App {
 			Name: "Pager", Required: true, MinimumVersion: map[ward.Platform]string{ward.IOS: "2.1"},
 			IOS: intent.AppleApp{BundleID: "org.example.pager", ManifestURL: "{{server.url}}/apps/pager.plist"},
 		},
+		{
+			Name: "Handover", Required: true, NeedsCertificate: true,
+			Certificate: intent.Certificate{Delivery: intent.ByManagedApp, URIs: []string{"urn:example:device:{{device.id}}"}, Life: 72 * time.Hour},
+			IOS:         intent.AppleApp{BundleID: "org.example.handover", ManifestURL: "{{server.url}}/apps/handover.plist"},
+			Config:      map[string]any{"server": "{{server.url}}", "who": "{{user.email}}", "token": "{{enrolment_token}}", "list": []any{"{{ enrolment_token }}", "b"}},
+		},
+		{
+			Name: "Radio", Required: true, NeedsCertificate: true, Certificate: intent.Certificate{Delivery: intent.ByNetwork},
+			IOS: intent.AppleApp{BundleID: "org.example.radio", ManifestURL: "{{server.url}}/apps/radio.plist"},
+		},
 		{Name: "Formulary", IOS: intent.AppleApp{BundleID: "org.example.formulary", StoreID: 123456789}, MacOS: intent.AppleApp{BundleID: "org.example.formulary", StoreID: 123456789}},
 	}
 }

@@ -22,6 +22,7 @@ const (
 	BlockNetwork ID = "block-network" // network names do not resolve
 	BlockStores  ID = "block-stores"  // no app from another store, the web or a file
 	InstallApp   ID = "install-app"   // an approved app is there
+	CertifyApp   ID = "certify-app"   // an approved app has a certificate to prove itself by
 	Passcode     ID = "passcode"
 	Encryption   ID = "encryption"
 	UpdateOS     ID = "update-os"
@@ -91,6 +92,7 @@ type App struct {
 	Required bool           // the person can't remove it
 	// NeedsCertificate is set for an app that proves itself by a client certificate.
 	NeedsCertificate bool
+	Certificate      Certificate // where it needs one
 	NoBackup         bool
 	// MinimumVersion is compared with the version the device tells; empty for none.
 	MinimumVersion map[ward.Platform]string

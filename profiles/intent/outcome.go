@@ -39,7 +39,7 @@ type Artifact struct {
 	// Name is a file name that is unique among the artifacts of a device, such as
 	// "messaging.mobileconfig".
 	Name string
-	// Kind is profile, declaration, command, android-policy, agent-policy or browser-policy.
+	// Kind is profile, declaration, document, command, android-policy, agent-policy or browser-policy.
 	Kind string
 	Data []byte
 }

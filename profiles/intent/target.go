@@ -32,6 +32,9 @@ type Target struct {
 	Enrolment  Enrolment
 	// UserChannel is the channel of a person on a Mac or a shared iPad.
 	UserChannel bool
+	// Attests is set where the device's hardware has attested the key of its management
+	// identity, and so can attest others.
+	Attests bool
 }
 
 // Personal reports whether the device is a person's own. Unknown ownership is personal.

@@ -80,7 +80,8 @@ func (r *reader) approved() shape {
 			needed(field{name: "retention", doc: "How long messages are kept, and what goes to the record.", shape: r.text("retention", &a.Retention)}),
 			needed(field{name: "review_by", doc: "The last day by which the approval is to be looked at again.", shape: r.date("review_by", &a.ReviewBy)}),
 			{name: "required", doc: "The person can't remove it.", shape: r.boolean("required", &a.Required)},
-			{name: "needs_certificate", doc: "It proves itself by a client certificate, for which its config holds {{" + TokenVariable + "}} or {{" + CertVariable + "}}.", shape: r.boolean("needs_certificate", &a.NeedsCertificate)},
+			{name: "needs_certificate", doc: "It proves itself by a client certificate, for which its config holds {{" + TokenVariable + "}} or {{" + CertVariable + "}}, unless certificate says otherwise.", shape: r.boolean("needs_certificate", &a.NeedsCertificate)},
+			{name: "certificate", doc: "What certificate it needs and how it gets it.", shape: r.certificate(&a.Certificate)},
 			{name: "config", doc: "Managed configuration: typed values, with variables in text.", shape: r.dictionary("config", &a.Config)},
 		}),
 		anyOf: []string{"ios", "macos", "android", "windows", "linux", "web"},
@@ -204,17 +205,7 @@ func (r *reader) register(n *yaml.Node, a *Approved, present map[string]bool) {
 			r.owners[key] = who
 		}
 	}
-	proof := uses(a.Config, TokenVariable) || uses(a.Config, CertVariable)
-	if a.NeedsCertificate && !proof {
-		r.wrong(n, "%s needs a certificate, so its config must hold {{%s}} or {{%s}}", who, TokenVariable, CertVariable)
-	}
-	if proof && !a.NeedsCertificate {
-		name := TokenVariable
-		if !uses(a.Config, TokenVariable) {
-			name = CertVariable
-		}
-		r.wrong(n, "%s is given {{%s}} but does not say needs_certificate: true", who, name)
-	}
+	r.proof(n, who, a, present)
 	a.Line = n.Line
 	r.policy.Register = append(r.policy.Register, *a)
 }

@@ -13,20 +13,30 @@ type CertificateKind string
 
 // IssuedCertificate is one that Ward issued.
 type IssuedCertificate struct {
-	Serial    string          `json:"serial" doc:"Decimal."`
-	Kind      CertificateKind `json:"kind" enum:"device,app,network,server"`
-	Subject   string          `json:"subject"`
-	Issuer    string          `json:"issuer"`
-	Device    ward.DeviceID   `json:"device,omitempty"`
-	App       string          `json:"app,omitempty" doc:"Bundle id. Of an app's certificate only."`
-	NotBefore time.Time       `json:"not_before"`
-	NotAfter  time.Time       `json:"not_after"`
-	Attested  bool            `json:"attested" doc:"Whether the device has proven that the key can't leave its hardware."`
-	Manages   bool            `json:"manages" doc:"Whether a device is managed by it now: it is then revoked only to retire the device."`
-	RevokedAt *time.Time      `json:"revoked_at,omitempty"`
-	Reason    string          `json:"reason,omitempty" enum:"unspecified,key-compromise,superseded,ceased,withdrawn" doc:"Of the revocation."`
-	RevokedBy string          `json:"revoked_by,omitempty"`
-	LastUsed  *time.Time      `json:"last_used,omitempty" doc:"When its holder was last let in somewhere, where that is known. Told of one device's certificates only."`
+	Serial      string          `json:"serial" doc:"Decimal."`
+	Kind        CertificateKind `json:"kind" enum:"device,app,network,server"`
+	Subject     string          `json:"subject"`
+	Issuer      string          `json:"issuer"`
+	Device      ward.DeviceID   `json:"device,omitempty"`
+	App         string          `json:"app,omitempty" doc:"Bundle id. Of an app's certificate only."`
+	NotBefore   time.Time       `json:"not_before"`
+	NotAfter    time.Time       `json:"not_after"`
+	Attested    bool            `json:"attested" doc:"Whether the device has proven that the key can't leave its hardware."`
+	Attestation *Attestation    `json:"attestation,omitempty" doc:"What the hardware said when it proved it."`
+	Manages     bool            `json:"manages" doc:"Whether a device is managed by it now: it is then revoked only to retire the device."`
+	RenewalDue  *time.Time      `json:"renewal_due,omitempty" doc:"Since when an identity that manages a device is due to be renewed, which happens by itself at the device's next check-in."`
+	RevokedAt   *time.Time      `json:"revoked_at,omitempty"`
+	Reason      string          `json:"reason,omitempty" enum:"unspecified,key-compromise,superseded,ceased,withdrawn" doc:"Of the revocation."`
+	RevokedBy   string          `json:"revoked_by,omitempty"`
+	LastUsed    *time.Time      `json:"last_used,omitempty" doc:"When its holder was last let in somewhere, where that is known. Told of one device's certificates only."`
+}
+
+// Attestation is what hardware said of itself when it proved that it holds a key.
+type Attestation struct {
+	By     string `json:"by" enum:"apple,tpm" doc:"Whose word it is: Apple's, or that of a TPM that Ward has certified."`
+	Serial string `json:"serial,omitempty" doc:"Serial number of the device; the TPM's own identifier. Left out under user enrolment."`
+	UDID   string `json:"udid,omitempty"`
+	OS     string `json:"os,omitempty" doc:"Version of the operating system at the time."`
 }
 
 // AuthorityCertificate is a certificate whose end has to be prevented: the authority's

@@ -62,8 +62,8 @@ func (c compiler) ClearPasscode(context.Context, ward.EnrolmentID) (string, []by
 	return "ClearPasscode", []byte("clear"), nil
 }
 
-func (c compiler) Profile(_ context.Context, _ enrollment.Invitation, challenge string) ([]byte, error) {
-	return []byte(challenge), nil
+func (c compiler) Profile(_ context.Context, _ enrollment.Invitation, t enrollment.Ticket) ([]byte, error) {
+	return []byte(t.Challenge), nil
 }
 
 func (c compiler) RevokeApps(context.Context, ward.DeviceID, string) ([]string, error) {

@@ -33,6 +33,8 @@ type Invitation struct {
 	Site       string           `json:"site,omitempty"`
 	Role       string           `json:"role,omitempty" doc:"The staff role."`
 	Supervised bool             `json:"supervised" doc:"Whether the device is expected to be supervised."`
+	Serial     string           `json:"serial,omitempty" doc:"Of the one device that may use it: as it was invited, or as the first to prove its own attested it."`
+	Identity   string           `json:"identity,omitempty" enum:"attested,scep" doc:"How the device has to get its identity; left out where that is decided when the link is opened."`
 	Created    time.Time        `json:"created"`
 	CreatedBy  string           `json:"created_by"`
 	Expires    time.Time        `json:"expires"`
@@ -44,7 +46,8 @@ type Invitation struct {
 func (s *server) invitationOf(i enrollment.Invitation) Invitation {
 	return Invitation{
 		ID: i.ID, State: i.State(s.Now()), Name: i.Name, Email: i.Email, Device: i.Device, DeviceName: i.DeviceName, Platform: i.Platform,
-		Ownership: i.Ownership, Group: i.Group, Site: i.Site, Role: i.Role, Supervised: i.Supervised, Created: i.Created.UTC(), CreatedBy: i.CreatedBy,
+		Ownership: i.Ownership, Group: i.Group, Site: i.Site, Role: i.Role, Supervised: i.Supervised,
+		Serial: i.Serial, Identity: string(i.Identity), Created: i.Created.UTC(), CreatedBy: i.CreatedBy,
 		Expires: i.Expires.UTC(), Used: when(i.Used), UsedBy: i.UsedBy, Revoked: when(i.Revoked),
 	}
 }
@@ -89,6 +92,8 @@ type inviteInput struct {
 		DeviceName string         `json:"device_name,omitempty" doc:"Made from the name if left out."`
 		Platform   ward.Platform  `json:"platform,omitempty" doc:"ios if left out."`
 		Supervised bool           `json:"supervised,omitempty"`
+		Serial     string         `json:"serial,omitempty" doc:"Of the one device that may use the link."`
+		Identity   string         `json:"identity,omitempty" doc:"attested or scep; left out, the server's rule and the device decide."`
 		Device     string         `json:"device,omitempty" doc:"A device that is known, to enrol it anew: id, serial number, UDID or exact name."`
 		Hours      int            `json:"hours,omitempty" minimum:"0" maximum:"720" doc:"How long the link works; 168 if left out."`
 	} `nameHint:"InviteRequest"`
@@ -98,7 +103,7 @@ func (s *server) invite(ctx context.Context, in *inviteInput) (*reply[Invitation
 	b := in.Body
 	r := enrollment.Request{
 		Name: b.Name, Email: b.Email, DeviceName: b.DeviceName, Platform: b.Platform, Ownership: b.Ownership, Group: b.Group, Site: b.Site, Role: b.Role,
-		Supervised: b.Supervised, Life: time.Duration(b.Hours) * time.Hour,
+		Supervised: b.Supervised, Serial: b.Serial, Identity: enrollment.Identity(b.Identity), Life: time.Duration(b.Hours) * time.Hour,
 	}
 	if b.Device != "" {
 		d, err := s.Posture.Find(ctx, b.Device)
@@ -121,11 +126,18 @@ func (s *server) invite(ctx context.Context, in *inviteInput) (*reply[Invitation
 }
 
 func (s *server) recordInvited(ctx context.Context, i enrollment.Invited) error {
-	return s.Audit.Record(ctx, audit.Entry{Action: actionInvited, Subject: i.ID, Detail: map[string]string{"device": string(i.Device), "ownership": string(i.Ownership), "group": i.Group}})
+	detail := map[string]string{"device": string(i.Device), "ownership": string(i.Ownership), "group": i.Group}
+	if i.Serial != "" {
+		detail["serial"] = i.Serial
+	}
+	if i.Identity != "" {
+		detail["identity"] = string(i.Identity)
+	}
+	return s.Audit.Record(ctx, audit.Entry{Action: actionInvited, Subject: i.ID, Detail: detail})
 }
 
 type inviteStaffInput struct {
-	RawBody []byte `contentType:"text/csv" doc:"A header and one line for each device: name and ownership, and if wanted email, group, device_name, platform, supervised, site and role."`
+	RawBody []byte `contentType:"text/csv" doc:"A header and one line for each device: name and ownership, and if wanted email, group, device_name, platform, supervised, site, role and serial."`
 }
 
 // Invitations are the invitations that one table of staff made.

@@ -184,8 +184,19 @@ func TestInvitations(t *testing.T) {
 		t.Errorf("invitation = %+v, want an open one with its link", i)
 	}
 	w.ok(201, ada, post, "/invitations", map[string]any{"name": "Sam Nurse", "ownership": "corporate", "device": "S-dev_1", "hours": 1}, &i)
-	if i.Device != "dev_1" {
-		t.Errorf("device = %s, want dev_1", i.Device)
+	if i.Device != "dev_1" || i.Serial != "S-dev_1" {
+		t.Errorf("device = %s with the serial number %s, want dev_1 with its own", i.Device, i.Serial)
+	}
+	var one api.Invitation
+	w.ok(201, ada, post, "/invitations", map[string]any{"name": "Kim Reid", "ownership": "corporate", "serial": " c39abcdefg", "identity": "scep"}, &one)
+	if one.Serial != "C39ABCDEFG" || one.Identity != "scep" {
+		t.Errorf("invitation = %+v, want it for one serial number, by SCEP", one)
+	}
+	if p := w.problem(400, ada, post, "/invitations", map[string]any{"name": "Kim", "ownership": "corporate", "serial": "12", "identity": "tpm"}); len(p.Details) != 2 {
+		t.Errorf("details = %q, want both mistakes", p.Details)
+	}
+	if p := w.problem(400, ada, post, "/invitations", map[string]any{"name": "Kim", "ownership": "corporate", "identity": "attested"}); !strings.Contains(strings.Join(p.Details, " "), "attestation is off") {
+		t.Errorf("details = %q, want the reason", p.Details)
 	}
 	var made api.Invitations
 	w.ok(201, ada, post, "/invitations/csv", "name,ownership\nA,corporate\nB,personal\n", &made)
@@ -198,7 +209,7 @@ func TestInvitations(t *testing.T) {
 	var l api.List[api.Invitation]
 	body := w.ok(200, ada, get, "/invitations?limit=3", nil, &l)
 	if len(l.Items) != 3 || l.Next == "" || strings.Contains(body, "/enrol/") {
-		t.Errorf("invitations = %s, want three of four, without links", body)
+		t.Errorf("invitations = %s, want three of five, without links", body)
 	}
 	w.ok(204, ada, remove, "/invitations/"+i.ID, nil, nil)
 	w.ok(200, ada, get, "/invitations/"+i.ID, nil, &i)

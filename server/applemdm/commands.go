@@ -26,6 +26,9 @@ type Compiler struct {
 	// Bind puts the device's own values into a profile, a fresh challenge for a network
 	// certificate among them, in the unit of work of ctx. Nil leaves profiles as they are.
 	Bind func(ctx context.Context, d ward.Device, e ward.Enrolment, raw []byte) ([]byte, error)
+	// Renewal makes the enrolment profile of an enrolled device anew, with a challenge for
+	// another identity, in the unit of work of ctx. It is signed when it is delivered.
+	Renewal func(ctx context.Context, d ward.Device, e ward.Enrolment) ([]byte, error)
 	// Now is the clock, for the time that a DeclarativeManagement command carries beside
 	// its token. Nil leaves both out: the device then asks for them.
 	Now func() time.Time
@@ -68,6 +71,7 @@ var requestTypes = map[reconcile.Deed]string{
 	reconcile.Lock:             mdmcommands.DeviceLockRequestType,
 	reconcile.RemoveManagement: mdmcommands.RemoveProfileRequestType,
 	reconcile.Declare:          mdmcommands.DeclarativeManagementRequestType,
+	reconcile.RenewIdentity:    mdmcommands.InstallProfileRequestType,
 }
 
 // queries are what is asked of a device about itself.
@@ -94,6 +98,8 @@ func (c *Compiler) command(ctx context.Context, s reconcile.Step, d ward.Device,
 		return mdmcommands.NewCertificateListCommand(uuid), nil
 	case reconcile.InstallProfile:
 		return c.installProfile(ctx, s.Profile, d, e, uuid)
+	case reconcile.RenewIdentity:
+		return c.renewIdentity(ctx, d, e, uuid)
 	case reconcile.RemoveProfile:
 		return removeProfile(uuid, s.Target), nil
 	case reconcile.RemoveManagement:

@@ -19,6 +19,9 @@ func compiler(tokens *int) *Compiler {
 			*tokens++
 			return "token-of-" + string(d) + "-" + string(e) + "-" + bundle, nil
 		},
+		Renewal: func(_ context.Context, d ward.Device, e ward.Enrolment) ([]byte, error) {
+			return []byte("anew for " + string(d.ID) + " " + string(e.ID)), nil
+		},
 	}
 }
 
@@ -81,6 +84,7 @@ func TestCompile(t *testing.T) {
 		{reconcile.Step{Deed: reconcile.Lock, Lock: &profiles.Lock{Message: "Lost"}}, map[string]any{"RequestType": "DeviceLock", "Message": "Lost"}, 0},
 		{reconcile.Step{Deed: reconcile.AskCertificates}, map[string]any{"RequestType": "CertificateList"}, 0},
 		{reconcile.Step{Deed: reconcile.RemoveManagement}, map[string]any{"RequestType": "RemoveProfile", "Identifier": "org.example.enrolment"}, 0},
+		{reconcile.Step{Deed: reconcile.RenewIdentity, Key: "identity"}, map[string]any{"RequestType": "InstallProfile", "Payload": []byte("anew for d1 e1")}, 0},
 		{reconcile.Step{Deed: reconcile.Declare, Key: "declarations:"}, map[string]any{"RequestType": "DeclarativeManagement"}, 0},
 	} {
 		t.Run(string(tc.step.Deed), func(t *testing.T) {
@@ -105,8 +109,8 @@ func TestCompile(t *testing.T) {
 			}
 		})
 	}
-	if len(requestTypes) != 17 {
-		t.Errorf("%d deeds have a request type, and 17 are tested", len(requestTypes))
+	if len(requestTypes) != 18 {
+		t.Errorf("%d deeds have a request type, and 18 are tested", len(requestTypes))
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/micromdm/nanolib/log"
 	"github.com/micromdm/nanolib/log/ctxlog"
-	"github.com/micromdm/nanomdm/cryptoutil"
 	httpmdm "github.com/micromdm/nanomdm/http/mdm"
 	"github.com/wardmdm/ward"
 )
@@ -30,8 +29,13 @@ type HandlerOptions struct {
 	// requests come from that proxy.
 	ProxyHeader string
 	TrustProxy  func(r *http.Request) bool
-	Log         log.Logger
-	Now         func() time.Time
+	// Late is how long after its end a certificate is let in that LateRoots, Ward's own
+	// authority, vouched for while it lasted; zero lets none in. Whether it proves anything
+	// is the service's to say.
+	Late      time.Duration
+	LateRoots *x509.CertPool
+	Log       log.Logger
+	Now       func() time.Time
 }
 
 // Handler returns the handler of the one address that devices check in to and fetch
@@ -39,8 +43,8 @@ type HandlerOptions struct {
 // client certificate or, from a trusted proxy, its header.
 func (s *Service) Handler(o HandlerOptions) http.Handler {
 	h := s.reports(httpmdm.CheckinAndCommandHandler(s, o.Log), o.Log)
-	h = httpmdm.CertVerifyMiddleware(h, newChainVerifier(o), o.Log)
-	h = httpmdm.CertExtractMdmSignatureMiddleware(h, httpmdm.MdmSignatureVerifierFunc(cryptoutil.VerifyMdmSignature), httpmdm.SigLogWithLogger(o.Log))
+	h = verified(h, newChainVerifier(o), o.Log)
+	h = httpmdm.CertExtractMdmSignatureMiddleware(h, httpmdm.MdmSignatureVerifierFunc(verifySignature), httpmdm.SigLogWithLogger(o.Log))
 	signed := h
 	h = httpmdm.CertExtractTLSMiddleware(signed, o.Log)
 	if o.ProxyHeader != "" {
@@ -54,6 +58,24 @@ func (s *Service) Handler(o HandlerOptions) http.Handler {
 		})
 	}
 	return withRequestID(limit(h, o.Log))
+}
+
+// verified lets a request through whose certificate v lets in. It does what the library's
+// own does, but that one whose time is over is told so by a 403: its message is well formed.
+func verified(next http.Handler, v httpmdm.CertVerifier, l log.Logger) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := v.Verify(r.Context(), httpmdm.GetCert(r.Context()))
+		if err == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		status := http.StatusBadRequest
+		if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+			status = http.StatusForbidden
+		}
+		ctxlog.Logger(r.Context(), l).Info("msg", "error verifying MDM certificate", "err", err, "http_status", status)
+		http.Error(w, http.StatusText(status), status)
+	})
 }
 
 // withRequestID has nanomdm's log lines carry the request's id.
@@ -134,17 +156,9 @@ func (v *chainVerifier) Verify(_ context.Context, c *x509.Certificate) error {
 	if ok && !now.Before(known.from) && now.Before(known.until) {
 		return nil
 	}
-	chains, err := c.Verify(x509.VerifyOptions{
-		Roots: v.o.Roots, Intermediates: v.o.Intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
+	known, err := v.verify(c, now)
 	if err != nil {
 		return err
-	}
-	known = validity{c.NotBefore, c.NotAfter}
-	for _, up := range chains[0] {
-		if up.NotAfter.Before(known.until) {
-			known.until = up.NotAfter
-		}
 	}
 	v.mu.Lock()
 	if len(v.good) >= maxRemembered {
@@ -153,4 +167,25 @@ func (v *chainVerifier) Verify(_ context.Context, c *x509.Certificate) error {
 	v.good[hash] = known
 	v.mu.Unlock()
 	return nil
+}
+
+// verify returns while when a certificate is let in.
+func (v *chainVerifier) verify(c *x509.Certificate, now time.Time) (validity, error) {
+	o := x509.VerifyOptions{Roots: v.o.Roots, Intermediates: v.o.Intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
+	if end := c.NotAfter.Add(v.o.Late); v.o.LateRoots != nil && now.After(c.NotAfter) && now.Before(end) {
+		o.Roots, o.CurrentTime = v.o.LateRoots, c.NotAfter
+		_, err := c.Verify(o)
+		return validity{c.NotAfter, end}, err
+	}
+	chains, err := c.Verify(o)
+	if err != nil {
+		return validity{}, err
+	}
+	until := c.NotAfter
+	for _, up := range chains[0] {
+		if up.NotAfter.Before(until) {
+			until = up.NotAfter
+		}
+	}
+	return validity{c.NotBefore, until}, nil
 }

@@ -24,7 +24,8 @@ func (s *Service) CommandAndReportResults(r *mdm.Request, m *mdm.CommandResults)
 	if err != nil {
 		return nil, err
 	}
-	due := s.due(c)
+	c.Renewed = c.Renewed && m.Status == "Idle" // otherwise it may be the answer to the renewal
+	due := s.due(c) || c.Renewed || s.renewalDue(c, r.Certificate)
 	if m.Status == "Idle" && !c.Pending && !due && !resolved.IsUserChannel {
 		return nil, nil //nolint:nilnil // nanomdm's word for "nothing waits"
 	}
@@ -46,7 +47,10 @@ func (s *Service) CommandAndReportResults(r *mdm.Request, m *mdm.CommandResults)
 		cmd, err = s.next.CommandAndReportResults(r, m)
 		return err
 	})
-	return cmd, err
+	if err != nil {
+		return nil, err
+	}
+	return s.signed(cmd)
 }
 
 // unreadable turns an answer in an unexpected form into a refusal with that reason.

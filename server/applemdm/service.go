@@ -42,6 +42,9 @@ type Certificates interface {
 	// Invitation returns the invitation of a device certificate that Ward issued and
 	// has not revoked. A *ward.Error of kind NotFound means that Ward did not issue it.
 	Invitation(ctx context.Context, hash string) (string, error)
+	// Attested returns what the device's hardware proved when it got such a certificate; the
+	// zero value where that is nothing.
+	Attested(ctx context.Context, hash string) (fleet.Attested, error)
 	Bind(ctx context.Context, hash string, d ward.DeviceID, e ward.EnrolmentID) error
 }
 
@@ -62,7 +65,10 @@ type Service struct {
 	events       Events
 	replan       func(ctx context.Context, id ward.DeviceID) error
 	adopted      func(c *x509.Certificate) bool
+	impostor     func(ctx context.Context, invitation string, ar fleet.Arrival, why error) error
 	declarations *declare.Service // nil: not offered
+	renewals     Renewals         // nil: no certificate takes another's place
+	sign         func(profile []byte) ([]byte, error)
 	now          func() time.Time
 }
 
@@ -75,7 +81,13 @@ type Options struct {
 	Events       Events
 	Replan       func(ctx context.Context, id ward.DeviceID) error // plan a device, in the unit of ctx
 	Adopted      func(c *x509.Certificate) bool                    // whether another authority's device may check in; nil for none
-	Declarations *declare.Service                                  // nil: no device is managed by declarations
+	// Impostor is told, outside any unit of work, of a device that was refused because it
+	// says that it is another one than its hardware has proven, and returns why it was. nil
+	// tells nobody.
+	Impostor     func(ctx context.Context, invitation string, ar fleet.Arrival, why error) error
+	Declarations *declare.Service                     // nil: no device is managed by declarations
+	Renewals     Renewals                             // nil: no certificate takes another's place
+	Sign         func(profile []byte) ([]byte, error) // signs the enrolment profiles that are delivered; nil leaves them so
 	Now          func() time.Time
 }
 
@@ -89,9 +101,13 @@ func New(o Options) *Service {
 	if o.Adopted == nil {
 		o.Adopted = func(*x509.Certificate) bool { return false }
 	}
+	if o.Impostor == nil {
+		o.Impostor = func(_ context.Context, _ string, _ fleet.Arrival, why error) error { return why }
+	}
 	return &Service{
 		next: core, store: o.Store, admitter: o.Admitter, certificates: o.Certificates, events: o.Events,
-		replan: o.Replan, adopted: o.Adopted, declarations: o.Declarations, now: o.Now,
+		replan: o.Replan, adopted: o.Adopted, impostor: o.Impostor, declarations: o.Declarations,
+		renewals: o.Renewals, sign: o.Sign, now: o.Now,
 	}
 }
 
@@ -132,12 +148,9 @@ func (s *Service) contact(r *mdm.Request, e *mdm.Enrollment) (fleet.Contact, *md
 	if err := resolved.Validate(); err != nil {
 		return fleet.Contact{}, nil, refuse(http.StatusBadRequest, err)
 	}
-	c, err := s.store.Contact(r.Context(), Hash(r.Certificate))
+	c, err := s.contactOf(r.Context(), r.Certificate, resolved.DeviceChannelID)
 	if err != nil {
 		return c, nil, deny(err)
-	}
-	if c.Channel != resolved.DeviceChannelID {
-		return c, nil, refuse(http.StatusForbidden, errors.New("the certificate is another device's"))
 	}
 	s.store.Seen(c.ID, s.now())
 	return c, resolved, nil
@@ -207,16 +220,22 @@ func (s *Service) Authenticate(r *mdm.Request, m *mdm.Authenticate) error {
 		Platform: platform(d.ProductName), Hash: hash, Adopted: s.adopted(r.Certificate),
 	}
 	ctx := ward.WithActor(r.Context(), ward.Actor{Name: m.SerialNumber, Via: ward.ViaDevice})
-	return deny(s.store.Do(ctx, func(ctx context.Context) error {
-		invitation := ""
-		var err error
+	invitation := ""
+	err := s.store.Do(ctx, func(ctx context.Context) (err error) {
 		if !arrival.Adopted {
 			if invitation, err = s.certificates.Invitation(ctx, hash); err != nil {
 				return err
 			}
+			if arrival.Attested, err = s.certificates.Attested(ctx, hash); err != nil {
+				return err
+			}
+		}
+		goesOn, err := s.goesOn(ctx, r.Certificate, arrival.Channel)
+		if err != nil {
+			return err
 		}
 		ad, err := s.admitter.Admit(ctx, arrival, invitation)
-		if err != nil {
+		if err != nil || goesOn {
 			return err
 		}
 		if err := s.next.Authenticate(r.WithContext(fleet.WithAdmission(ctx, ad)), m); err != nil {
@@ -230,7 +249,11 @@ func (s *Service) Authenticate(r *mdm.Request, m *mdm.Authenticate) error {
 			return err
 		}
 		return s.certificates.Bind(ctx, hash, ad.Device, e.ID)
-	}))
+	})
+	if errors.Is(err, fleet.ErrImpostor) {
+		err = s.impostor(ctx, invitation, arrival, err)
+	}
+	return deny(err)
 }
 
 // TokenUpdate completes an enrolment and plans what the device should get.

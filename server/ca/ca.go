@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,6 +81,12 @@ type Options struct {
 	// does that in time. What ends it early is revocation, so whoever it is shown to, such
 	// as a RADIUS server, must ask the revocation list.
 	NetworkLife time.Duration
+	// IssuerKey is where the key of a new issuer is: "" or KeyInFile for an encrypted file
+	// in Dir, or a URI as CheckKeyPlace takes it. Issuers that are there stay where they are.
+	IssuerKey string
+	// Outside, where it is not nil, signs client certificates in the place of the issuers
+	// in Dir.
+	Outside *Outside
 	// Now is the clock, in UTC.
 	Now func() time.Time
 	// Log receives a line for each certificate issued and each request refused.
@@ -122,8 +129,9 @@ type Grant struct {
 	Enrolment ward.EnrolmentID
 	// Profile is the hash of the profile that the challenge stood in. KindNetwork only.
 	Profile string
-	// App is the bundle id. KindApp only.
-	App string
+	// App is the bundle id, and Names what the certificate says beside it. KindApp only.
+	App   string
+	Names Names
 	// RenewedFrom is the serial of the certificate that the new one follows, or empty.
 	RenewedFrom string
 	// Attestation, where it is not nil, says what the device's hardware has to prove of
@@ -172,6 +180,8 @@ type Authority struct {
 	crlMutex sync.Mutex                // one list at a time in this process
 	mu       sync.Mutex
 	server   *x509.Certificate // the newest server certificate, nil if none
+	outside  outsideLink
+	passing  sync.Mutex // one process tells the outside authority at a time
 }
 
 // Open opens the authority in o.Dir, making its root and issuer on first run. A
@@ -186,7 +196,7 @@ func Open(ctx context.Context, o Options) (*Authority, error) {
 	if err != nil && !fresh {
 		return nil, fmt.Errorf("open authority: %w", err)
 	}
-	if err := makeMissing(o, fresh); err != nil {
+	if err := makeMissing(ctx, o, fresh); err != nil {
 		return nil, err
 	}
 	a := &Authority{o: o}
@@ -197,7 +207,7 @@ func Open(ctx context.Context, o Options) (*Authority, error) {
 	if err := a.Reload(ctx); err != nil {
 		return nil, err
 	}
-	return a, nil
+	return a, a.meetOutside(ctx)
 }
 
 // complete checks the options and fills in what may be left out.
@@ -210,6 +220,14 @@ func (o *Options) complete() error {
 	}
 	if scheme := bareURL(o.PublicURL); scheme != "https" {
 		return ward.Errorf(ward.Invalid, "The public URL %q must be https://host or https://host:port.", o.PublicURL)
+	}
+	if err := CheckKeyPlace(o.IssuerKey); err != nil {
+		return err
+	}
+	if o.Outside != nil {
+		if err := o.Outside.Check(); err != nil {
+			return err
+		}
 	}
 	o.StatusURL = cmp.Or(o.StatusURL, o.PublicURL)
 	if scheme := bareURL(o.StatusURL); scheme != "https" && scheme != "http" {
@@ -239,8 +257,20 @@ func bareURL(text string) string {
 // Root returns the root certificate, which devices are given to trust.
 func (a *Authority) Root() *x509.Certificate { return a.root }
 
-// Issuer returns the certificate that signs devices, apps and trial servers now, and
-// answers SCEP. Rotate puts another in its place.
+// Roots returns the root, and those of outside authorities whose issuers are known: what
+// the certificates of clients are under.
+func (a *Authority) Roots() []*x509.Certificate {
+	all := []*x509.Certificate{a.root}
+	for _, is := range *a.issuers.Load() {
+		if !slices.ContainsFunc(all, is.root.Equal) {
+			all = append(all, is.root)
+		}
+	}
+	return all
+}
+
+// Issuer returns the certificate that signs devices and apps now. Rotate puts another in
+// its place.
 func (a *Authority) Issuer() *x509.Certificate { return a.current().cert }
 
 // Issuers returns the certificates of all issuers, the oldest first: those that signed
@@ -269,11 +299,13 @@ func (a *Authority) RootPEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.root.Raw})
 }
 
-// Pool returns a new pool of root and issuers, for tls.Config.ClientCAs: a client may
+// Pool returns a new pool of roots and issuers, for tls.Config.ClientCAs: a client may
 // send its leaf alone.
 func (a *Authority) Pool() *x509.CertPool {
 	p := x509.NewCertPool()
-	p.AddCert(a.root)
+	for _, c := range a.Roots() {
+		p.AddCert(c)
+	}
 	for _, c := range a.Issuers() {
 		p.AddCert(c)
 	}

@@ -89,6 +89,7 @@ type Store interface {
 	Register
 	Revocations
 	Once
+	Orders
 }
 
 // Record keeps certificates. A certificate that is not there is a *ward.Error of

@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	casapi "github.com/smallstep/certificates/cas/apiv1"
 	"github.com/wardmdm/ward"
 	"go.uber.org/zap"
 )
@@ -26,12 +26,19 @@ const (
 // RemakeCRL makes a new revocation list of each issuer from what is revoked now. Call it after the
 // commit that revoked, and outside every unit of work, for it signs. Lists are
 // numbered upwards even when several processes make them, and one that RemakeCRL
-// returned for is never replaced by one that knows less.
+// returned for is never replaced by one that knows less. An outside authority is told of
+// what was revoked.
 func (a *Authority) RemakeCRL(ctx context.Context) error {
 	for _, is := range *a.issuers.Load() {
+		if !is.own() {
+			continue
+		}
 		if err := a.remake(ctx, is); err != nil {
 			return err
 		}
+	}
+	if a.o.Outside != nil {
+		a.passOn(ctx)
 	}
 	return nil
 }
@@ -74,11 +81,11 @@ func (a *Authority) makeCRL(ctx context.Context, is *issuer, previous int64) (bo
 		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries,
 			x509.RevocationListEntry{SerialNumber: n, RevocationTime: r.At.UTC(), ReasonCode: int(r.Reason)})
 	}
-	made, err := is.guard.CreateCRL(&casapi.CreateCRLRequest{RevocationList: list})
+	der, err := x509.CreateRevocationList(rand.Reader, list, is.cert, is.key)
 	if err != nil {
 		return false, err
 	}
-	return a.o.Store.ReplaceCRL(ctx, CRL{Issuer: is.n, Number: previous + 1, Entries: len(revoked), DER: made.CRL, Made: now}, previous)
+	return a.o.Store.ReplaceCRL(ctx, CRL{Issuer: is.n, Number: previous + 1, Entries: len(revoked), DER: der, Made: now}, previous)
 }
 
 // CRL serves the newest revocation lists in DER (RFC 5280 section 5; media type by RFC
@@ -96,6 +103,10 @@ func (a *Authority) CRL() http.Handler {
 			return
 		}
 		crl, err := a.freshCRL(r.Context(), is)
+		if ward.KindOf(err) == ward.NotFound && !is.own() { // an outside authority has it elsewhere
+			http.NotFound(w, r)
+			return
+		}
 		if err != nil {
 			a.o.Log.Error("revocation list not served", zap.Error(err), zap.String("request_id", ward.RequestID(r.Context())))
 			http.Error(w, "The revocation list cannot be read at the moment.", http.StatusServiceUnavailable)
@@ -124,8 +135,8 @@ func (a *Authority) numbered(path, prefix string) *issuer {
 
 func (a *Authority) freshCRL(ctx context.Context, is *issuer) (CRL, error) {
 	crl, err := a.o.Store.CRL(ctx, is.n)
-	if err == nil && a.o.Now().Sub(crl.Made) < crlAge {
-		return crl, nil
+	if !is.own() || err == nil && a.o.Now().Sub(crl.Made) < crlAge {
+		return crl, err
 	}
 	if err != nil && ward.KindOf(err) != ward.NotFound {
 		return CRL{}, err
@@ -136,10 +147,14 @@ func (a *Authority) freshCRL(ctx context.Context, is *issuer) (CRL, error) {
 	return a.o.Store.CRL(ctx, is.n)
 }
 
-// Lists returns the newest revocation list of each issuer, the oldest issuer's first.
+// Lists returns the newest revocation list of each issuer of Ward's own, the oldest
+// issuer's first.
 func (a *Authority) Lists(ctx context.Context) ([]CRL, error) {
 	var out []CRL
 	for _, is := range *a.issuers.Load() {
+		if !is.own() {
+			continue
+		}
 		crl, err := a.freshCRL(ctx, is)
 		if err != nil {
 			return nil, fmt.Errorf("revocation list of %s: %w", is.name(), err)

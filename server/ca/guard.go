@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/smallstep/certificates/authority/provisioner"
@@ -46,12 +43,6 @@ func (g *guard) CreateCertificate(r *casapi.CreateCertificateRequest) (*casapi.C
 // RenewCertificate refuses: certificates are issued anew or not at all.
 func (g *guard) RenewCertificate(*casapi.RenewCertificateRequest) (*casapi.RenewCertificateResponse, error) {
 	return nil, errors.New("guard: renewal is not offered")
-}
-
-// named reports whether every name in t is one of ours, and there is one.
-func named(t *x509.Certificate) bool {
-	foreign := func(u *url.URL) bool { return !strings.HasPrefix(u.String(), urnPrefix) }
-	return len(t.URIs) > 0 && !slices.ContainsFunc(t.URIs, foreign)
 }
 
 // record is our Store as smallstep's authority sees it. Its interface knows no

@@ -1,6 +1,7 @@
 package ca
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -25,6 +26,7 @@ type AppGrant struct {
 	Device    ward.DeviceID
 	Enrolment ward.EnrolmentID
 	App       string // bundle id
+	Names     Names
 	// RenewedFrom is the serial of the certificate that the new one follows, or empty.
 	RenewedFrom string
 }
@@ -42,11 +44,12 @@ func (a *Authority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, 
 	if g.Device == "" || g.Enrolment == "" || !bundleID.MatchString(g.App) {
 		return nil, ward.Errorf(ward.Invalid, "An app certificate needs a device, its enrolment and the app's bundle id.")
 	}
+	who, err := a.appSubject(g.Device, g.App, g.Names)
+	if err != nil {
+		return nil, err
+	}
 	is := a.current()
-	cert, err := a.sign(ctx, is, csr, subject{
-		name: string(g.Device), unit: "app", life: a.o.AppLife,
-		uris: []*url.URL{urn("device", string(g.Device)), urn("app", g.App)},
-	})
+	cert, err := a.sign(ctx, is, csr, who)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +115,8 @@ func (a *Authority) granted(g Grant) (Kind, subject, error) {
 	case g.Kind == KindNetwork && held && g.App == "":
 		return KindNetwork, subject{name: string(g.Device), unit: "network", life: a.o.NetworkLife, uris: []*url.URL{device}}, nil
 	case g.Kind == KindApp && held && g.Profile == "" && bundleID.MatchString(g.App):
-		return KindApp, subject{name: string(g.Device), unit: "app", life: a.o.AppLife, uris: []*url.URL{device, urn("app", g.App)}}, nil
+		who, err := a.appSubject(g.Device, g.App, g.Names)
+		return KindApp, who, err
 	case (g.Kind == "" || g.Kind == KindDevice) && g.Invitation != "" && g.CommonName != "" && g.Profile == "" && g.App == "" &&
 		(g.Enrolment == "") == (g.RenewedFrom == ""):
 		return KindDevice, subject{name: g.CommonName, unit: "device", life: a.o.DeviceLife, uris: []*url.URL{urn("invitation", g.Invitation)}}, nil
@@ -134,9 +138,10 @@ func (c *Certificate) keep(g Grant) {
 
 // subject is what a client certificate says; nothing of it comes from the request.
 type subject struct {
-	name, unit string
-	uris       []*url.URL
-	life       time.Duration
+	name, unit   string
+	organisation string // empty: the authority's
+	uris         []*url.URL
+	life         time.Duration
 }
 
 // emptyTemplate keeps the library from copying names out of the request.
@@ -154,7 +159,7 @@ func (a *Authority) sign(ctx context.Context, is *issuer, csr *x509.CertificateR
 	}
 	fill := provisioner.CertificateModifierFunc(func(c *x509.Certificate, _ provisioner.SignOptions) error {
 		now := a.o.Now().UTC().Truncate(time.Second)
-		c.Subject = pkix.Name{CommonName: s.name, OrganizationalUnit: []string{s.unit}, Organization: []string{a.o.Organisation}}
+		c.Subject = pkix.Name{CommonName: s.name, OrganizationalUnit: []string{s.unit}, Organization: []string{cmp.Or(s.organisation, a.o.Organisation)}}
 		c.URIs = s.uris
 		c.NotBefore, c.NotAfter = now.Add(-backdate), is.until(now.Add(s.life))
 		c.KeyUsage = x509.KeyUsageDigitalSignature

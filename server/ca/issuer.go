@@ -3,7 +3,7 @@ package ca
 import (
 	"bytes"
 	"context"
-	"crypto/rsa"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/smallstep/certificates/authority"
-	"github.com/smallstep/certificates/authority/config"
 	casapi "github.com/smallstep/certificates/cas/apiv1"
 	"github.com/smallstep/certificates/cas/softcas"
 	"github.com/wardmdm/ward"
@@ -27,14 +26,22 @@ const first = 1
 // issuer is an intermediate under the root with its key. They are numbered; the newest
 // whose time has come signs, and every one of them answers for what it signed: it
 // accepts it, revokes it, lists it and tells its status.
+//
+// An outside authority's issuer is one too, without a key: it signs by asking there, and
+// lists and status of what it signed are that authority's to give.
 type issuer struct {
 	n     int
 	cert  *x509.Certificate
-	key   *rsa.PrivateKey
-	from  time.Time // when it begins to sign; zero from the beginning
-	guard *guard
+	root  *x509.Certificate // whom it is under
+	key   crypto.Signer     // nil for an outside authority's, and where it is lost
+	from  time.Time         // when it begins to sign; zero from the beginning
+	scep  *recipient        // nil where key is
+	guard Signer
 	step  *authority.Authority
 }
+
+// own reports whether the issuer's key is Ward's to sign with.
+func (is *issuer) own() bool { return is.key != nil }
 
 func (is *issuer) name() string {
 	if is.n == first {
@@ -52,15 +59,34 @@ func (is *issuer) listPath() string {
 	return CRLPath + "/" + strconv.Itoa(is.n)
 }
 
-// current returns the issuer that signs now.
+// current returns the issuer that signs client certificates now.
 func (a *Authority) current() *issuer {
-	all, now := *a.issuers.Load(), a.o.Now()
-	for _, is := range slices.Backward(all) {
-		if !now.Before(is.from) {
+	if a.o.Outside != nil {
+		if is := a.newest(a.ofOutside); is != nil {
 			return is
 		}
 	}
-	return all[0]
+	return a.ownIssuer()
+}
+
+// ownIssuer returns the issuer of Ward's own that signs now what an outside authority does not:
+// servers, and the recipient of SCEP requests.
+func (a *Authority) ownIssuer() *issuer {
+	if is := a.newest((*issuer).own); is != nil {
+		return is
+	}
+	return (*a.issuers.Load())[0]
+}
+
+// newest returns the newest issuer of a kind whose time has come, nil if there is none.
+func (a *Authority) newest(of func(*issuer) bool) *issuer {
+	now := a.o.Now()
+	for _, is := range slices.Backward(*a.issuers.Load()) {
+		if of(is) && !now.Before(is.from) {
+			return is
+		}
+	}
+	return nil
 }
 
 // issuerOf returns the issuer that signed cert, nil if none of ours did.
@@ -84,6 +110,14 @@ func (a *Authority) Issued(cert *x509.Certificate) bool {
 // while after it was made, and by then every process must accept what it signs. An
 // issuer that the database knows with another key is an error of kind Conflict.
 func (a *Authority) Reload(ctx context.Context) error {
+	if err := a.reload(ctx); err != nil {
+		return err
+	}
+	a.keepUp(ctx)
+	return nil
+}
+
+func (a *Authority) reload(ctx context.Context) error {
 	a.loading.Lock()
 	defer a.loading.Unlock()
 	numbers, err := issuerNumbers(a.o.Dir)
@@ -109,7 +143,18 @@ func (a *Authority) Reload(ctx context.Context) error {
 	}
 	slices.SortFunc(all, func(x, y *issuer) int { return x.n - y.n })
 	a.issuers.Store(&all)
-	return a.missed(ctx, all[len(all)-1].n+1)
+	return a.missed(ctx, a.lastOwn()+1)
+}
+
+// lastOwn is the number of the newest issuer of Ward's own.
+func (a *Authority) lastOwn() int {
+	n := 0
+	for _, is := range *a.issuers.Load() {
+		if is.n < outsideFirst {
+			n = max(n, is.n)
+		}
+	}
+	return n
 }
 
 // missed warns, once, of an issuer that the database knows and Dir has not: it was made on
@@ -131,13 +176,24 @@ func (a *Authority) missed(ctx context.Context, n int) error {
 
 // load reads issuer n and makes sure that the record is its own.
 func (a *Authority) load(ctx context.Context, n int) (*issuer, error) {
-	is, err := readIssuer(filepath.Join(a.o.Dir, strconv.Itoa(n)), a.o.Passphrase)
+	dir := filepath.Join(a.o.Dir, strconv.Itoa(n))
+	is, err := a.readIssuer(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	is.n = n
-	if err := is.cert.CheckSignatureFrom(a.root); err != nil {
+	if err := is.cert.CheckSignatureFrom(is.root); err != nil {
 		return nil, fmt.Errorf("load issuer %d: it is not under the root: %w", n, err)
+	}
+	if !is.own() {
+		is.guard = newOutsideGuard(a, is)
+		if is.step, err = a.embed(is); err != nil {
+			return nil, fmt.Errorf("load issuer %d: %w", n, err)
+		}
+		return is, nil
+	}
+	if is.scep, err = a.recipientOf(is, dir); err != nil {
+		return nil, err
 	}
 	soft, err := softcas.New(ctx, casapi.Options{Signer: is.key, CertificateChain: []*x509.Certificate{is.cert}})
 	if err != nil {
@@ -148,19 +204,6 @@ func (a *Authority) load(ctx context.Context, n int) (*issuer, error) {
 		return nil, fmt.Errorf("load issuer %d: %w", n, err)
 	}
 	return is, a.ownRecord(ctx, is)
-}
-
-// embed builds smallstep's authority around an issuer, its guard and our record. It has
-// no provisioners, so that nothing is signed but what sign asks for, and it makes no
-// revocation lists: its own are numbered in one process only.
-func (a *Authority) embed(is *issuer) (*authority.Authority, error) {
-	return authority.NewEmbedded(
-		authority.WithConfig(&config.Config{AuthorityConfig: new(config.AuthConfig)}),
-		authority.WithX509RootCerts(a.root),
-		authority.WithX509IntermediateCerts(is.cert),
-		authority.WithX509CAService(is.guard),
-		authority.WithDatabase(&record{a.o.Store, a.o.Now}),
-		authority.WithQuietInit())
 }
 
 // ownRecord makes sure that the issuer's revocation list in the store is its own, making

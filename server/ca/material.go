@@ -1,7 +1,9 @@
 package ca
 
 import (
+	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -32,6 +34,9 @@ const (
 	issuerCert = "issuer.pem"
 	issuerKey  = "issuer.key"
 	issuerFrom = "from" // when the issuer begins to sign, RFC 3339; the first has none
+	// issuerLost is there where an operator gave up the key: what the issuer signed stays
+	// accepted, and it signs nothing any more, neither certificates nor lists.
+	issuerLost = "lost"
 )
 
 const (
@@ -43,14 +48,17 @@ const (
 
 // makeMissing makes the authority in o.Dir where there is none, if the database is
 // fresh; else the keys of a database with certificates would be replaced.
-func makeMissing(o Options, fresh bool) error {
+func makeMissing(ctx context.Context, o Options, fresh bool) error {
 	dir := filepath.Join(o.Dir, generation)
 	_, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !fresh {
 			return ward.Errorf(ward.Conflict, "The database has certificates, but the keys of their authority are not in %s. Restore that folder from the backup.", o.Dir)
 		}
-		err = bootstrap(o, dir)
+		if _, err := os.Stat(filepath.Join(o.Dir, requested)); err == nil {
+			return ward.Errorf(ward.Conflict, "The certificate authority waits for the certificate of its issuer, which is signed where the root is kept: import it by ward ca init --import. To begin with a root in this folder instead, remove %s.", filepath.Join(o.Dir, requested))
+		}
+		err = bootstrap(ctx, o, dir)
 	}
 	if err != nil {
 		return fmt.Errorf("make authority in %s: %w", o.Dir, err)
@@ -66,19 +74,31 @@ func readRoot(dir string) (*x509.Certificate, error) {
 	return root, nil
 }
 
-// readIssuer reads an issuer from its folder. Whether it is under the root is for the
+// readIssuer reads an issuer from its folder. Whether it is under its root is for the
 // caller to see.
-func readIssuer(dir string, passphrase []byte) (*issuer, error) {
-	is := new(issuer)
+func (a *Authority) readIssuer(ctx context.Context, dir string) (*issuer, error) {
+	is := &issuer{root: a.root}
 	var err error
 	if is.cert, err = pemutil.ReadCertificate(filepath.Join(dir, issuerCert)); err != nil {
 		return nil, fmt.Errorf("load issuer: %w", err)
 	}
-	if is.key, err = readKey(filepath.Join(dir, issuerKey), passphrase); err != nil {
-		return nil, err
+	_, lost := os.Stat(filepath.Join(dir, issuerLost))
+	outside, err := os.ReadFile(filepath.Join(dir, outsideRoot))
+	switch {
+	case lost == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		key, err := a.o.readKey(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		if is.key = key.Signer; !sameKey(is.cert.PublicKey, is.key.Public()) {
+			return nil, fmt.Errorf("load issuer in %s: %w", dir, errKeyApart)
+		}
+	case err == nil:
+		is.root, err = pemutil.ParseCertificate(outside)
 	}
-	if !is.key.PublicKey.Equal(is.cert.PublicKey) {
-		return nil, fmt.Errorf("load issuer in %s: %w", dir, errKeyApart)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("load issuer in %s: %w", dir, err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, issuerFrom))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -93,33 +113,9 @@ func readIssuer(dir string, passphrase []byte) (*issuer, error) {
 	return is, nil
 }
 
-// readKey reads an issuer's key.
-func readKey(path string, passphrase []byte) (*rsa.PrivateKey, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("load issuer: %w", err)
-	}
-	k, err := pemutil.ParseKey(b, pemutil.WithPassword(passphrase))
-	if errors.Is(err, x509.IncorrectPasswordError) {
-		return nil, ward.Errorf(ward.Forbidden, "The passphrase does not open the certificate authority's key %s. It is derived from the master key: use the one that was in place when the key was made.", path).Because(err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("load issuer: %s: %w", path, err)
-	}
-	key, ok := k.(*rsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("load issuer: %s holds a %T, want an RSA key", path, k)
-	}
-	return key, nil
-}
-
 // bootstrap makes root and issuer and puts them in dir.
-func bootstrap(o Options, dir string) error {
+func bootstrap(ctx context.Context, o Options, dir string) error {
 	rk, err := keyutil.GenerateSigner("EC", "P-384", 0)
-	if err != nil {
-		return err
-	}
-	ik, err := newIssuerKey()
 	if err != nil {
 		return err
 	}
@@ -130,40 +126,68 @@ func bootstrap(o Options, dir string) error {
 	if err != nil {
 		return err
 	}
-	ic, err := x509util.CreateCertificate(issuerTemplate(o.Organisation, first, now), rc, ik.Public(), rk)
+	files, err := o.issuerUnder(ctx, rc, rk)
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{rootCert: certPEM(rc), issuerCert: certPEM(ic)}
 	if files[rootKey], err = keyPEM(rk, o.Passphrase); err != nil {
-		return err
-	}
-	if files[issuerKey], err = keyPEM(ik, o.Passphrase); err != nil {
 		return err
 	}
 	return writeWhole(dir, files)
 }
 
-// newIssuerKey makes a key for an issuer: RSA, because iPhones speak SCEP with RSA only
-// and expect the issuer to decrypt and sign; 2048 bits, because it signs during every
-// enrolment.
-func newIssuerKey() (crypto.Signer, error) { return keyutil.GenerateSigner("RSA", "", 2048) }
+// issuerUnder makes the first issuer under a root and returns what its folder is to hold.
+func (o *Options) issuerUnder(ctx context.Context, root *x509.Certificate, rk crypto.Signer) (map[string][]byte, error) {
+	key, err := o.newKey(ctx, "", []*x509.Certificate{root})
+	if err != nil {
+		return nil, err
+	}
+	t := issuerTemplate(organisationOf(root, o.Organisation), first, o.Now().Truncate(time.Second), key)
+	if t.NotAfter.After(root.NotAfter) {
+		t.NotAfter = root.NotAfter
+	}
+	cert, err := x509util.CreateCertificate(t, root, key.Public(), rk)
+	if err != nil {
+		return nil, fmt.Errorf("sign the issuer: %w", err)
+	}
+	key.files[rootCert], key.files[issuerCert] = certPEM(root), certPEM(cert)
+	return key.files, nil
+}
+
+// newFileKey makes a key for an issuer in a file, or for a recipient of SCEP requests:
+// RSA, because iPhones speak SCEP with RSA only and expect whoever answers to decrypt and
+// sign; 2048 bits, because it signs during every enrolment.
+func newFileKey() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }
 
 // issuerTemplate is the certificate of issuer n. Each has a name of its own, so that a
 // chain can be built by names.
-func issuerTemplate(organisation string, n int, now time.Time) *x509.Certificate {
+func issuerTemplate(organisation string, n int, now time.Time, key madeKey) *x509.Certificate {
 	name := "Device CA"
 	if n > first {
 		name += " " + strconv.Itoa(n)
 	}
 	t := authorityTemplate(organisation, name, now, issuerLife, 0)
-	t.KeyUsage = issuerUsage
+	t.KeyUsage = key.usage()
 	return t
 }
 
-// issuerUsage is what an issuer's key is for. The last two are for SCEP: clients encrypt
-// to the issuer and verify its answers.
-const issuerUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment
+// usage is what the key of an issuer is for. A digital signature is an answer to OCSP or
+// SCEP; to a key that can decrypt, clients encrypt their SCEP requests.
+func (k madeKey) usage() x509.KeyUsage {
+	u := x509.KeyUsageCertSign | x509.KeyUsageCRLSign | x509.KeyUsageDigitalSignature
+	if _, ok := k.Signer.(*rsa.PrivateKey); ok {
+		u |= x509.KeyUsageKeyEncipherment
+	}
+	return u
+}
+
+// organisationOf is the name that a root was made with.
+func organisationOf(root *x509.Certificate, or string) string {
+	if names := root.Subject.Organization; len(names) > 0 {
+		return names[0]
+	}
+	return or
+}
 
 func authorityTemplate(organisation, name string, now time.Time, life time.Duration, pathLen int) *x509.Certificate {
 	return &x509.Certificate{

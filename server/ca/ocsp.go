@@ -143,7 +143,7 @@ func (a *Authority) status(ctx context.Context, q *ocspQuestion, now time.Time) 
 
 func (a *Authority) issuerNamed(id certID) *issuer {
 	for _, is := range *a.issuers.Load() {
-		if id.names(is) {
+		if is.own() && id.names(is) {
 			return is
 		}
 	}

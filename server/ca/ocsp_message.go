@@ -3,8 +3,6 @@ package ca
 import (
 	"bytes"
 	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
 	_ "crypto/sha1" //nolint:gosec // a hash of RFC 6960 that names a certificate; nothing relies on it being hard to collide
 	_ "crypto/sha512"
 	"crypto/x509/pkix"
@@ -76,7 +74,6 @@ type (
 var (
 	oidOCSPBasic = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 1}
 	oidOCSPNonce = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 2}
-	oidRSASHA256 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11}
 )
 
 // ocspHashes are the hashes that may name an issuer.
@@ -239,15 +236,13 @@ func (is *issuer) answerOCSP(all []singleResponse, nonce []byte, at time.Time) (
 	if err != nil {
 		return nil, fmt.Errorf("write OCSP response: %w", err)
 	}
-	digest := crypto.SHA256.New()
-	digest.Write(tbs)
-	signature, err := rsa.SignPKCS1v15(rand.Reader, is.key, crypto.SHA256, digest.Sum(nil))
+	how, signature, err := is.signBytes(tbs)
 	if err != nil {
 		return nil, fmt.Errorf("sign OCSP response: %w", err)
 	}
 	basic, err := asn1.Marshal(basicResponse{
 		asn1.RawValue{FullBytes: tbs},
-		pkix.AlgorithmIdentifier{Algorithm: oidRSASHA256, Parameters: asn1.NullRawValue},
+		how.identifier,
 		asn1.BitString{Bytes: signature, BitLength: 8 * len(signature)},
 	})
 	if err != nil {

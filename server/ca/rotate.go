@@ -4,13 +4,15 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +43,8 @@ type Rotation struct {
 	// From is when it begins to sign; zero means after Settle. Processes that have only
 	// copies of Dir need the new folder by then.
 	From time.Time
+	// Key is where its key is to be, as in Options.IssuerKey; "" means as there.
+	Key string
 }
 
 // Made is an issuer that was added.
@@ -58,15 +62,15 @@ func (a *Authority) Rotate(ctx context.Context, r Rotation) (Made, error) {
 	if err != nil {
 		return Made{}, err
 	}
-	key, err := newIssuerKey()
-	if err != nil {
-		return Made{}, fmt.Errorf("rotate: %w", err)
-	}
 	n, err := a.next(ctx)
 	if err != nil {
 		return Made{}, err
 	}
-	t := issuerTemplate(a.organisation(), n, a.o.Now().Truncate(time.Second))
+	key, err := a.o.newKey(ctx, r.Key, a.Issuers())
+	if err != nil {
+		return Made{}, fmt.Errorf("rotate: %w", err)
+	}
+	t := issuerTemplate(a.organisation(), n, a.o.Now().Truncate(time.Second), key)
 	if t.NotAfter.After(a.root.NotAfter) {
 		t.NotAfter = a.root.NotAfter
 	}
@@ -74,16 +78,11 @@ func (a *Authority) Rotate(ctx context.Context, r Rotation) (Made, error) {
 	if err != nil {
 		return Made{}, fmt.Errorf("rotate: sign the issuer: %w", err)
 	}
-	return a.add(ctx, n, key, cert, r.From)
+	return a.add(ctx, n, key.files, cert, r.From)
 }
 
 // organisation is the name that the root was made with.
-func (a *Authority) organisation() string {
-	if names := a.root.Subject.Organization; len(names) > 0 {
-		return names[0]
-	}
-	return a.o.Organisation
-}
+func (a *Authority) organisation() string { return organisationOf(a.root, a.o.Organisation) }
 
 // rootKey opens the root's key.
 func (a *Authority) rootKey(r Rotation) (crypto.Signer, error) {
@@ -101,7 +100,13 @@ func (a *Authority) rootKey(r Rotation) (crypto.Signer, error) {
 	if len(pass) == 0 {
 		pass = a.o.Passphrase
 	}
-	k, err := pemutil.ParseKey(text, pemutil.WithPassword(pass))
+	return openRootKey(a.root, text, pass)
+}
+
+// openRootKey opens a key in PEM and makes sure that it is root's. A passphrase that is
+// not needed is not looked at.
+func openRootKey(root *x509.Certificate, text, passphrase []byte) (crypto.Signer, error) {
+	k, err := pemutil.ParseKey(text, pemutil.WithPassword(passphrase))
 	if err != nil {
 		return nil, ward.Errorf(ward.Invalid, "The root's key can't be opened: is the passphrase the one it was put away with?").Because(err)
 	}
@@ -109,34 +114,51 @@ func (a *Authority) rootKey(r Rotation) (crypto.Signer, error) {
 	if !ok {
 		return nil, ward.Errorf(ward.Invalid, "The file does not hold a private key.")
 	}
-	if public, ok := a.root.PublicKey.(interface{ Equal(x crypto.PublicKey) bool }); !ok || !public.Equal(key.Public()) {
-		return nil, ward.Errorf(ward.Invalid, "The key is not that of this authority's root, %s.", a.root.Subject).Because(errKeyApart)
+	if !sameKey(root.PublicKey, key.Public()) {
+		return nil, ward.Errorf(ward.Invalid, "The key is not that of this authority's root, %s.", root.Subject).Because(errKeyApart)
 	}
 	return key, nil
 }
 
 // RequestIssuer returns a request in PEM for the certificate of a new issuer, to be signed
-// where the root's key is kept. The key of the request waits in Dir for ImportIssuer;
-// asked again before that, it returns a request for the same key.
-func (a *Authority) RequestIssuer(ctx context.Context) ([]byte, error) {
+// where the root's key is kept. The key of the request waits for ImportIssuer, at is where,
+// as in Options.IssuerKey; "" means as there. Asked again before that, it returns a request
+// for the same key.
+func (a *Authority) RequestIssuer(ctx context.Context, at string) ([]byte, error) {
 	n, err := a.next(ctx)
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(a.o.Dir, requested)
-	key, err := readKey(filepath.Join(dir, issuerKey), a.o.Passphrase)
+	return a.o.request(ctx, at, a.organisation(), n, a.Issuers())
+}
+
+// request makes the key of issuer n where there is none that waits, and the request.
+func (o *Options) request(ctx context.Context, at, organisation string, n int, others []*x509.Certificate) ([]byte, error) {
+	dir := filepath.Join(o.Dir, requested)
+	key, err := o.readKey(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if key, err = a.putKey(dir); err != nil {
+		if key, err = o.newKey(ctx, at, others); err == nil {
+			err = writeWhole(dir, key.files)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("request issuer: %w", err)
 		}
+		key, err = o.readKey(ctx, dir) // another process may have been first
 	}
 	if err != nil {
 		return nil, err
 	}
-	t := issuerTemplate(a.organisation(), n, a.o.Now())
+	if slices.ContainsFunc(others, func(c *x509.Certificate) bool { return sameKey(c.PublicKey, key.Public()) }) {
+		return nil, ward.Errorf(ward.Conflict, "The key in %s is that of an issuer already: its import was cut short. Remove that folder and ask again.", dir)
+	}
+	usage, err := usageWanted(key.usage())
+	if err != nil {
+		return nil, fmt.Errorf("request issuer: %w", err)
+	}
+	t := issuerTemplate(organisation, n, o.Now(), key)
 	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
-		Subject: t.Subject, SignatureAlgorithm: x509.SHA256WithRSA, ExtraExtensions: []pkix.Extension{authorityConstraint()},
-	}, key)
+		Subject: t.Subject, ExtraExtensions: []pkix.Extension{authorityConstraint(), usage},
+	}, key.Signer)
 	if err != nil {
 		return nil, fmt.Errorf("request issuer: %w", err)
 	}
@@ -149,49 +171,48 @@ func authorityConstraint() pkix.Extension {
 	return pkix.Extension{Id: []int{2, 5, 29, 19}, Critical: true, Value: []byte{0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0x00}}
 }
 
-func (a *Authority) putKey(dir string) (*rsa.PrivateKey, error) {
-	k, err := newIssuerKey()
-	if err != nil {
-		return nil, err
-	}
-	text, err := keyPEM(k, a.o.Passphrase)
-	if err != nil {
-		return nil, err
-	}
-	if err := writeWhole(dir, map[string][]byte{issuerKey: text}); err != nil {
-		return nil, err
-	}
-	return readKey(filepath.Join(dir, issuerKey), a.o.Passphrase) // another process may have been first
+// usageWanted asks for a key usage (RFC 5280 section 4.2.1.3), whose bits count from the
+// left; none of those wanted is beyond the first byte.
+func usageWanted(u x509.KeyUsage) (pkix.Extension, error) {
+	b := asn1.BitString{Bytes: []byte{bits.Reverse8(uint8(u))}} //nolint:gosec // key usages of issuers fit in seven bits
+	b.BitLength = 8 - bits.TrailingZeros8(b.Bytes[0])
+	value, err := asn1.Marshal(b)
+	return pkix.Extension{Id: []int{2, 5, 29, 15}, Critical: true, Value: value}, err
 }
 
 // ImportIssuer adds the issuer that RequestIssuer asked for, with the certificate in PEM
-// that was signed elsewhere; from is as in Rotation. A certificate that would not do is an
-// error of kind Invalid that says every reason.
-func (a *Authority) ImportIssuer(ctx context.Context, certPEM []byte, from time.Time) (Made, error) {
+// that was signed elsewhere; from is as in Rotation. The file may hold the root too. A
+// certificate that would not do is an error of kind Invalid that says every reason.
+func (a *Authority) ImportIssuer(ctx context.Context, chainPEM []byte, from time.Time) (Made, error) {
 	dir := filepath.Join(a.o.Dir, requested)
-	key, err := readKey(filepath.Join(dir, issuerKey), a.o.Passphrase)
+	key, err := a.o.readKey(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Made{}, ward.Errorf(ward.NotFound, "No issuer was requested here: there is no key that the certificate could belong to.").Because(err)
 	}
 	if err != nil {
 		return Made{}, err
 	}
-	block, _ := pem.Decode(certPEM)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return Made{}, ward.Errorf(ward.Invalid, "The file holds no certificate in PEM.")
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
+	cert, rest, err := pickIssuer(chainPEM, key)
 	if err != nil {
-		return Made{}, ward.Errorf(ward.Invalid, "The certificate can't be read: %v.", err)
-	}
-	if err := a.fit(cert, key); err != nil {
 		return Made{}, err
+	}
+	wrong := misfits(cert, key, a.root, a.o.Now())
+	for _, c := range rest {
+		if !c.Equal(a.root) {
+			wrong = append(wrong, "The file holds a further certificate, "+c.Subject.String()+", which is not this authority's root.")
+		}
+	}
+	if slices.ContainsFunc(a.Issuers(), func(c *x509.Certificate) bool { return string(c.RawSubject) == string(cert.RawSubject) }) {
+		wrong = append(wrong, "Its subject is that of another issuer: each has a name of its own.")
+	}
+	if len(wrong) > 0 {
+		return Made{}, &ward.Error{Kind: ward.Invalid, Message: "The certificate can't be that of an issuer.", Details: wrong}
 	}
 	n, err := a.next(ctx)
 	if err != nil {
 		return Made{}, err
 	}
-	made, err := a.add(ctx, n, key, cert, from)
+	made, err := a.add(ctx, n, key.files, cert, from)
 	if err != nil {
 		return Made{}, err
 	}
@@ -201,52 +222,24 @@ func (a *Authority) ImportIssuer(ctx context.Context, certPEM []byte, from time.
 	return made, nil
 }
 
-// fit says everything that keeps cert from being an issuer.
-func (a *Authority) fit(cert *x509.Certificate, key *rsa.PrivateKey) error {
-	wrong := &ward.Error{Kind: ward.Invalid, Message: "The certificate can't be that of an issuer."}
-	note := func(bad bool, why string) {
-		if bad {
-			wrong.Details = append(wrong.Details, why)
-		}
-	}
-	now := a.o.Now()
-	note(!key.PublicKey.Equal(cert.PublicKey), "It is for another key than the one that was requested here.")
-	note(cert.CheckSignatureFrom(a.root) != nil, "It is not signed by this authority's root, "+a.root.Subject.String()+".")
-	note(!cert.IsCA || !cert.BasicConstraintsValid, "It is not a certificate of an authority (basicConstraints CA).")
-	note(cert.KeyUsage&issuerUsage != issuerUsage, "Its key usage must be certificate signing, CRL signing, digital signature and key encipherment.")
-	note(len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) > 0, "It is limited to some purposes (extended key usage): what it signs is for others.")
-	note(now.Before(cert.NotBefore) || now.After(cert.NotAfter), "It is expired or not yet valid.")
-	note(cert.NotAfter.After(a.root.NotAfter), "It outlives the root.")
-	note(len(cert.SubjectKeyId) == 0, "It has no subject key identifier.")
-	note(slices.ContainsFunc(a.Issuers(), func(c *x509.Certificate) bool { return string(c.RawSubject) == string(cert.RawSubject) }),
-		"Its subject is that of another issuer: each has a name of its own.")
-	if len(wrong.Details) > 0 {
-		return wrong
-	}
-	return nil
-}
-
 // next loads what is there and returns the number of the issuer after it.
 func (a *Authority) next(ctx context.Context) (int, error) {
 	if err := a.Reload(ctx); err != nil {
 		return 0, err
 	}
-	all := *a.issuers.Load()
-	return all[len(all)-1].n + 1, nil
+	return a.lastOwn() + 1, nil
 }
 
-// add writes issuer n to Dir, where nobody else may have put one meanwhile, and loads it.
-func (a *Authority) add(ctx context.Context, n int, key crypto.Signer, cert *x509.Certificate, from time.Time) (Made, error) {
+// add writes issuer n to Dir, with files that tell of its key, where nobody else may have
+// put one meanwhile, and loads it.
+func (a *Authority) add(ctx context.Context, n int, files map[string][]byte, cert *x509.Certificate, from time.Time) (Made, error) {
 	if from.IsZero() {
 		from = a.o.Now().Add(Settle)
 	}
 	from = from.UTC().Truncate(time.Second)
-	text, err := keyPEM(key, a.o.Passphrase)
-	if err != nil {
-		return Made{}, fmt.Errorf("add issuer: %w", err)
-	}
 	dir := filepath.Join(a.o.Dir, strconv.Itoa(n))
-	files := map[string][]byte{issuerCert: certPEM(cert), issuerKey: text, issuerFrom: []byte(from.Format(time.RFC3339) + "\n")}
+	files = maps.Clone(files)
+	files[issuerCert], files[issuerFrom] = certPEM(cert), []byte(from.Format(time.RFC3339)+"\n")
 	if err := writeWhole(dir, files); err != nil {
 		return Made{}, fmt.Errorf("add issuer: %w", err)
 	}

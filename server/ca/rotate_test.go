@@ -272,7 +272,7 @@ func TestRotateOffline(t *testing.T) {
 	if _, err := f.ImportIssuer(t.Context(), nil, time.Time{}); ward.KindOf(err) != ward.NotFound {
 		t.Errorf("ImportIssuer without a request = %v, want NotFound", err)
 	}
-	text, err := f.RequestIssuer(t.Context())
+	text, err := f.RequestIssuer(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestRotateOffline(t *testing.T) {
 	if err := errors.Join(err, csr.CheckSignature()); err != nil || len(rest) > 0 {
 		t.Fatal(err)
 	}
-	if again, err := f.RequestIssuer(t.Context()); err != nil || !sameKey(t, again, csr.PublicKey) {
+	if again, err := f.RequestIssuer(t.Context(), ""); err != nil || !sameKey(t, again, csr.PublicKey) {
 		t.Errorf("a second request is for another key: %v", err)
 	}
 	sign := func(edit func(c *x509.Certificate), key any) []byte {

@@ -42,7 +42,12 @@ func (a *Authority) SCEP() http.Handler {
 		case r.Method == http.MethodGet && op == "GetCACaps":
 			answerSCEP(w, "text/plain", []byte(capabilities))
 		case r.Method == http.MethodGet && op == "GetCACert":
-			answerSCEP(w, "application/x-x509-ca-cert", a.Issuer().Raw)
+			mediaType, b, err := a.scepCertificates()
+			if err != nil {
+				a.refuseSCEP(w, r, http.StatusServiceUnavailable, "The certificate authority is not available at the moment.", err)
+				return
+			}
+			answerSCEP(w, mediaType, b)
 		default:
 			a.refuseSCEP(w, r, http.StatusBadRequest, "The SCEP operation is not known.", nil)
 		}
@@ -103,11 +108,14 @@ func (a *Authority) certRep(ctx context.Context, m *message) ([]byte, error) {
 	// Whoever asked for the authority's certificate before another took its place may
 	// still write to the old one: that one then answers, for the device knows no other.
 	to := a.addressee(m)
+	if !to.own() {
+		return nil, errLost(to)
+	}
 	if m.kind != scep.PKCSReq {
 		return a.refuse(ctx, to, m, scep.BadRequest, errors.New("only new certificates are issued, message type "+string(m.kind)))
 	}
 	// One answer for everything that can go wrong with the envelope: see openEnvelope.
-	csr, challenge, err := m.open(to.cert, to.key)
+	csr, challenge, err := m.open(to.scep.cert, to.scep.key)
 	if err != nil {
 		return a.refuse(ctx, to, m, scep.BadMessageCheck, err)
 	}
@@ -118,7 +126,7 @@ func (a *Authority) certRep(ctx context.Context, m *message) ([]byte, error) {
 		if by != to {
 			certs = append(certs, by.cert) // which the device has not seen yet
 		}
-		return m.success(to.cert, to.key, certs...)
+		return m.success(to.scep.cert, to.scep.key, certs...)
 	case ward.Internal, ward.Unavailable:
 		return nil, err
 	default:
@@ -129,15 +137,15 @@ func (a *Authority) certRep(ctx context.Context, m *message) ([]byte, error) {
 // addressee returns the issuer that m is encrypted to, the current one if it is none.
 func (a *Authority) addressee(m *message) *issuer {
 	for _, is := range *a.issuers.Load() {
-		if m.isFor(is.cert) {
+		if is.own() && m.isFor(is.scep.cert) {
 			return is
 		}
 	}
-	return a.current()
+	return a.ownIssuer()
 }
 
 func (a *Authority) refuse(ctx context.Context, by *issuer, m *message, info scep.FailInfo, why error) ([]byte, error) {
 	a.o.Log.Warn("scep certificate refused", zap.String("fail_info", info.String()), zap.Error(why),
 		zap.String("request_id", ward.RequestID(ctx)))
-	return m.failure(by.cert, by.key, info)
+	return m.failure(by.scep.cert, by.scep.key, info)
 }

@@ -32,7 +32,7 @@ func (a *Authority) IssueServer(ctx context.Context, names []string, ips []net.I
 	if err != nil {
 		return nil, fmt.Errorf("issue server certificate: %w", err)
 	}
-	is, now := a.current(), a.o.Now().UTC().Truncate(time.Second)
+	is, now := a.ownIssuer(), a.o.Now().UTC().Truncate(time.Second)
 	var name string
 	if len(names) > 0 {
 		name = names[0]
@@ -64,7 +64,7 @@ func (a *Authority) IssueServer(ctx context.Context, names []string, ips []net.I
 
 // ServerTLS returns a function for tls.Config.GetCertificate. It makes the first
 // certificate at once, and another in the handshake that finds less than a third of
-// the life left.
+// the life left. It may be called without a handshake: with nil, in the context ctx.
 func (a *Authority) ServerTLS(ctx context.Context, names []string, ips []net.IP) (func(*tls.ClientHelloInfo) (*tls.Certificate, error), error) {
 	current, err := a.IssueServer(ctx, names, ips)
 	if err != nil {
@@ -78,7 +78,11 @@ func (a *Authority) ServerTLS(ctx context.Context, names []string, ips []net.IP)
 		if left > serverLife/3 {
 			return current, nil
 		}
-		next, err := a.IssueServer(hello.Context(), names, ips)
+		in := ctx
+		if hello != nil {
+			in = hello.Context()
+		}
+		next, err := a.IssueServer(in, names, ips)
 		switch {
 		case err == nil:
 			current = next

@@ -71,7 +71,7 @@ func (w Watched) Due(now time.Time) (days int, due bool) {
 const (
 	cureRoot   = "Plan a new authority: every device has to enrol anew under another root."
 	cureIssuer = "Make another in good time: ward ca rotate. What it signs never outlives it."
-	cureDevice = "The device needs a new identity before then: a certificate that has ended can't check in."
+	cureDevice = "It renews by itself at the device's next check-in, and has been due to for months: these devices have not been seen, or refuse. Have their owners connect them; the device's page says what it answered."
 )
 
 // Watched returns the root, the issuers and, of the identities of enrolled devices, the

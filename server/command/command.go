@@ -34,6 +34,7 @@ type New struct {
 	RequestType string
 	Body        []byte // the command property list
 	Urgent      bool   // goes before all that is not
+	First       bool   // goes before all others, urgent ones too
 	StepKey     string // the step of the loop that it carries out; empty for a one-shot deed
 	Case        ward.CaseID
 	Order       ward.OrderID

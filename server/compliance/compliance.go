@@ -74,7 +74,7 @@ func Assess(v reconcile.View, now time.Time) Assessment {
 	if len(a.found) > 0 {
 		out.State = a.found[0].State
 	}
-	return out
+	return a.withheld(out)
 }
 
 type assessor struct {

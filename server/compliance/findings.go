@@ -84,8 +84,21 @@ func (a *assessor) profiles() {
 		}
 	}
 	for _, d := range a.v.RefusedDeclarations() {
+		if bundle := a.identity(d.Identifier); bundle != "" {
+			a.add(Pending, codeRefused, a.v.Got.Declarations.At, "It is tried again after six hours.", "The device could not get the identity of %s: %s.", bundle, strings.TrimSuffix(strings.Join(d.Reasons, "; "), "."))
+			continue
+		}
 		a.add(NonCompliant, "declaration-refused", a.v.Got.Declarations.At, "", "The device calls the declaration %s invalid: %s.", d.Identifier, strings.TrimSuffix(strings.Join(d.Reasons, "; "), "."))
 	}
+}
+
+// identity returns the app to whose identity a declaration belongs, "" for any other.
+func (a *assessor) identity(declaration string) string {
+	i := slices.IndexFunc(a.v.Want.Declarations, func(d profiles.Declaration) bool { return d.Identifier == declaration })
+	if i < 0 {
+		return ""
+	}
+	return a.v.Want.Declarations[i].App
 }
 
 func (a *assessor) apps() {
@@ -109,9 +122,20 @@ func (a *assessor) apps() {
 			if r := posture.Certificate; r.On && r.Severity == intent.Breach && !c.Revoked.IsZero() && a.now.Sub(c.Revoked) > r.Grace {
 				state = NonCompliant
 			}
-			a.add(state, "app-certificate-missing", c.Revoked, "The app fetches one when it is next opened.", "%s has no valid certificate.", w.Name)
+			a.add(state, codeMissing, c.Revoked, a.certificateCure(w), "%s has no valid certificate.", w.Name)
 		}
 	}
+}
+
+func (a *assessor) certificateCure(w profiles.App) string {
+	switch w.Delivery {
+	case intent.ByManagedApp:
+		return "The device fetches it when it is next awake."
+	case intent.ByToken:
+		return "The app fetches one when it is next opened."
+	case intent.ByNetwork:
+	}
+	return "It has no way to one on this device: see what the policy comes to here."
 }
 
 // missingApp tells of an app that is not there: a required one that was there and went

@@ -1,8 +1,9 @@
 // Package credential gives an approved app its certificate: a one-time token travels
 // in the app's managed configuration, and the app exchanges it, with a key of its own,
-// for a client certificate. A device gets its network certificates in a like way, by a
-// one-time challenge in a profile. It signs nothing itself and knows neither profiles nor
-// SCEP.
+// for a client certificate. What a device asks certificates for itself, its networks, its
+// new identity and the identities that it holds for apps, it gets in a like way, by one-time
+// challenges in what it is sent. It signs nothing itself and knows neither profiles, nor
+// SCEP, nor ACME.
 package credential
 
 import (
@@ -38,8 +39,8 @@ type Store interface {
 	// Burn uses the token up; a *ward.Error of kind Forbidden says that it was used or
 	// expired.
 	Burn(ctx context.Context, hash string, t time.Time) error
-	// Void makes every unused token of a device's apps useless, and every open network
-	// challenge of the device.
+	// Void makes every unused token of a device's apps useless, and every open challenge of
+	// the device but those for its identity.
 	Void(ctx context.Context, id ward.DeviceID) error
 }
 
@@ -64,6 +65,7 @@ type Service struct {
 	Store     Store
 	Authority Authority
 	Devices   Devices
+	Judge     Judge // nil thinks well of every device
 	Audit     Recorder
 	Now       func() time.Time
 }
@@ -87,11 +89,11 @@ func (s *Service) Exchange(ctx context.Context, token string, csr *x509.Certific
 	if err != nil {
 		return nil, g, err
 	}
-	if err := s.allowed(ctx, g.Device); err != nil {
+	if err := s.allowed(ctx, g); err != nil {
 		return nil, g, err
 	}
 	chain, err := s.Authority.IssueApp(ctx, csr, g, func(ctx context.Context) error {
-		if err := s.allowed(ctx, g.Device); err != nil { // a report of loss may have come while the key was signed
+		if err := s.allowed(ctx, g); err != nil { // a report of loss may have come while the key was signed
 			return err
 		}
 		if err := s.Store.Burn(ctx, h, s.Now()); err != nil {
@@ -102,15 +104,18 @@ func (s *Service) Exchange(ctx context.Context, token string, csr *x509.Certific
 	return chain, g, err
 }
 
-func (s *Service) allowed(ctx context.Context, id ward.DeviceID) error {
-	d, err := s.Devices.Device(ctx, id)
+func (s *Service) allowed(ctx context.Context, g Grant) error {
+	d, err := s.Devices.Device(ctx, g.Device)
 	if err != nil {
 		return err
 	}
 	if d.State != ward.Managed {
 		return ward.Errorf(ward.Forbidden, "This device is %s: its apps get no certificate.", d.State)
 	}
-	return nil
+	if s.Judge == nil {
+		return nil
+	}
+	return s.Judge.Deserves(ctx, g.Device, g.App)
 }
 
 func hash(token string) string {

@@ -13,6 +13,7 @@ import (
 type Service struct {
 	wanted  Wanted
 	binder  Binder
+	papers  Documents
 	fleet   Fleet
 	reports Reports
 	replan  func(ctx context.Context, id ward.DeviceID) error
@@ -20,12 +21,14 @@ type Service struct {
 	now     func() time.Time
 }
 
-// Options are the parts of a Service; all are needed.
+// Options are the parts of a Service; all but Documents are needed.
 type Options struct {
 	Wanted  Wanted
 	Binder  Binder
 	Fleet   Fleet
 	Reports Reports
+	// Documents gives devices what declarations refer to; nil: nothing does.
+	Documents Documents
 	// Replan plans a device anew, in the unit of work of ctx.
 	Replan func(ctx context.Context, id ward.DeviceID) error
 	// ServerURL is the public address of this server, without a slash at the end.
@@ -45,7 +48,7 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{wanted: o.Wanted, binder: o.Binder, fleet: o.Fleet, reports: o.Reports, replan: o.Replan, links: links, now: o.Now}, nil
+	return &Service{wanted: o.Wanted, binder: o.Binder, papers: o.Documents, fleet: o.Fleet, reports: o.Reports, replan: o.Replan, links: links, now: o.Now}, nil
 }
 
 // Set returns what the enrolment should have. One with a mistake in it is an error.

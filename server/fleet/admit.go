@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -17,14 +18,25 @@ type Arrival struct {
 	Platform  ward.Platform
 	Hash      string // SHA-256 of the certificate it proves itself by
 	Adopted   bool   // its certificate comes from another authority that may adopt
+	Attested  Attested
+}
+
+// Attested is what a device's hardware has proven of the device when it attested the key of
+// its certificate. It is zero where nothing was attested.
+type Attested struct {
+	Serial string
+	UDID   string // of a Mac its provisioning UDID, which is not its channel
 }
 
 // Invitation is what the fleet needs to know of the invitation that a certificate
 // was issued for.
 type Invitation struct {
-	ID     string
-	Device ward.DeviceID // the device it was made for
-	Rights ward.AccessRights
+	ID       string
+	Device   ward.DeviceID // the device it was made for
+	Platform ward.Platform // of that device
+	Serial   string        // the one device that may use it; empty for any
+	Attested bool          // only a device that attested its key may use it
+	Rights   ward.AccessRights
 }
 
 // Invitations consumes an invitation: once, by one channel. A *ward.Error of kind
@@ -32,6 +44,10 @@ type Invitation struct {
 type Invitations interface {
 	Use(ctx context.Context, id, channel string) (Invitation, error)
 }
+
+// ErrImpostor is the cause of the refusal of a device that says it is another one than its
+// hardware has proven.
+var ErrImpostor = errors.New("the device is not the one that attested its key")
 
 // Admission is the outcome of admitting an arrival.
 type Admission struct {
@@ -58,6 +74,9 @@ const QuarantineGroup = "quarantine"
 // for an adopted device. A refusal is a *ward.Error of kind Forbidden and changes
 // nothing.
 func (a *Admitter) Admit(ctx context.Context, ar Arrival, invitation string) (Admission, error) {
+	if ar.Attested.Serial != "" && ar.Attested.Serial != ar.Serial {
+		return Admission{}, impostor("serial number", ar.Attested.Serial, ar.Serial)
+	}
 	bound, live, err := a.Store.ChannelOf(ctx, ar.Hash)
 	if err != nil {
 		return Admission{}, err
@@ -142,6 +161,9 @@ func (a *Admitter) place(ctx context.Context, ar Arrival, invitation string) (Ad
 		if err != nil {
 			return ad, err
 		}
+		if err := suits(inv, ar); err != nil {
+			return ad, err
+		}
 		invited, ad.Rights = inv.Device, inv.Rights
 	}
 	known, err := a.known(ctx, ar)
@@ -168,6 +190,23 @@ func (a *Admitter) place(ctx context.Context, ar Arrival, invitation string) (Ad
 		return ad, err
 	}
 	return ad, a.describe(ctx, ad.Device, ar)
+}
+
+// suits refuses an arrival that is not the device that an invitation asks for.
+func suits(inv Invitation, ar Arrival) error {
+	switch {
+	case inv.Attested && ar.Attested.Serial == "":
+		return ward.Errorf(ward.Forbidden, "This invitation is for a device that proves that its key can't leave it. Open the link again for a new profile.")
+	case inv.Serial != "" && inv.Serial != ar.Serial:
+		return ward.Errorf(ward.Forbidden, "This invitation is for the device with the serial number %s.", inv.Serial)
+	case inv.Platform != ward.MacOS && ar.Attested.UDID != "" && ar.Attested.UDID != ar.Channel:
+		return impostor("UDID", ar.Attested.UDID, ar.Channel)
+	}
+	return nil
+}
+
+func impostor(what, proven, said string) error {
+	return ward.Errorf(ward.Forbidden, "The device has proven the %s %s, and says that it has %s.", what, proven, said).Because(ErrImpostor)
 }
 
 // known returns the device that the arrival's serial number or channel belongs to.
@@ -205,7 +244,7 @@ func (a *Admitter) merge(ctx context.Context, known, invited ward.DeviceID) erro
 	if p.Serial != "" && p.Serial != d.Serial {
 		return ward.Errorf(ward.Forbidden, "This invitation is for the device with the serial number %s.", p.Serial)
 	}
-	d.Name, d.Ownership, d.Group, d.Owner, d.Email = p.Name, p.Ownership, p.Group, p.Owner, p.Email
+	d.Name, d.Ownership, d.Group, d.Owner, d.Email, d.Site, d.Role = p.Name, p.Ownership, p.Group, p.Owner, p.Email, p.Site, p.Role
 	if err := a.Store.UpdateDevice(ctx, d); err != nil {
 		return err
 	}

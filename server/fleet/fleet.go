@@ -19,6 +19,8 @@ type Contact struct {
 	Generation int64 // the policies' epoch for which the device was last planned
 	Published  int64 // the epoch now: see policy.Service.Epoch
 	CheckAt    time.Time
+	// Renewed is set in the first request under a new identity.
+	Renewed bool
 }
 
 // Store keeps devices and enrolments. Methods join the unit of work in ctx; a

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,10 +56,18 @@ func fresh(now, before *profiles.State) *want {
 	if w.steps[declarations] != "" {
 		w.declarations = make(map[string]string, len(now.Declarations))
 		for _, d := range now.Declarations {
-			w.declarations[d.Identifier] = d.Token
+			if !own(now, d) {
+				w.declarations[d.Identifier] = d.Token
+			}
 		}
 	}
 	return w
+}
+
+// own reports whether a declaration has a version of its own on each device: those that
+// bring an app its identity or a configuration do not count for a rollout.
+func own(st *profiles.State, d profiles.Declaration) bool {
+	return d.App != "" || slices.ContainsFunc(st.Documents, func(doc profiles.Document) bool { return d.Refers(doc.Hash) })
 }
 
 // wants works out what a rollout brings to devices, once for those that are alike. What

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
 )
@@ -102,7 +103,7 @@ func (p *planner) apps() {
 			p.again(prefix, reinstallApp, Step{Key: prefix + a.Hash, Deed: InstallApp, App: a})
 			continue
 		}
-		if a.NeedsCertificate {
+		if a.NeedsCertificate && a.Delivery == intent.ByToken {
 			p.token(a)
 		}
 	}

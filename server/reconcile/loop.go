@@ -22,15 +22,19 @@ type Loop struct {
 	Policies    Policies
 	Cases       Cases
 	Credentials Credentials
+	Identities  Identities // nil: no identity is renewed
 	Drift       Drift
 	Queue       command.Queue
 	Compiler    Compiler
+	// Wake has a device come soon, in the unit of work in ctx. Nil wakes none.
+	Wake func(ctx context.Context, id ward.EnrolmentID) error
 	// Watch are the apps that phones are asked about by name before any policy is
 	// published, so that whoever writes the first one sees what it will meet.
 	Watch []string
-	// Renews reports whether a device may have an app certificate renewed: only one that
-	// complies may. Nil lets every device.
-	Renews func(v View) bool
+	// Standing says whether a device deserves certificates for its apps: only one that does
+	// has them renewed. Nil thinks well of every device. It is asked what the device deserves
+	// before its own identities are laid over what is wanted.
+	Standing func(v View) Standing
 	// NetworkLife is how long a network certificate lives; zero renews none.
 	NetworkLife time.Duration
 	// Keep keeps what the policy comes to on a device of this class, so that it can be shown
@@ -148,14 +152,20 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment) (time
 	if change := v.Policy.NextChange(l.Now()); !change.IsZero() && change.Before(next) {
 		next = change // an exception begins or ends
 	}
+	if !v.again.IsZero() && v.again.Before(next) {
+		next = v.again
+	}
 	if next, err = l.judge(ctx, v, next); err != nil {
 		return next, err
 	}
-	if l.Renews != nil && slices.ContainsFunc(steps, v.renewal) && !l.Renews(v) {
+	if l.Standing != nil && slices.ContainsFunc(steps, v.renewal) && l.Standing(v) != Deserving {
 		steps = slices.DeleteFunc(steps, v.renewal)
 	}
 	if c.ID == "" && d.Group == fleet.QuarantineGroup { // it is asked and sent nothing until a person has sorted it, but let out of lost mode
 		steps = slices.DeleteFunc(steps, func(s Step) bool { return s.Deed != DisableLostMode })
+	}
+	if steps, next, err = l.renew(ctx, v, steps, next); err != nil {
+		return next, err
 	}
 	for _, s := range steps {
 		uuid := l.Compiler.NewUUID()
@@ -163,7 +173,7 @@ func (l *Loop) issue(ctx context.Context, d ward.Device, e ward.Enrolment) (time
 		if err != nil {
 			return next, fmt.Errorf("%s: %w", s.Deed, err)
 		}
-		n := command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, Urgent: s.Urgent, StepKey: s.Key, Case: c.ID, By: ward.ActorFrom(ctx).Person}
+		n := command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, Urgent: s.Urgent, First: s.First, StepKey: s.Key, Case: s.ofCase(v.Case), By: ward.ActorFrom(ctx).Person}
 		if _, err := l.Queue.Enqueue(ctx, n); err != nil {
 			return next, fmt.Errorf("%s: %w", s.Deed, err)
 		}
@@ -206,7 +216,7 @@ func (l *Loop) settle(ctx context.Context, v *View) (err error) {
 func (l *Loop) makeWay(ctx context.Context, id ward.EnrolmentID, open ward.CaseID) error {
 	_, err := l.Queue.CancelOpen(ctx, id, "overtaken by the lost case", func(r command.Record) bool {
 		switch {
-		case r.StepKey == "" || r.Case == open:
+		case r.StepKey == "" || r.StepKey == identityKey || r.Case == open:
 			return false
 		case open != "":
 			return true
@@ -227,12 +237,18 @@ type View struct {
 	Policy     *profiles.Policy
 	Generation int64
 	Want       profiles.State
-	Got        Observed
-	Attempts   []Attempt
+	// Shared is what the devices of its class share, before it was made the device's own.
+	Shared profiles.State
+	Got    Observed
+	// Identity is what the enrolment proves itself by, nil if Ward did not issue it.
+	Identity *Identity
+	Attempts []Attempt
 	// Since says since when a deviation is recorded; one that is not there is new.
 	Since map[Deviation]time.Time
 	// EraseAccepted is when the device accepted an erase in this epoch; zero if never.
 	EraseAccepted time.Time
+
+	again time.Time // when what is the device's own changes next; zero for never
 }
 
 // View gathers what is wanted and known of an enrolled device.
@@ -275,14 +291,18 @@ func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment) (v Vie
 	if v.Got.Credentials, err = l.Credentials.Credentials(ctx, e.ID); err != nil {
 		return v, err
 	}
+	if v.Identity, err = l.identity(ctx, e.ID); err != nil {
+		return v, err
+	}
 	v.Want = profiles.Desired(profiles.Subject{
 		Device: d, Supervised: v.Got.Supervised(), Rights: e.Rights, Kind: e.Kind, OSVersion: d.OSVersion, Case: v.Case,
+		Attests: v.Identity != nil && v.Identity.Attested,
 	}, v.Policy, l.Now())
 	v.Want = Stamped(v.Want, v.Got.Credentials, e.Enrolled, l.NetworkLife, l.Now())
 	if v.Policy == nil && d.Platform == ward.IOS && e.Kind == deviceEnrolment && e.Rights.Has(ward.RightInspectApps) {
 		v.Want.WatchApps = l.Watch
 	}
-	return v, nil
+	return v, l.personal(ctx, &v)
 }
 
 // Due plans up to limit devices that are due or were planned for an older policy, each

@@ -312,11 +312,14 @@ func TestRenews(t *testing.T) {
 			f := newFixture(t, storetest.SQLite(t))
 			f.policy.p, f.policy.generation = p, 1
 			f.Credentials = credentials{bundle: tc.c}
-			f.Renews = func(v reconcile.View) bool {
+			f.Standing = func(v reconcile.View) reconcile.Standing {
 				if v.Device.ID != "d1" || v.Policy != p || len(v.Attempts) == 0 {
 					t.Errorf("asked of %s with %d attempts, want all that is known of d1", v.Device.ID, len(v.Attempts))
 				}
-				return tc.complies
+				if tc.complies {
+					return reconcile.Deserving
+				}
+				return reconcile.Undeserving
 			}
 			e := f.enrol(t, "d1", "g")
 			for kind, v := range map[fleet.FactKind]string{fleet.Information: `{"supervised":true}`, fleet.ManagedApps: `[{"bundle_id":"` + bundle + `","status":"Managed"}]`} {

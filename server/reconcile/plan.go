@@ -42,6 +42,7 @@ type Step struct {
 	Key      string
 	Deed     Deed
 	Urgent   bool
+	First    bool               // goes before everything else
 	Profile  *profiles.Profile  // InstallProfile
 	App      *profiles.App      // InstallApp, ConfigureApp, RemoveApp
 	Target   string             // RemoveProfile: the identifier

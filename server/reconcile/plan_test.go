@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
+	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/reconcile"
@@ -30,7 +31,7 @@ var (
 	profileA = profiles.Profile{Identifier: profileID, Hash: "A"}
 	profileB = profiles.Profile{Identifier: profileID, Hash: "B"}
 	anApp    = profiles.App{BundleID: appID, Hash: "A"}
-	certApp  = profiles.App{BundleID: appID, Hash: "A", NeedsCertificate: true}
+	certApp  = profiles.App{BundleID: appID, Hash: "A", NeedsCertificate: true, Delivery: intent.ByToken}
 )
 
 // told is what a device has told of itself an hour ago: nothing that is wanted is on it.

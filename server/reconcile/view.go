@@ -55,6 +55,8 @@ func (v View) Concerns(key string) bool {
 		}
 	}
 	switch kind {
+	case identityKey: // it says nothing of what the policy wants, and is tried for ever
+		return false
 	case "profile":
 		return slices.ContainsFunc(v.Want.Profiles, func(w profiles.Profile) bool { return w.Identifier+":"+w.Hash == rest })
 	case "remove-profile":

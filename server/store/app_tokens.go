@@ -62,7 +62,7 @@ func (a AppTokens) Void(ctx context.Context, id ward.DeviceID) error {
 		if _, err := a.exec(ctx, `DELETE FROM app_token WHERE device_id = $1 AND used_at = 0`, string(id)); err != nil {
 			return err
 		}
-		_, err := a.exec(ctx, `DELETE FROM network_challenge WHERE device_id = $1`, string(id))
+		_, err := a.exec(ctx, `DELETE FROM device_challenge WHERE device_id = $1 AND purpose <> $2`, string(id), string(credential.ForIdentity))
 		return err
 	})
 }

@@ -23,7 +23,7 @@ func (db *DB) Commands() Commands { return Commands{db} }
 // openCommand restricts a query to the commands that the device may still be given or answer.
 // Naming urgent has SQLite take the small index of these: it knows no statistics, and
 // would as soon read a device's whole history.
-const openCommand = `pending AND urgent >= 0`
+const openCommand = `pending AND urgent >= -1`
 
 const resume = `UPDATE command SET deferred = FALSE WHERE enrolment_id = $1 AND ` + openCommand + ` AND deferred`
 
@@ -50,6 +50,9 @@ func (c Commands) Enqueue(ctx context.Context, n command.New) (string, error) {
 	urgent := 1 // sorts after
 	if n.Urgent {
 		urgent = 0
+	}
+	if n.First {
+		urgent = -1
 	}
 	err := c.Do(ctx, func(ctx context.Context) error {
 		rows, err := c.exec(ctx, `INSERT INTO command (uuid, enrolment_id, request_type, sealed, urgent, pending, deferred, state, step_key, case_id, order_id, requested_by, created_at, delivered_at, deliveries, not_now_at, answered_at, error)
@@ -121,7 +124,7 @@ func scanCommand(r scanner) (c command.Record, err error) {
 	var urgent int
 	var created, delivered, notNow, answered int64
 	err = r.Scan(&c.Seq, &c.UUID, &c.Enrolment, &c.RequestType, &urgent, &c.State, &c.StepKey, &c.Case, &c.Order, &c.By, &created, &delivered, &c.Deliveries, &notNow, &answered, &c.Error)
-	c.Urgent = urgent == 0
+	c.Urgent = urgent <= 0
 	c.Created, c.Delivered, c.NotNow, c.Answered = fromMicros(created), fromMicros(delivered), fromMicros(notNow), fromMicros(answered)
 	return c, err
 }

@@ -21,8 +21,8 @@ var inviteTime = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 // bareChallenge is a profile builder whose profile is its challenge.
 type bareChallenge struct{}
 
-func (bareChallenge) Profile(_ context.Context, _ enrollment.Invitation, challenge string) ([]byte, error) {
-	return []byte(challenge), nil
+func (bareChallenge) Profile(_ context.Context, _ enrollment.Invitation, t enrollment.Ticket) ([]byte, error) {
+	return []byte(t.Challenge), nil
 }
 
 func newEnrollment(t *testing.T, db *store.DB) *enrollment.Service {
@@ -80,7 +80,7 @@ func TestInvitationColumns(t *testing.T) {
 		ctx, s := t.Context(), db.Invitations()
 		want := enrollment.Invitation{
 			ID: "i1", Name: "Ada", Email: "ada@h.example", DeviceName: "Ada's iPhone", Platform: ward.IOS, Ownership: ward.Corporate,
-			Group: "Ward 7", Site: "North", Role: "nurse", Supervised: true, Device: "d1", Created: inviteTime, CreatedBy: "Support", Expires: inviteTime.Add(time.Hour),
+			Group: "Ward 7", Site: "North", Role: "nurse", Supervised: true, Serial: "C39ABCDEFG", Identity: enrollment.Attested, Device: "d1", Created: inviteTime, CreatedBy: "Support", Expires: inviteTime.Add(time.Hour),
 			Used: inviteTime.Add(time.Minute), UsedBy: "UDID", Revoked: inviteTime.Add(2 * time.Minute), Certificates: 2,
 		}
 		if err := s.InsertInvitation(ctx, want, "hash"); err != nil {
@@ -115,12 +115,12 @@ func TestChallengeIsRedeemedOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		s := newEnrollment(t, db)
 		in := newInvitation(t, s)
-		_, challenge, err := s.Open(t.Context(), in.Token)
+		_, challenge, err := s.Open(t.Context(), in.Token, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		if won := race(t, 16, func(int) error {
-			_, err := s.Redeem(t.Context(), string(challenge))
+			_, err := s.Redeem(t.Context(), string(challenge), "")
 			return err
 		}); won != 1 {
 			t.Errorf("16 redeems at once: %d succeeded, want 1", won)
@@ -153,14 +153,14 @@ func TestOpenAtOnce(t *testing.T) {
 		in := newInvitation(t, s)
 		challenges := make([]string, 16)
 		if won := race(t, len(challenges), func(i int) error {
-			_, c, err := s.Open(t.Context(), in.Token)
+			_, c, err := s.Open(t.Context(), in.Token, "")
 			challenges[i] = string(c)
 			return err
 		}); won != len(challenges) {
 			t.Errorf("16 openings at once: %d succeeded, want all", won)
 		}
 		if won := race(t, len(challenges), func(i int) error {
-			_, err := s.Redeem(t.Context(), challenges[i])
+			_, err := s.Redeem(t.Context(), challenges[i], "")
 			return err
 		}); won != 1 {
 			t.Errorf("challenges that could be redeemed = %d, want 1", won)
@@ -174,13 +174,13 @@ func TestRedeemBelongsToItsUnit(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		s := newEnrollment(t, db)
 		in := newInvitation(t, s)
-		_, challenge, err := s.Open(t.Context(), in.Token)
+		_, challenge, err := s.Open(t.Context(), in.Token, "")
 		if err != nil {
 			t.Fatal(err)
 		}
 		boom := errors.New("not recorded")
 		err = db.Do(t.Context(), func(ctx context.Context) error {
-			if _, err := s.Redeem(ctx, string(challenge)); err != nil {
+			if _, err := s.Redeem(ctx, string(challenge), ""); err != nil {
 				return err
 			}
 			return boom
@@ -188,8 +188,48 @@ func TestRedeemBelongsToItsUnit(t *testing.T) {
 		if !errors.Is(err, boom) {
 			t.Fatalf("Do() = %v, want %v", err, boom)
 		}
-		if got, err := s.Redeem(t.Context(), string(challenge)); err != nil || got.Certificates != 1 {
+		if got, err := s.Redeem(t.Context(), string(challenge), ""); err != nil || got.Certificates != 1 {
 			t.Errorf("Redeem() afterwards = %d certificates, %v; want the first", got.Certificates, err)
+		}
+	})
+}
+
+// TestInvitationIsAttestedOnce: an invitation belongs to the first device that attests its
+// serial number, and a challenge keeps which way it goes.
+func TestInvitationIsAttestedOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		s, in := db.Invitations(), newInvitation(t, newEnrollment(t, db))
+		if won := race(t, 16, func(i int) error {
+			ok, err := s.AttestInvitation(t.Context(), in.ID, fmt.Sprintf("SERIAL%04d", i))
+			if err == nil && !ok {
+				return ward.Errorf(ward.Forbidden, "It is another's.")
+			}
+			return err
+		}); won != 1 {
+			t.Errorf("16 devices at once: %d have the invitation, want 1", won)
+		}
+		got, err := s.Invitation(t.Context(), in.ID)
+		if err != nil || got.Serial == "" || got.Identity != enrollment.Attested {
+			t.Errorf("Invitation() = %+v, %v; want it bound and attested", got, err)
+		}
+		if ok, err := s.AttestInvitation(t.Context(), in.ID, got.Serial); err != nil || !ok {
+			t.Errorf("AttestInvitation() by the same device = %v, %v; want true", ok, err)
+		}
+		if ok, err := s.AttestInvitation(t.Context(), "none", "SERIAL0001"); err != nil || ok {
+			t.Errorf("AttestInvitation(none) = %v, %v; want false", ok, err)
+		}
+		for _, c := range []enrollment.Challenge{
+			{Hash: "h1", Invitation: in.ID, Identifier: "SERIAL0001", Created: inviteTime, Expires: inviteTime.Add(time.Hour)},
+			{Hash: "h2", Invitation: in.ID, Created: inviteTime, Expires: inviteTime.Add(time.Hour)},
+		} {
+			if err := s.PutChallenge(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			kept, err := s.Challenge(t.Context(), c.Hash)
+			if diff := cmp.Diff(c, kept); err != nil || diff != "" {
+				t.Errorf("Challenge(): %v, mismatch (-want +got):\n%s", err, diff)
+			}
 		}
 	})
 }

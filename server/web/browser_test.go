@@ -178,11 +178,11 @@ func (w *world) sights() (p access.Person, all []sight) {
 
 // enrolURL serves the page of an invitation, as the composition root does.
 func (w *world) enrolURL(o ward.Ownership, supervised bool) string {
-	i := enrollment.Invitation{ID: "inv-1", Name: "Asha Rao", Ownership: o, Supervised: supervised, Created: w.now(), Expires: w.now().Add(enrollment.DefaultLife)}
+	i := enrollment.Invitation{ID: "inv-1", Name: "Asha Rao", Ownership: o, Supervised: supervised, Serial: "C39ABCDEFG", Created: w.now(), Expires: w.now().Add(enrollment.DefaultLife)}
 	mux := http.NewServeMux()
 	mux.Handle("/", w.web)
 	mux.HandleFunc("GET /invite/{token}", func(rw http.ResponseWriter, r *http.Request) {
-		w.web.EnrolPage(rw, r, web.EnrolView{Invitation: i, URL: "https://ward.example.nhs.uk/invite/" + r.PathValue("token")})
+		w.web.EnrolPage(rw, r, web.EnrolView{Invitation: i, URL: "https://ward.example.nhs.uk/invite/" + r.PathValue("token"), Choice: true})
 	})
 	srv := httptest.NewServer(mux)
 	w.t.Cleanup(srv.Close)

@@ -15,10 +15,14 @@ type Certificate struct {
 	App      string // bundle id, of an app's
 	Issuer   string // common name
 	NotAfter time.Time
-	Attested bool      // whether the device has proven that the key can't leave its hardware
-	Manages  bool      // whether the device is managed by it now
-	Revoked  time.Time // zero while it is not
-	LastUsed time.Time // zero where that is not known
+	// AttestedBy is by whose word it is proven that the key can't leave the device's hardware,
+	// apple or tpm; empty where it is not. Hardware is the serial number that was proven with
+	// it; empty under user enrolment.
+	AttestedBy, Hardware string
+	Manages              bool      // whether the device is managed by it now
+	RenewalDue           time.Time // since when its renewal is due; zero while it is not
+	Revoked              time.Time // zero while it is not
+	LastUsed             time.Time // zero where that is not known
 }
 
 // identities lists the certificates of a device.
@@ -41,12 +45,11 @@ func (s *Server) identities(ctx context.Context, id ward.DeviceID, now time.Time
 		case !c.NotAfter.After(now):
 			h.Tag = tag{"Expired", "warn", "clock"}
 		}
-		said = append(said, "from "+c.Issuer)
-		if c.Attested {
-			said = append(said, "key attested")
-		} else {
-			said = append(said, "key not attested")
+		if !c.RenewalDue.IsZero() {
+			said = append(said, "renewal pending since "+at(c.RenewalDue, now).Exact)
 		}
+		said = append(said, "from "+c.Issuer)
+		said = append(said, protection(c))
 		if !c.LastUsed.IsZero() {
 			said = append(said, "last used "+at(c.LastUsed, now).Ago)
 		}
@@ -54,6 +57,23 @@ func (s *Server) identities(ctx context.Context, id ward.DeviceID, now time.Time
 		out[i] = h
 	}
 	return out, nil
+}
+
+// protection says what is known of where a certificate's key is.
+func protection(c Certificate) string {
+	said := "key attested by " + c.AttestedBy
+	switch c.AttestedBy {
+	case "":
+		return "key not attested"
+	case "apple":
+		said = "key attested by Apple"
+	case "tpm":
+		said = "key attested by a TPM"
+	}
+	if c.Hardware != "" {
+		said += ": serial " + c.Hardware
+	}
+	return said
 }
 
 // certificateName says what a certificate is for.

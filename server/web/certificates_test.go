@@ -17,7 +17,7 @@ func TestIdentities(t *testing.T) {
 	all := []Certificate{
 		{Serial: "4", Kind: "app", App: "org.example.chat", Issuer: "CN=Device CA 2", NotAfter: until, LastUsed: now.Add(-2 * time.Minute)},
 		{Serial: "3", Kind: "network", Issuer: "CN=Device CA", NotAfter: until, Revoked: now},
-		{Serial: "2", Kind: "device", Issuer: "CN=Device CA", NotAfter: until, Manages: true, Attested: true},
+		{Serial: "2", Kind: "device", Issuer: "CN=Device CA", NotAfter: until, Manages: true, AttestedBy: "apple", Hardware: "C39ABCDEFG"},
 		{Serial: "1", Kind: "device", Issuer: "CN=Device CA", NotAfter: now.Add(-time.Hour)},
 	}
 	s := &Server{Options: Options{Certificates: func(_ context.Context, d ward.DeviceID) ([]Certificate, error) {
@@ -34,7 +34,7 @@ func TestIdentities(t *testing.T) {
 	want := []holding{
 		{tag{"Valid", "good", "check"}, "App org.example.chat", "until " + week + " · from CN=Device CA 2 · key not attested · last used " + at(now.Add(-2*time.Minute), now).Ago + " · serial number 4"},
 		{tag{"Revoked", "bad", "cross"}, "Network", "until " + week + " · revoked " + at(now, now).Exact + " · from CN=Device CA · key not attested · serial number 3"},
-		{tag{"Valid", "good", "check"}, "Management, in use", "until " + week + " · from CN=Device CA · key attested · serial number 2"},
+		{tag{"Valid", "good", "check"}, "Management, in use", "until " + week + " · from CN=Device CA · key attested by Apple: serial C39ABCDEFG · serial number 2"},
 		{tag{"Expired", "warn", "clock"}, "Management, earlier", "until " + ended + " · from CN=Device CA · key not attested · serial number 1"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -16,6 +16,9 @@ import (
 type EnrolView struct {
 	Invitation enrollment.Invitation
 	URL        string // the invitation's link, absolute, as it stands in its QR code
+	// Choice is set where the device may also have a profile that proves nothing of its key,
+	// for devices that can't prove it. It is at URL with ?download=1&identity=scep.
+	Choice bool
 }
 
 type enrolPage struct {
@@ -26,7 +29,9 @@ type enrolPage struct {
 	Supervise bool
 	Expires   moment
 	Trouble   string // why the link can't be used any more; empty if it can
+	Serial    string // of the one device that it is for; empty for any
 	Download  string // address of the profile
+	Other     string // address of the profile that proves nothing; empty if there is none
 	Link      string
 	QR        template.URL // image of the link
 }
@@ -59,7 +64,7 @@ func (s *Server) enrolView(e EnrolView) (*enrolPage, error) {
 	i, now := e.Invitation, s.Now()
 	v := &enrolPage{
 		Page: Page{Title: "Set up your phone for work", Narrow: true}, Person: i.Name, Org: "your organisation", Personal: i.Ownership == ward.Personal,
-		Supervise: i.Supervised, Expires: at(i.Expires, now), Link: e.URL,
+		Supervise: i.Supervised, Expires: at(i.Expires, now), Link: e.URL, Serial: i.Serial,
 	}
 	if s.Name != "" {
 		v.Org = s.Name
@@ -84,6 +89,11 @@ func (s *Server) enrolView(e EnrolView) (*enrolPage, error) {
 	q.Set("download", "1")
 	u.RawQuery = q.Encode()
 	v.Download = u.String()
+	if e.Choice {
+		q.Set("identity", string(enrollment.SCEP))
+		u.RawQuery = q.Encode()
+		v.Other = u.String()
+	}
 	png, err := qrcode.Encode(e.URL, qrcode.Medium, qrSize)
 	if err != nil {
 		return nil, fmt.Errorf("QR code of invitation %s: %w", i.ID, err)

@@ -30,12 +30,28 @@ func TestEnrolPage(t *testing.T) {
 	}
 	page(func(i *enrollment.Invitation) { i.Supervised = true }).want(t, 200, "Keeps blocked messaging apps from opening", "asks it once where it is")
 	page(func(i *enrollment.Invitation) { i.Ownership = ward.Personal }).want(t, 200, "your own phone", "Can’t erase your phone", "not even when it is lost", "!May erase it")
+	page(func(i *enrollment.Invitation) { i.Serial = "C39ABCDEFG" }).want(t, 200, "on the device with the serial number", "C39ABCDEFG", "!could not be installed")
 	for want, change := range map[string]func(*enrollment.Invitation){
 		"it works once":  func(i *enrollment.Invitation) { i.Used = w.now() },
 		"has expired":    func(i *enrollment.Invitation) { i.Expires = w.now().Add(-time.Minute) },
 		"was taken back": func(i *enrollment.Invitation) { i.Revoked = w.now() },
 	} {
 		page(change).want(t, 410, "This link does not work any more", want, "!Download")
+	}
+}
+
+// TestEnrolPageChoice: whose phone can't prove its key finds the other profile.
+func TestEnrolPageChoice(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const link = "https://ward.example.nhs.uk/invite/k3Zr8LxQ"
+	i := enrollment.Invitation{ID: "inv-1", Name: "Asha", Ownership: ward.Corporate, Created: w.now(), Expires: w.now().Add(time.Hour)}
+	rec := httptest.NewRecorder()
+	w.web.EnrolPage(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/invite/k3Zr8LxQ", nil), web.EnrolView{Invitation: i, URL: link, Choice: true})
+	a := answer{rec.Code, "", rec.Header(), rec.Body.String()}
+	a.want(t, 200, "If your phone says that the profile could not be installed", "!serial number <b>")
+	if !strings.Contains(a.body, `href="`+link+`?download=1"`) || !strings.Contains(a.body, `href="`+link+`?download=1&amp;identity=scep"`) {
+		t.Errorf("the page lacks one of the two profiles: %s", a.body)
 	}
 }
 

@@ -46,8 +46,8 @@ func managed(t *testing.T, db *store.DB, id ward.DeviceID, udid string) ward.Enr
 func TestNetworkChallengeRows(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		ctx, s, e, end := t.Context(), db.NetworkChallenges(), managed(t, db, "d1", "U1"), certTime.Add(time.Hour)
-		g := credential.NetworkGrant{Device: "d1", Enrolment: e.ID, Profile: "00ff"}
+		ctx, s, e, end := t.Context(), db.Challenges(), managed(t, db, "d1", "U1"), certTime.Add(time.Hour)
+		g := credential.ChallengeGrant{Purpose: credential.ForNetwork, Device: "d1", Enrolment: e.ID, Profile: "00ff"}
 		keep := func(want ward.Kind, hashes ...string) {
 			t.Helper()
 			if err := s.Keep(ctx, hashes, g, certTime, end, 3); ward.KindOf(err) != want {
@@ -62,7 +62,7 @@ func TestNetworkChallengeRows(t *testing.T) {
 				switch {
 				case err == nil && got == g:
 					found = append(found, h)
-				case ward.KindOf(err) != ward.Forbidden || got != credential.NetworkGrant{}:
+				case ward.KindOf(err) != ward.Forbidden || got != credential.ChallengeGrant{}:
 					t.Errorf("FindChallenge(%q) = %+v, %v; want nothing, Forbidden", h, got, err)
 				}
 			}
@@ -138,15 +138,15 @@ func TestNetworkAndLoss(t *testing.T) {
 		for i := range hashes {
 			hashes[i] = fmt.Sprint("h", i)
 		}
-		g := credential.NetworkGrant{Device: e.Device, Enrolment: e.ID, Profile: "00ff"}
-		if err := db.NetworkChallenges().Keep(ctx, hashes, g, certTime, certTime.Add(time.Hour), n); err != nil {
+		g := credential.ChallengeGrant{Purpose: credential.ForNetwork, Device: e.Device, Enrolment: e.ID, Profile: "00ff"}
+		if err := db.Challenges().Keep(ctx, hashes, g, certTime, certTime.Add(time.Hour), n); err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
 		for i, h := range hashes {
 			wg.Go(func() {
 				err := db.Do(ctx, func(ctx context.Context) error {
-					if err := db.NetworkChallenges().BurnChallenge(ctx, h, certTime); err != nil {
+					if err := db.Challenges().BurnChallenge(ctx, h, certTime); err != nil {
 						return err
 					}
 					c := certificate(fmt.Sprint(i), ca.KindNetwork, e.Device)

@@ -39,17 +39,17 @@ func (e *entries) Record(ctx context.Context, action, subject string, detail map
 
 // networks is a device with an active enrolment, and what issues its challenges.
 type networks struct {
-	*credential.Networks
+	*credential.Challenges
 	*fixture
 	audit *entries
-	grant credential.NetworkGrant
+	grant credential.ChallengeGrant
 }
 
 func newNetworks(t *testing.T, db *store.DB) *networks {
 	t.Helper()
 	f := newFixture(t, db)
-	n := &networks{fixture: f, audit: &entries{}, grant: credential.NetworkGrant{Device: "d1", Enrolment: f.grant.Enrolment, Profile: "00ff"}}
-	n.Networks = &credential.Networks{Store: db.NetworkChallenges(), Devices: db.Fleet(), Audit: n.audit, Now: func() time.Time { return f.now }}
+	n := &networks{fixture: f, audit: &entries{}, grant: credential.ChallengeGrant{Purpose: credential.ForNetwork, Device: "d1", Enrolment: f.grant.Enrolment, Profile: "00ff"}}
+	n.Challenges = &credential.Challenges{Store: db.Challenges(), Devices: db.Fleet(), Audit: n.audit, Now: func() time.Time { return f.now }}
 	return n
 }
 
@@ -60,7 +60,7 @@ func (n *networks) challenge(t *testing.T) string {
 
 func (n *networks) several(t *testing.T, count int) []string {
 	t.Helper()
-	cs, err := n.Networks.Issue(t.Context(), n.grant, count)
+	cs, err := n.Challenges.Issue(t.Context(), n.grant, count)
 	if err != nil || len(cs) != count {
 		t.Fatalf("Issue() = %v, %v; want %d challenges", cs, err, count)
 	}
@@ -101,7 +101,7 @@ func TestNetworkChallenge(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		n := newNetworks(t, db)
 		c := n.challenge(t)
-		if !printable.MatchString(c) || !credential.IsNetwork(c) || credential.IsNetwork(strings.TrimPrefix(c, "network-")) {
+		if !printable.MatchString(c) || !credential.IsChallenge(c) || credential.IsChallenge(strings.TrimPrefix(c, "network-")) {
 			t.Errorf("the challenge %q has not the form of one", c)
 		}
 		if g, err := n.Lookup(t.Context(), c); err != nil || g != n.grant {
@@ -135,7 +135,7 @@ func TestNetworkTwice(t *testing.T) {
 		first, second := n.several(t, 3), n.several(t, 3)
 		other := n.grant
 		other.Profile = "11ee"
-		if _, err := n.Networks.Issue(t.Context(), other, 4); err != nil {
+		if _, err := n.Challenges.Issue(t.Context(), other, 4); err != nil {
 			t.Fatal(err)
 		}
 		for _, c := range append(second, first...) {
@@ -161,14 +161,14 @@ func TestNetworkLimit(t *testing.T) {
 			}
 		}
 		for _, count := range []int{0, -1, credential.MaxChallenges + 1} {
-			if got, err := n.Networks.Issue(t.Context(), n.grant, count); ward.KindOf(err) != ward.Invalid {
+			if got, err := n.Challenges.Issue(t.Context(), n.grant, count); ward.KindOf(err) != ward.Invalid {
 				t.Errorf("Issue(%d) = %d challenges, %v; want an error of kind invalid", count, len(got), err)
 			}
 		}
 		enrolled := n.enrol(t, "d2", "U2")
 		elsewhere := n.grant
 		elsewhere.Device, elsewhere.Enrolment = "d2", enrolled
-		if _, err := n.Networks.Issue(t.Context(), elsewhere, credential.MaxChallenges); err != nil {
+		if _, err := n.Challenges.Issue(t.Context(), elsewhere, credential.MaxChallenges); err != nil {
 			t.Fatal(err)
 		}
 		n.redeemed(t, "a challenge, with another enrolment at its limit", rest[len(rest)-1])
@@ -219,7 +219,7 @@ func TestNetworkEnrolment(t *testing.T) {
 		c := n.challenge(t)
 		foreign := n.grant
 		foreign.Device = n.deviceOf(t, n.enrol(t, "d2", "U2"))
-		cs, err := n.Networks.Issue(t.Context(), foreign, 1) // the enrolment is d1's
+		cs, err := n.Challenges.Issue(t.Context(), foreign, 1) // the enrolment is d1's
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -333,7 +333,7 @@ func TestNetworkDelivered(t *testing.T) {
 		for i := range all {
 			wg.Go(func() {
 				var err error
-				if all[i], err = n.Networks.Issue(t.Context(), n.grant, credential.MaxChallenges/4); err != nil {
+				if all[i], err = n.Challenges.Issue(t.Context(), n.grant, credential.MaxChallenges/4); err != nil {
 					t.Error(err)
 				}
 			})
@@ -351,4 +351,91 @@ func TestNetworkDelivered(t *testing.T) {
 			t.Errorf("%d challenges are open, want %d", open, credential.MaxChallenges)
 		}
 	})
+}
+
+// judgement refuses what it is told to.
+type judgement struct{ err error }
+
+func (j *judgement) Deserves(context.Context, ward.DeviceID, string) error { return j.err }
+
+// TestPurposes: what each purpose asks of a device, and what a report of loss leaves open.
+func TestPurposes(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		n := newNetworks(t, db)
+		j := &judgement{}
+		n.Judge = j
+		issue := func(p credential.Purpose) string {
+			t.Helper()
+			n.grant = credential.ChallengeGrant{Purpose: p, Device: "d1", Enrolment: n.grant.Enrolment, Attested: p != credential.ForNetwork}
+			switch p {
+			case credential.ForNetwork:
+				n.grant.Profile = "00ff"
+			case credential.ForApp:
+				n.grant.App = "org.example.chat"
+			case credential.ForIdentity:
+				n.grant.RenewedFrom = "7"
+			}
+			c := n.challenge(t)
+			if !strings.HasPrefix(c, string(p)+"-") || !credential.IsChallenge(c) {
+				t.Errorf("the challenge %q has not the form of one for %s", c, p)
+			}
+			return c
+		}
+		set := func(s ward.DeviceState) {
+			t.Helper()
+			if err := db.Fleet().SetDeviceState(t.Context(), "d1", s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		j.err = ward.Errorf(ward.Forbidden, "It has no passcode.")
+		app := issue(credential.ForApp)
+		n.worthless(t, "one for an app of a device that does not deserve it", app)
+		n.redeemed(t, "one for a network of such a device", issue(credential.ForNetwork))
+		n.redeemed(t, "one for the identity of such a device", issue(credential.ForIdentity))
+		j.err = nil
+		issue(credential.ForApp)
+		n.redeemed(t, "one for an app, once it does", app)
+		app, identity := issue(credential.ForApp), issue(credential.ForIdentity)
+		set(ward.Lost)
+		n.worthless(t, "one for an app of a lost device", app)
+		n.redeemed(t, "one for the identity of a lost device", identity)
+		set(ward.Managed)
+		network := issue(credential.ForNetwork)
+		identity = issue(credential.ForIdentity)
+		if err := db.AppTokens().Void(t.Context(), "d1"); err != nil {
+			t.Fatal(err)
+		}
+		n.worthless(t, "one for an app made void", app)
+		n.worthless(t, "one for a network made void", network)
+		for _, s := range []ward.DeviceState{ward.Unenrolled, ward.Erased, ward.Invited} {
+			set(s)
+			n.worthless(t, "one for the identity of a device that is "+string(s), identity)
+		}
+		set(ward.Managed)
+		n.now = n.now.Add(credential.IdentityLife - time.Microsecond)
+		n.redeemed(t, "one for the identity in its last moment", identity)
+	})
+}
+
+// TestIncompleteGrants: a grant that lacks what its purpose needs, or has what is
+// another's, gets no challenge.
+func TestIncompleteGrants(t *testing.T) {
+	t.Parallel()
+	n := &credential.Challenges{}
+	for name, g := range map[string]credential.ChallengeGrant{
+		"nothing":                       {},
+		"no device":                     {Purpose: credential.ForApp, Enrolment: "e", App: "a"},
+		"no enrolment":                  {Purpose: credential.ForApp, Device: "d", App: "a"},
+		"an app without its name":       {Purpose: credential.ForApp, Device: "d", Enrolment: "e"},
+		"an app with a profile":         {Purpose: credential.ForApp, Device: "d", Enrolment: "e", App: "a", Profile: "p"},
+		"a network without its profile": {Purpose: credential.ForNetwork, Device: "d", Enrolment: "e"},
+		"an identity that follows none": {Purpose: credential.ForIdentity, Device: "d", Enrolment: "e"},
+		"an identity for an app":        {Purpose: credential.ForIdentity, Device: "d", Enrolment: "e", RenewedFrom: "1", App: "a"},
+		"another purpose":               {Purpose: "server", Device: "d", Enrolment: "e", App: "a"},
+	} {
+		if got, err := n.Issue(t.Context(), g, 1); ward.KindOf(err) != ward.Internal {
+			t.Errorf("%s: Issue() = %v, %v; want an internal error", name, got, err)
+		}
+	}
 }

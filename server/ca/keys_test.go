@@ -1,0 +1,168 @@
+package ca_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/agent/tpmid/tpmtest"
+	"github.com/wardmdm/ward/server/ca"
+	"github.com/wardmdm/ward/server/store/storetest"
+)
+
+func TestCheckKeyPlace(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"": "", ca.KeyInFile: "", "tpmkms:name=ward-issuer;device=/dev/tpmrm0": "",
+		"softkms:path=key":                       "Keys can't be kept in",
+		"sshagentkms:user@host":                  "Keys can't be kept in",
+		"/dev/tpmrm0":                            "This is not the URI of a key",
+		"://":                                    "This is not the URI of a key",
+		"tpmkms:name=x?pin-value=hunter2":        "holds a PIN",
+		"pkcs11:token=t;object=o?pin-value=1234": "holds a PIN",
+		"awskms:key-id=1":                        "-tags cloudkms",
+	} {
+		err := ca.CheckKeyPlace(text)
+		if want == "" && err != nil || want != "" && (ward.KindOf(err) != ward.Invalid || !strings.Contains(err.Error(), want)) {
+			t.Errorf("CheckKeyPlace(%q) = %v, want %q", text, err, want)
+		}
+		if err != nil && (strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "1234")) {
+			t.Errorf("CheckKeyPlace(%q) tells the PIN: %v", text, err)
+		}
+	}
+}
+
+// TestRotateBetweenPlaces: an authority moves from a file into a TPM and back; each issuer
+// answers for what it signed.
+func TestRotateBetweenPlaces(t *testing.T) {
+	t.Parallel()
+	chip := tpmtest.Bare(t)
+	uri := "tpmkms:name=second;device=" + chip.Socket
+	s := &signing{fixture: newFixture(t, storetest.SQLite(t))}
+	s.knows = s.listed
+	old := s.app(t)
+	rotate := func(key string) error {
+		_, err := s.Rotate(t.Context(), ca.Rotation{Key: key})
+		s.clock.turn(ca.Settle + time.Second)
+		return err
+	}
+	if err := rotate(uri); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Issuer().PublicKey.(*ecdsa.PublicKey); !ok || s.Issuer().KeyUsage&x509.KeyUsageKeyEncipherment != 0 {
+		t.Errorf("the issuer in the TPM has a %T and key usage %b", s.Issuer().PublicKey, s.Issuer().KeyUsage)
+	}
+	if keys, err := ca.ElsewhereKeys(s.o.Dir); err != nil || !slices.Equal(keys, []string{uri}) {
+		t.Errorf("ElsewhereKeys = %q, %v", keys, err)
+	}
+	inTPM := s.app(t)
+	s.revokes(t)
+	if cert, _ := s.enrol(t, "two"); cert == nil {
+		t.Error("SCEP by way of the registration authority was refused")
+	}
+	// A device that asked for the certificates before the change writes to the first issuer.
+	d := plainDevice(t, "one")
+	first := s.Issuers()[0]
+	if m := d.read(t, content(t, post(t, s.SCEP(), d.message(t, "19", first))), first); m.CertRepMessage == nil || m.CertRepMessage.Certificate == nil {
+		t.Error("a request to the issuer before was refused")
+	}
+	if err := rotate(uri); ward.KindOf(err) != ward.Conflict {
+		t.Errorf("Rotate to the key of an issuer = %v, want kind conflict", err)
+	}
+	if err := rotate(ca.KeyInFile); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*x509.Certificate{old, inTPM, s.app(t)} {
+		s.good(t, c, "d1", "urn:ward:device:d1", "urn:ward:app:uk.example.chat")
+	}
+	if len(s.Issuers()) != 3 || s.recipient(t) == nil || !s.recipient(t).Equal(s.Issuer()) {
+		t.Error("back in a file, the issuer does not answer SCEP by itself")
+	}
+	chip.Stop(t)
+	_, err := ca.Open(t.Context(), s.o)
+	if ward.KindOf(err) != ward.Unavailable || !strings.Contains(err.Error(), uri) {
+		t.Errorf("Open without the TPM = %v, want kind unavailable with the key's name", err)
+	}
+	chip.Start(t)
+	if _, err := ca.Open(t.Context(), s.o); err != nil {
+		t.Errorf("Open when it is back: %v", err)
+	}
+	chip.Stop(t) // for good
+	if err := os.WriteFile(filepath.Join(s.o.Dir, "2", "lost"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.Authority, err = ca.Open(t.Context(), s.o); err != nil {
+		t.Fatalf("Open with the key given up: %v", err)
+	}
+	for _, c := range []*x509.Certificate{inTPM, s.app(t)} {
+		s.good(t, c, "d1", "urn:ward:device:d1", "urn:ward:app:uk.example.chat")
+	}
+	if err := s.RemakeCRL(t.Context()); err != nil {
+		t.Errorf("RemakeCRL: %v", err)
+	}
+}
+
+// TestOnlyKeyLost: with the only key given up nothing is issued, and rotation mends it.
+func TestOnlyKeyLost(t *testing.T) {
+	t.Parallel()
+	s := &signing{fixture: newFixture(t, storetest.SQLite(t))}
+	old := s.app(t)
+	if err := os.Remove(filepath.Join(s.o.Dir, "1", "issuer.key")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.o.Dir, "1", "lost"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if s.Authority, err = ca.Open(t.Context(), s.o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.IssueApp(t.Context(), plainRequest(t, newKey(t)), appGrant, nil); ward.KindOf(err) != ward.Unavailable {
+		t.Errorf("IssueApp = %v, want kind unavailable", err)
+	}
+	d := plainDevice(t, "two")
+	if res := post(t, s.SCEP(), d.message(t, "19", s.Issuer())); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("SCEP = %s, want 503", res.Status)
+	}
+	if res := ask(t, s.SCEP(), http.MethodGet, "operation=GetCACert", nil); res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("GetCACert = %s, want 503", res.Status)
+	}
+	if made, err := s.Rotate(t.Context(), ca.Rotation{From: s.clock.now()}); err != nil || made.Number != 2 {
+		t.Fatalf("Rotate = %d, %v", made.Number, err)
+	}
+	for _, c := range []*x509.Certificate{old, s.app(t)} {
+		s.good(t, c, "d1", "urn:ward:device:d1", "urn:ward:app:uk.example.chat")
+	}
+	if cert, _ := s.enrol(t, "two"); cert == nil {
+		t.Error("SCEP does not answer")
+	}
+}
+
+// TestRecipientLost: the registration authority is made anew where its folder was removed.
+func TestRecipientLost(t *testing.T) {
+	t.Parallel()
+	s := inTPM(t, storetest.SQLite(t))
+	before := s.recipient(t)
+	if err := os.RemoveAll(filepath.Join(s.o.Dir, "1", "ra")); err != nil {
+		t.Fatal(err)
+	}
+	a, err := ca.Open(context.WithoutCancel(t.Context()), s.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Authority = a
+	if after := s.recipient(t); after.Equal(before) || !after.NotAfter.Equal(s.Issuer().NotAfter) {
+		t.Errorf("the recipient is the one before, or ends %s, want %s with its issuer", after.NotAfter, s.Issuer().NotAfter)
+	}
+	if cert, _ := s.enrol(t, "two"); cert == nil {
+		t.Error("it does not answer")
+	}
+}
