@@ -9,6 +9,7 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent/virtual"
+	"github.com/wardmdm/ward/enrollment"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/reconcile"
@@ -150,4 +151,53 @@ func TestRenewalPhone(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestRenewalAttested: an identity whose key hardware attested is followed by one of the
+// same device's hardware, and an attestation by other hardware gets none.
+func TestRenewalAttested(t *testing.T) {
+	both(t, func(t *testing.T, url string) {
+		f := newFoundry(t)
+		w := start(t, url, func(c *Config) {
+			f.rule(enrollment.AttestationRequired)(c)
+			c.deviceLife = 9 * time.Minute // see TestRenewalPhone
+		})
+		element := f.Enclave()
+		p := w.attesting(t, f, adas, func(o *virtual.Options) { o.Enclave = element })
+		in := w.invite(t, ward.Corporate, named(adas))
+		if err := p.Enrol(t.Context(), w.profileLink(in)); err != nil {
+			t.Fatal(err)
+		}
+		before := w.show(t, adas)
+		first, _ := certificateOf(t, p)
+		element.Lie(func(c *virtual.Claims) { c.Serial = graces })
+		w.on(t, p)
+		eventually(t, "the refusal of other hardware", func() bool {
+			return slices.ContainsFunc(w.show(t, adas).View.Attempts, func(a reconcile.Attempt) bool { return a.Key == "identity" && a.State == command.Refused })
+		})
+		if got, _ := certificateOf(t, p); !got.Equal(first) {
+			t.Fatalf("the phone has the identity %s by other hardware", got.SerialNumber)
+		}
+		element.Lie(nil)
+		w.clock.forward(2 * time.Minute)
+		if err := w.Devices.Refresh(w.ctx, in.Device); err != nil {
+			t.Fatal(err)
+		}
+		await(t, p, "a new identity", func(p *virtual.Phone) bool {
+			e, err := p.Enrolment()
+			return err == nil && !e.Certificate.Equal(first)
+		})
+		eventually(t, "the first use of the new identity", func() bool {
+			_, err := w.Authority.Check(t.Context(), first)
+			return errors.Is(err, ca.ErrRevoked)
+		})
+		second, _ := certificateOf(t, p)
+		row, err := w.Authority.Check(t.Context(), second)
+		if err != nil || row.Attested.Format != ca.FormatApple || row.Attested.Serial != adas || row.RenewedFrom != first.SerialNumber.String() {
+			t.Errorf("the new identity is recorded as %+v, %v; want it attested by the same phone", row, err)
+		}
+		if d := w.show(t, adas); d.Enrolment.ID != before.Enrolment.ID || d.Enrolment.Epoch != before.Enrolment.Epoch {
+			t.Errorf("the enrolment is %+v, want %+v", d.Enrolment, before.Enrolment)
+		}
+	})
 }
