@@ -32,7 +32,10 @@ func FuzzAttestation(f *testing.F) {
 	apple := append([]byte("\xa2\x63fmt\x65apple\x67attStmt\xa1\x63x5c"), x5c...)
 	tpm := append([]byte("\xa2\x63fmt\x63tpm\x67attStmt\xa6\x63ver\x632.0\x63alg\x39\x01\x00\x63sig\x41\x00\x68certInfo\x41\x00\x67pubArea\x41\x00\x63x5c"), x5c...)
 	for _, seed := range [][]byte{
-		apple, tpm, {}, []byte("{}"), {0xa0},
+		apple, tpm,
+		{},
+		[]byte("{}"),
+		{0xa0},
 		{0xa1, 0x63, 'f', 'm', 't', 0x65},
 		{0x9f, 0x9f, 0x9f},
 		{0xbf, 0xff},

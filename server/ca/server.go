@@ -71,14 +71,14 @@ func (a *Authority) ServerTLS(ctx context.Context, names []string, ips []net.IP)
 		return nil, err
 	}
 	var mu sync.Mutex
-	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { //nolint:contextcheck // the hello carries the context of its connection
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		left := current.Leaf.NotAfter.Sub(a.o.Now())
 		if left > serverLife/3 {
 			return current, nil
 		}
-		in := ctx
+		in := ctx //nolint:contextcheck // without a handshake there is no other
 		if hello != nil {
 			in = hello.Context()
 		}

@@ -301,12 +301,18 @@ func TestForgedAttestationKeys(t *testing.T) {
 		{"another TPM's", trusted, []x509util.SubjectAlternativeName{named("ek:00"), hardware}, good, false},
 		{"two of them", trusted, []x509util.SubjectAlternativeName{named(ek), named("ek:00"), hardware}, good, false},
 		{"no hardware", trusted, []x509util.SubjectAlternativeName{named(ek)}, good, false},
-		{"another purpose", trusted, []x509util.SubjectAlternativeName{named(ek), hardware},
+		{
+			"another purpose", trusted,
+			[]x509util.SubjectAlternativeName{named(ek), hardware},
 			with(func(c *x509.Certificate) {
 				c.UnknownExtKeyUsage, c.ExtKeyUsage = nil, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-			}), false},
-		{"expired", trusted, []x509util.SubjectAlternativeName{named(ek), hardware},
-			with(func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), false},
+			}), false,
+		},
+		{
+			"expired", trusted,
+			[]x509util.SubjectAlternativeName{named(ek), hardware},
+			with(func(c *x509.Certificate) { c.NotAfter = now.Add(-time.Minute) }), false,
+		},
 		{"an authority that nobody trusts", newTPMSigner(t, "Other CA"), []x509util.SubjectAlternativeName{named(ek), hardware}, good, false},
 	} {
 		f.tpmSigner, f.names, f.tmpl = c.by, c.names, c.tmpl
