@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,13 +39,17 @@ type pending struct {
 }
 
 // uses gathers in memory what has to be written: a durable write for each request would
-// cost more than all the rest. What a crash loses is the newest few seconds.
+// cost more than all the rest. What a crash loses is the newest few seconds. Nothing here
+// takes longer when a whole fleet comes in: whoever asks would wait for it.
 type uses struct {
-	mu     sync.Mutex
-	wait   map[string]pending         // by serial
-	noted  map[string]noted           // by serial: what need not be written again yet
-	stale  map[ward.DeviceID]struct{} // devices that nobody has judged in time
-	wanted chan struct{}
+	mu      sync.Mutex
+	refused map[string]pending // by serial: what has a refusal in it
+	allowed map[string]pending // by serial: the rest
+	noted   map[string]noted   // by serial: what need not be written again yet
+	before  map[string]noted   // what noted was until turned
+	turned  time.Time
+	stale   map[ward.DeviceID]struct{} // devices that nobody has judged in time
+	wanted  chan struct{}
 }
 
 // noted is the last outcome that was taken down for writing.
@@ -54,7 +59,9 @@ type noted struct {
 }
 
 func newUses() uses {
-	return uses{wait: map[string]pending{}, noted: map[string]noted{}, stale: map[ward.DeviceID]struct{}{}, wanted: make(chan struct{}, 1)}
+	return uses{
+		refused: map[string]pending{}, allowed: map[string]pending{}, noted: map[string]noted{}, stale: map[ward.DeviceID]struct{}{}, wanted: make(chan struct{}, 1),
+	}
 }
 
 // note keeps an outcome in mind, if it did not do so just now.
@@ -63,16 +70,19 @@ func (u *uses) note(s Subject, r Reason, now time.Time) {
 	late := unjudged && s.State == ward.Managed && s.Enrolment == ward.EnrolmentActive
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if last := u.noted[s.Serial]; last.reason != r || now.Sub(last.at) >= Coarse {
+	last, ok := u.noted[s.Serial]
+	if !ok {
+		last = u.before[s.Serial]
+	}
+	if last.reason != r || now.Sub(last.at) >= Coarse {
 		u.noted[s.Serial] = noted{r, now}
-		p := u.wait[s.Serial]
-		p.Serial, p.device, p.app, p.Reason = s.Serial, s.Device, s.App, r
+		p := pending{Use: Use{Serial: s.Serial, Reason: r}, device: s.Device, app: s.App}
 		if r == Allowed {
 			p.Used = now
 		} else {
 			p.Refused = now
 		}
-		u.wait[s.Serial] = p
+		u.put(p)
 	}
 	if late {
 		u.stale[s.Device] = struct{}{}
@@ -83,14 +93,49 @@ func (u *uses) note(s Subject, r Reason, now time.Time) {
 	}
 }
 
-// take empties the memory of what waits, and forgets what may be written again by now.
-func (u *uses) take(now time.Time) (map[string]pending, map[ward.DeviceID]struct{}) {
+// put adds p to what waits, over what is there of the same certificate.
+func (u *uses) put(p pending) {
+	older, ok := u.refused[p.Serial]
+	if !ok {
+		older = u.allowed[p.Serial]
+	}
+	if p.Used.IsZero() {
+		p.Used = older.Used
+	}
+	if p.Refused.IsZero() {
+		p.Refused = older.Refused
+	}
+	if p.Refused.IsZero() {
+		u.allowed[p.Serial] = p
+		return
+	}
+	delete(u.allowed, p.Serial)
+	u.refused[p.Serial] = p
+}
+
+// take takes what is to be written now, each in one order so that copies of the server do
+// not deadlock: every use with a refusal, up to limit of the others.
+func (u *uses) take(now time.Time, limit int) (refused, allowed []pending, stale map[ward.DeviceID]struct{}) {
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	maps.DeleteFunc(u.noted, func(_ string, n noted) bool { return now.Sub(n.at) >= Coarse })
-	wait, stale := u.wait, u.stale
-	u.wait, u.stale = make(map[string]pending, len(wait)), map[ward.DeviceID]struct{}{}
-	return wait, stale
+	if now.Sub(u.turned) >= Coarse { // what was noted before that need not be known any more
+		u.before, u.noted, u.turned = u.noted, map[string]noted{}, now
+	}
+	for serial, p := range u.allowed {
+		if len(allowed) == limit {
+			break
+		}
+		allowed = append(allowed, p)
+		delete(u.allowed, serial)
+	}
+	all := u.refused
+	u.refused = map[string]pending{}
+	stale, u.stale = u.stale, map[ward.DeviceID]struct{}{}
+	u.mu.Unlock()
+	refused = slices.Collect(maps.Values(all))
+	bySerial := func(a, b pending) int { return strings.Compare(a.Serial, b.Serial) }
+	slices.SortFunc(refused, bySerial)
+	slices.SortFunc(allowed, bySerial)
+	return refused, allowed, stale
 }
 
 // restore puts back what could not be written, under what came since.
@@ -98,16 +143,14 @@ func (u *uses) restore(all []pending) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, p := range all {
-		if newer, ok := u.wait[p.Serial]; ok {
-			if newer.Used.IsZero() {
-				newer.Used = p.Used
-			}
-			if newer.Refused.IsZero() {
-				newer.Refused = p.Refused
-			}
-			p = newer
+		newer, ok := u.refused[p.Serial]
+		if !ok {
+			newer, ok = u.allowed[p.Serial]
 		}
-		u.wait[p.Serial] = p
+		u.put(p)
+		if ok {
+			u.put(newer)
+		}
 	}
 }
 
@@ -118,26 +161,16 @@ func (s *Service) Wanted() <-chan struct{} { return s.uses.wanted }
 // time. It writes every refusal; of the rest it may leave some to the next call, as it
 // does with what can't be written. Call it about once a second.
 func (s *Service) Flush(ctx context.Context) error {
-	wait, stale := s.uses.take(s.Now())
-	var refused, allowed []pending
-	for _, serial := range slices.Sorted(maps.Keys(wait)) { // one order, so that copies of the server do not deadlock
-		if p := wait[serial]; p.Reason == Allowed && p.Refused.IsZero() {
-			allowed = append(allowed, p)
-		} else {
-			refused = append(refused, p)
-		}
-	}
-	now := allowed[:min(len(allowed), perFlush)]
-	s.uses.restore(allowed[len(now):])
+	refused, allowed, stale := s.uses.take(s.Now(), perFlush)
 	if err := s.judgeSoon(ctx, stale); err != nil {
-		s.uses.restore(slices.Concat(refused, now))
+		s.uses.restore(slices.Concat(refused, allowed))
 		return err // who asks again has them judged
 	}
 	if left, err := s.inUnits(ctx, refused, s.write); err != nil {
-		s.uses.restore(slices.Concat(left, now))
+		s.uses.restore(slices.Concat(left, allowed))
 		return fmt.Errorf("write the use of certificates: %w", err)
 	}
-	if left, err := s.inUnits(ctx, now, s.writeAllowed); err != nil {
+	if left, err := s.inUnits(ctx, allowed, s.writeAllowed); err != nil {
 		s.uses.restore(left)
 		return fmt.Errorf("write the use of certificates: %w", err)
 	}
