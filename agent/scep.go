@@ -18,6 +18,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -149,7 +150,7 @@ type scepRequest struct {
 }
 
 func (s *scepClient) request(key *rsa.PrivateKey, authority []*x509.Certificate) (*scepRequest, error) {
-	recipients := scep.EnciphermentCertsSelector()(authority)
+	recipients := recipients(authority)
 	if len(recipients) == 0 {
 		return nil, errors.New("the authority has no certificate to encrypt to")
 	}
@@ -179,6 +180,19 @@ func (s *scepClient) request(key *rsa.PrivateKey, authority []*x509.Certificate)
 	}
 	r.message, err = r.sign(sealed, s.now())
 	return r, err
+}
+
+// recipients are the certificates that a request may be encrypted to: those that say so, or
+// where none does those with an RSA key, as SCEP servers have that answer with the
+// certificate of their authority alone (RFC 8894, 4.2.1.1) and permit it to sign only.
+func recipients(authority []*x509.Certificate) []*x509.Certificate {
+	if found := scep.EnciphermentCertsSelector()(authority); len(found) > 0 {
+		return found
+	}
+	return slices.DeleteFunc(slices.Clone(authority), func(c *x509.Certificate) bool {
+		_, ok := c.PublicKey.(*rsa.PublicKey)
+		return !ok
+	})
 }
 
 func (r *scepRequest) sign(sealed []byte, now time.Time) ([]byte, error) {

@@ -33,6 +33,7 @@ type Profiles struct {
 	publicURL    string
 	topic        func(ctx context.Context) (string, error)
 	roots        []*x509.Certificate
+	source       Source
 }
 
 var _ Builder = (*Profiles)(nil)
@@ -51,7 +52,8 @@ func NewProfiles(organisation, publicURL string, topic func(ctx context.Context)
 	case organisation == "" || topic == nil:
 		return nil, errors.New("enrolment profiles: an organisation and a topic are needed")
 	}
-	return &Profiles{organisation, "https://" + u.Host, topic, roots}, nil
+	publicURL = "https://" + u.Host
+	return &Profiles{organisation, publicURL, topic, roots, own{organisation, publicURL}}, nil
 }
 
 // Profile returns the enrolment profile of an invitation as XML, not signed. Its payloads
@@ -79,7 +81,11 @@ func (b *Profiles) Profile(ctx context.Context, i Invitation, t Ticket) ([]byte,
 		p.AddPayload(b.root(i, root))
 	}
 	if t.Identifier == "" {
-		scep := b.scep(i, t.Challenge)
+		q, err := b.source.Ask(ctx, i, t.Challenge)
+		if err != nil {
+			return nil, fmt.Errorf("enrolment profile: %w", err)
+		}
+		scep := b.scep(i, q)
 		p.AddPayload(scep)
 		p.AddPayload(b.mdm(i, topic, scep.PayloadUUID))
 	} else {
@@ -125,16 +131,15 @@ func (b *Profiles) root(i Invitation, cert *x509.Certificate) *cfgprofiles.Certi
 	return p
 }
 
-// scep has the device make an RSA key and ask for its identity. The subject is a wish
-// only: the authority decides.
-func (b *Profiles) scep(i Invitation, challenge string) *cfgprofiles.SCEPPayload {
+// scep has the device make an RSA key and ask for its identity.
+func (b *Profiles) scep(i Invitation, q Question) *cfgprofiles.SCEPPayload {
 	p := cfgprofiles.NewSCEPPayload("")
 	b.name(&p.Payload, i, "scep", "Device identity")
 	p.PayloadContent = cfgprofiles.SCEPPayloadContent{
-		URL:        b.publicURL + "/scep",
-		Name:       "ward",
-		Subject:    [][][]string{{{"O", b.organisation}}, {{"CN", i.ID}}},
-		Challenge:  challenge,
+		URL:        q.URL,
+		Name:       q.Name,
+		Subject:    q.Subject,
+		Challenge:  q.Challenge,
 		KeySize:    2048, // Apple's default is 1024
 		KeyType:    "RSA",
 		KeyUsage:   5, // signing and encryption

@@ -131,6 +131,49 @@ func checkProfile(t *testing.T, xml []byte, inv enrollment.Invitation, identifie
 	}
 }
 
+// elsewhere is a source of identities that is not Ward, or none that can be reached.
+type elsewhere struct{ err error }
+
+func (e elsewhere) Ask(_ context.Context, i enrollment.Invitation, ticket string) (enrollment.Question, error) {
+	return enrollment.Question{URL: "https://ca.example/scep", Name: "theirs", Challenge: "c", Subject: [][][]string{{{"CN", i.ID + " " + ticket}}}}, e.err
+}
+
+// TestProfileFromElsewhere: a device asks whom the source says, unless it attests its key.
+func TestProfileFromElsewhere(t *testing.T) {
+	t.Parallel()
+	b, err := enrollment.NewProfiles("Org", "https://mdm.hospital.example:8443", topicOf("com.apple.mgmt.External.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv := enrollment.Invitation{ID: "06inv1", Platform: ward.IOS, Ownership: ward.Corporate}
+	b.From(elsewhere{})
+	xml, err := b.Profile(t.Context(), inv, enrollment.Ticket{Challenge: "ticket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkProfile(t, xml, inv, "")
+	var p cfgprofiles.Profile
+	if err := plist.Unmarshal(xml, &p); err != nil {
+		t.Fatal(err)
+	}
+	c := p.SCEPPayloads()[0].PayloadContent
+	got := enrollment.Question{URL: c.URL, Name: c.Name, Challenge: c.Challenge, Subject: c.Subject}
+	want := enrollment.Question{URL: "https://ca.example/scep", Name: "theirs", Challenge: "c", Subject: [][][]string{{{"CN", "06inv1 ticket"}}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the profile's question mismatch (-want +got):\n%s", diff)
+	}
+	boom := errors.New("boom")
+	b.From(elsewhere{boom})
+	if _, err := b.Profile(t.Context(), inv, enrollment.Ticket{Challenge: "ticket"}); !errors.Is(err, boom) {
+		t.Errorf("Profile() = %v, want the source's error", err)
+	}
+	xml, err = b.Profile(t.Context(), inv, enrollment.Ticket{Challenge: "onetimechallenge", Identifier: "C39ABCDEFG"})
+	if err != nil {
+		t.Fatalf("an attested identity needs no other source: %v", err)
+	}
+	checkProfile(t, xml, inv, "C39ABCDEFG")
+}
+
 func TestProfileWithoutPushCertificate(t *testing.T) {
 	t.Parallel()
 	b, err := enrollment.NewProfiles("Org", "https://h", topicOf(""))

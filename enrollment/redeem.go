@@ -41,15 +41,19 @@ func (s *Service) Open(ctx context.Context, token string, wish Identity) (Invita
 		return Invitation{}, nil, err
 	}
 	t := Ticket{Challenge: challengeEncoding.EncodeToString(secret)}
-	if kind == Attested {
+	kept := t.Challenge
+	switch {
+	case kind == Attested:
 		t.Identifier = cmp.Or(inv.Serial, inv.ID)
+	case s.o.Outside:
+		kept = OutsideChallenge(t.Challenge)
 	}
 	profile, err := s.o.Profiles.Profile(ctx, inv, t)
 	if err != nil {
 		return Invitation{}, nil, fmt.Errorf("profile of invitation %s: %w", inv.ID, err)
 	}
 	now := s.o.Now().UTC()
-	c := Challenge{Hash: hash(t.Challenge), Invitation: inv.ID, Identifier: t.Identifier, Created: now, Expires: now.Add(ChallengeLife)}
+	c := Challenge{Hash: hash(kept), Invitation: inv.ID, Identifier: t.Identifier, Created: now, Expires: now.Add(ChallengeLife)}
 	if err := s.o.Store.PutChallenge(ctx, c); err != nil {
 		return Invitation{}, nil, fmt.Errorf("keep challenge: %w", err)
 	}

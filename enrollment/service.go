@@ -17,8 +17,8 @@ import (
 	"github.com/wardmdm/ward"
 )
 
-// Options are what a Service works with. All but Attestation, AllowUnlisted and Rand are
-// required.
+// Options are what a Service works with. All but Attestation, AllowUnlisted, Outside and
+// Rand are required.
 type Options struct {
 	Store    Store
 	Unit     Unit
@@ -31,6 +31,9 @@ type Options struct {
 	// AllowUnlisted has AttestationRequired let an invitation that names no serial number be
 	// used by any device that attests one, also by one that is not in the list of devices.
 	AllowUnlisted bool
+	// Outside says that identities by SCEP come from another authority: what stands in
+	// profiles is then a ticket, as OutsideChallenge has it.
+	Outside bool
 	// Now is the clock.
 	Now func() time.Time
 	// Rand is where secrets come from; nil means crypto/rand. Only tests set it.

@@ -24,6 +24,9 @@ var _ ca.Challenges = challenges{}
 
 // Lookup meets ca.Challenges.
 func (c challenges) Lookup(ctx context.Context, challenge string) (ca.Grant, error) {
+	if enrollment.IsOutside(challenge) {
+		return ca.Grant{}, errOutside()
+	}
 	if credential.IsChallenge(challenge) {
 		return c.held.Lookup(ctx, challenge)
 	}
@@ -40,6 +43,9 @@ func (c challenges) Lookup(ctx context.Context, challenge string) (ca.Grant, err
 
 // Redeem meets ca.Challenges.
 func (c challenges) Redeem(ctx context.Context, challenge string, cert ca.Certificate) error {
+	if enrollment.IsOutside(challenge) {
+		return errOutside()
+	}
 	if credential.IsChallenge(challenge) {
 		return c.held.Redeem(ctx, challenge, cert)
 	}
@@ -53,6 +59,9 @@ func (c challenges) Redeem(ctx context.Context, challenge string, cert ca.Certif
 
 // Permit meets ca.Challenges.
 func (c challenges) Permit(ctx context.Context, challenge string, by ca.Attested) error {
+	if enrollment.IsOutside(challenge) {
+		return errOutside()
+	}
 	if credential.IsChallenge(challenge) {
 		return c.held.Permit(ctx, challenge, by)
 	}
@@ -61,6 +70,11 @@ func (c challenges) Permit(ctx context.Context, challenge string, by ca.Attested
 		return err
 	}
 	return c.s.Permit(ctx, challenge, serial)
+}
+
+// errOutside refuses what a certificate of the outside authority shows to everybody.
+func errOutside() error {
+	return ward.Errorf(ward.Forbidden, "This challenge is for a certificate of another authority.")
 }
 
 // attestedSerial returns the serial number that an Apple device attested, "" where nothing

@@ -225,10 +225,8 @@ func TestRequiredRefusesSCEP(t *testing.T) {
 
 	w = w.again(t, f, enrollment.AttestationRequired)
 	early.w, managed.w = w, w
-	w.unchanged(t, "a challenge from before", func() {
-		if cert, _ := w.scepOf(t, challenge); cert != nil {
-			t.Error("a challenge from before got a certificate by SCEP")
-		}
+	w.repels(t, "a challenge from before", string(open.Device), "badRequest (2)", []string{"scep unauthorized"}, func() string {
+		return w.bySCEP(t, w.people, challenge, sharedKey(t))
 	})
 	w.refused(t, "an identity by SCEP from before", http.StatusForbidden, func() said { return early.authenticate(t, "SN1") })
 	if got := managed.idle(t); got.status != http.StatusOK {
@@ -242,10 +240,8 @@ func TestRequiredRefusesSCEP(t *testing.T) {
 	if m == nil {
 		t.Fatalf("the profile has no directory: %s", profile)
 	}
-	w.unchanged(t, "an attested challenge by SCEP", func() {
-		if cert, _ := w.scepOf(t, string(m[1])); cert != nil {
-			t.Error("an attested challenge got a certificate by SCEP")
-		}
+	w.repels(t, "an attested challenge by SCEP", string(open.Device), "badRequest (2)", []string{"scep unauthorized"}, func() string {
+		return w.bySCEP(t, w.people, string(m[1]), sharedKey(t))
 	})
 	if strings.Contains(string(profile), "com.apple.security.scep") {
 		t.Error("the profile has a payload for SCEP")

@@ -39,7 +39,7 @@ func (a authority) registrar() *ca.Registrar {
 // watch looks after what ends: the authority's own, the push certificates, the server's.
 func (a authority) watch() *ca.Watch {
 	return &ca.Watch{
-		Sources: []func(context.Context) ([]ca.Watched, error){a.s.Authority.Watched, a.serving, a.pushing},
+		Sources: []func(context.Context) ([]ca.Watched, error){a.s.Authority.Watched, a.s.outside.watched, a.serving, a.pushing},
 		Unit:    a.s.db, Once: a.s.db.Certificates(), Audit: a.s.record, Now: a.s.now, Log: a.s.Log.Named("ca"),
 	}
 }
@@ -169,6 +169,13 @@ func (a authority) shape(ctx context.Context, c ca.Certificate, used time.Time) 
 		if is.Number == c.Issuer {
 			out.Issuer = is.Certificate.Subject.String()
 		}
+	}
+	if c.Issuer == ca.Foreign {
+		cert, err := x509.ParseCertificate(c.DER)
+		if err != nil {
+			return out, fmt.Errorf("certificate %s: %w", c.Serial, err)
+		}
+		out.Issuer = cert.Issuer.String() + ", outside: its own revocation lists and OCSP tell of it, not Ward's"
 	}
 	if c.Kind == ca.KindApp {
 		out.App = c.App

@@ -60,9 +60,10 @@ func (c *Config) clock() func() time.Time {
 
 // CA is the certificate authority.
 type CA struct {
-	StatusURL string  `yaml:"status_url"`
-	IssuerKey string  `yaml:"issuer_key"`
-	Outside   Outside `yaml:"outside"`
+	StatusURL   string      `yaml:"status_url"`
+	IssuerKey   string      `yaml:"issuer_key"`
+	Outside     Outside     `yaml:"outside"`
+	OutsideSCEP OutsideSCEP `yaml:"outside_scep"`
 }
 
 // Outside is a step-ca that signs certificates in the place of Ward's own authority.
@@ -206,6 +207,7 @@ func (c *Config) mistakes() (m []string) {
 		bad("ca.status_url", "%q is not http://host[:port] or https://host[:port] without a path", c.CA.StatusURL)
 	}
 	c.CA.mistakes(bad)
+	c.CA.OutsideSCEP.mistakes(c, bad)
 	if strings.TrimSpace(c.Organisation) == "" {
 		bad("organisation", "name the organisation: staff see it when they enrol")
 	}

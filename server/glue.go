@@ -53,11 +53,18 @@ func (r recorder) Record(ctx context.Context, action, subject string, detail map
 	return r.log.Record(ctx, e)
 }
 
-// identities lets the protocol ask the record of certificates.
-type identities struct{ s *store.Certificates }
+// identities lets the protocol ask the record of certificates, which those of the outside
+// authority come into when they are seen first.
+type identities struct {
+	s       *store.Certificates
+	outside *outside
+}
 
-func (i identities) Invitation(ctx context.Context, hash string) (string, error) {
-	c, err := i.s.CertificateByHash(ctx, hash)
+func (i identities) Invitation(ctx context.Context, cert *x509.Certificate) (string, error) {
+	c, err := i.s.CertificateByHash(ctx, ca.Hash(cert))
+	if ward.KindOf(err) == ward.NotFound {
+		c, err = i.outside.admit(ctx, cert)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -101,9 +108,19 @@ func (a appAuthority) IssueApp(ctx context.Context, csr *x509.CertificateRequest
 type appCertificates struct {
 	a      *ca.Authority
 	tokens store.AppTokens
+	now    func() time.Time
 }
 
 func (a appCertificates) RevokeApps(ctx context.Context, id ward.DeviceID, _ string) ([]string, error) {
+	open, err := a.tokens.Open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	for _, hash := range open { // whoever comes with it is refused, and it is known whose it was
+		if _, err := a.tokens.Certificates().UseOnce(ctx, spentBucket, hash, []byte(id), a.now()); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.tokens.Void(ctx, id); err != nil {
 		return nil, err
 	}

@@ -53,7 +53,10 @@ func (g grants) Lookup(ctx context.Context, challenge string) (ca.Grant, error) 
 // Redeem spends a challenge: see ca.Challenges. An app that lacked its certificate has one
 // then, which may be all that its device did not comply for, so that it is judged anew soon.
 func (g grants) Redeem(ctx context.Context, challenge string, cert ca.Certificate) error {
-	if err := g.c.Redeem(ctx, challenge, cert.Serial); err != nil || cert.Kind != ca.KindApp {
+	if err := g.c.Redeem(ctx, challenge, cert.Serial); err != nil {
+		return err
+	}
+	if _, err := g.judge.s.db.Certificates().UseOnce(ctx, spentBucket, secretHash(challenge), []byte(cert.Device), g.c.Now()); err != nil || cert.Kind != ca.KindApp {
 		return err
 	}
 	return g.fleet.CheckSoon(ctx, cert.Device, g.c.Now())

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -33,7 +34,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	}
 	people := http.NewServeMux()
 	people.Handle("/api/", s.metrics.timed("api", api))
-	people.Handle("/app/v1/", s.metrics.timed("app", appgate.New(appgate.Options{Credentials: s.Credentials, Check: s.appHolder})))
+	people.Handle("/app/v1/", s.metrics.timed("app", appgate.New(appgate.Options{Credentials: s.Credentials, Check: s.appHolder, Refused: s.refusedToken})))
 	people.HandleFunc("GET "+invitePath+"{token}", s.invite)
 	people.HandleFunc("GET /app/v1/manifest/{name}", s.manifest)
 	people.Handle(ca.SCEPPath, s.metrics.timed("scep", s.Authority.SCEP()))
@@ -110,7 +111,7 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 func (s *Server) appHolder(ctx context.Context, cert *x509.Certificate) (appgate.Holder, error) {
 	c, err := s.Authority.Check(ctx, cert)
 	if err != nil {
-		return appgate.Holder{}, err
+		return appgate.Holder{}, errors.Join(err, s.refusedCertificate(context.WithoutCancel(ctx), ca.Hash(cert)))
 	}
 	if c.Kind != ca.KindApp {
 		return appgate.Holder{}, ward.Errorf(ward.Forbidden, "This certificate is not an app's.")

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -29,7 +30,11 @@ func (s *Server) challenges() *credential.Challenges {
 
 // binder returns what puts devices' own values into profiles.
 func (s *Server) binder() *Binder {
-	return &Binder{Challenges: s.challenges(), ServerURL: s.config.PublicURL}
+	b := &Binder{Challenges: s.challenges(), ServerURL: s.config.PublicURL}
+	if s.outside.serves(outsideNetworks) {
+		b.Outside = s.outside
+	}
+	return b
 }
 
 // certificateAlias is the name of a device's certificate where a platform gives it one.
@@ -45,6 +50,9 @@ type Binder struct {
 	}
 	// ServerURL is the public address of this server, without a slash at the end.
 	ServerURL string
+	// Outside, where it is not nil, gives network certificates in the place of Ward's own
+	// authority: each challenge is then its own, and none is issued.
+	Outside *outside
 }
 
 var _ declare.Binder = (*Binder)(nil)
@@ -69,7 +77,10 @@ func (b *Binder) Bind(ctx context.Context, d ward.Device, e ward.Enrolment, raw 
 	}
 	values := map[string]string{
 		"device.id": string(d.ID), "device.name": d.Name, "user.email": d.Email, "server.url": b.ServerURL,
-		"cert.alias": certificateAlias, "network.scep_url": b.ServerURL + ca.SCEPPath,
+		"cert.alias": certificateAlias, "network.scep_url": b.ServerURL + ca.SCEPPath, "network.scep_name": "Ward",
+	}
+	if b.Outside != nil {
+		values["network.scep_url"], values["network.scep_name"] = b.Outside.c.URL, b.Outside.c.Name
 	}
 	var out bytes.Buffer
 	rest := 0
@@ -108,6 +119,9 @@ func (b *Binder) challenges(ctx context.Context, d ward.Device, e ward.Enrolment
 	}
 	if n == 0 {
 		return nil, nil
+	}
+	if b.Outside != nil {
+		return slices.Repeat([]string{b.Outside.challenge}, n), nil
 	}
 	sum := sha256.Sum256(raw)
 	return b.Challenges.Issue(ctx, credential.ChallengeGrant{Purpose: credential.ForNetwork, Device: d.ID, Enrolment: e.ID, Profile: hex.EncodeToString(sum[:])}, n)

@@ -31,9 +31,9 @@ func (s *Server) openProtocol(_ context.Context, master *seal.Master) error {
 	}
 	s.apple = applemdm.New(applemdm.Options{
 		Declarations: declarations,
-		Store:        s.fleet, Storage: m,
+		Store:        admitting{shown{s.fleet, s}}, Storage: m,
 		Admitter:     &fleet.Admitter{Store: s.fleet, Invitations: invitations{s.Enrolment}, Now: s.now, NewDevice: newDevice},
-		Certificates: identities{s.db.Certificates()}, Events: events{s}, Replan: s.Loop.Replan, Adopted: adopted, Renewals: renewals{s}, Sign: s.signProfile, Impostor: s.impostor, Now: s.now,
+		Certificates: identities{s.db.Certificates(), s.outside}, Events: events{s}, Replan: s.Loop.Replan, Adopted: adopted, Renewals: renewals{s}, Sign: s.signProfile, Impostor: s.impostor, Now: s.now,
 	})
 	return nil
 }
@@ -51,7 +51,7 @@ func (s *Server) adoptable() (func(*x509.Certificate) bool, error) {
 		return nil, err
 	}
 	return func(c *x509.Certificate) bool {
-		if len(list) == 0 || s.Authority.Issued(c) {
+		if len(list) == 0 || s.Authority.Issued(c) || s.outside.issued(c) {
 			return false
 		}
 		pool := x509.NewCertPool()
@@ -66,7 +66,7 @@ func (s *Server) adoptable() (func(*x509.Certificate) bool, error) {
 // protocolHandler serves /mdm.
 func (s *Server) protocolHandler() (http.Handler, error) {
 	roots := x509.NewCertPool()
-	for _, c := range s.Authority.Roots() {
+	for _, c := range append(s.Authority.Roots(), s.outside.authorities()...) {
 		roots.AddCert(c)
 	}
 	own := roots.Clone()
@@ -102,7 +102,7 @@ func (s *Server) protocolHandler() (http.Handler, error) {
 		Log: protocolLog{z: s.Log.Named("mdm")}, Now: s.now,
 	}
 	return &perIssuers{authority: s.Authority, make: func() http.Handler {
-		o.Intermediates = s.Authority.Pool() // completes chains; what is trusted is roots
+		o.Intermediates = s.outside.pool(s.Authority.Pool()) // completes chains; what is trusted is roots
 		return s.apple.Handler(o)
 	}}, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/unit"
+	"go.uber.org/zap"
 )
 
 // actionRenewed is what the audit log calls a device's going over to a new identity.
@@ -26,10 +28,13 @@ type renewals struct{ s *Server }
 var _ applemdm.Renewals = renewals{}
 
 // Succeed meets applemdm.Renewals.
-func (r renewals) Succeed(ctx context.Context, hash, channel string) (goesOn bool, err error) {
+func (r renewals) Succeed(ctx context.Context, cert *x509.Certificate, channel string) (goesOn bool, err error) {
 	err = r.s.db.Do(ctx, func(ctx context.Context) error {
 		goesOn = false
-		next, ok, err := r.s.fleet.Succeed(ctx, hash, channel)
+		if err := r.s.outside.follow(ctx, cert); err != nil {
+			return err
+		}
+		next, ok, err := r.s.fleet.Succeed(ctx, ca.Hash(cert), channel)
 		if err != nil || !ok {
 			return err
 		}
@@ -47,7 +52,7 @@ func (r renewals) Succeed(ctx context.Context, hash, channel string) (goesOn boo
 		ctx = ward.WithActor(ctx, ward.Actor{Name: string(id), Via: ward.ViaDevice, Device: id})
 		return r.s.record.Record(ctx, actionRenewed, string(id), map[string]string{"enrolment": string(next.Enrolment.ID), "serial": next.Serial, "superseded": next.Former[len(next.Former)-1]})
 	})
-	return goesOn && err == nil, err
+	return goesOn && err == nil, r.s.outside.audited(ctx, err)
 }
 
 // renewal makes the enrolment profile of an enrolled device anew, with a challenge for an
@@ -58,7 +63,11 @@ func (s *Server) renewal(ctx context.Context, d ward.Device, e ward.Enrolment) (
 		return nil, err
 	}
 	g := credential.ChallengeGrant{Purpose: credential.ForIdentity, Device: d.ID, Enrolment: e.ID, Attested: now.Attested, RenewedFrom: now.Serial}
-	challenges, err := s.challenges().Issue(ctx, g, 1)
+	issuing := s.challenges()
+	if !g.Attested && s.outside.serves(outsideIdentity) {
+		issuing = s.outside.held.c
+	}
+	challenges, err := issuing.Issue(ctx, g, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +87,13 @@ func (s *Server) wake(ctx context.Context, id ward.EnrolmentID) error {
 	return s.queue.OwePush(ctx, id, s.now())
 }
 
-// signProfile signs an enrolment profile, so that a device shows the server's name as
-// verified.
-func (s *Server) signProfile(profile []byte) ([]byte, error) {
+// signProfile completes an enrolment profile and signs it, so that a device shows the
+// server's name as verified.
+func (s *Server) signProfile(ctx context.Context, profile []byte) ([]byte, error) {
+	profile, err := s.outside.fill(ctx, profile)
+	if err != nil {
+		s.Log.Named("ca").Warn("an identity can't be renewed now: there is no challenge for it", zap.Error(err), zap.String("request_id", ward.RequestID(ctx)))
+	}
 	cert, chain, key, err := s.signer.parts()
 	if err != nil {
 		return nil, err

@@ -60,6 +60,7 @@ type Server struct {
 	declared    *declare.Service
 	appCerts    appCertificates
 	profiles    *enrollment.Profiles
+	outside     *outside // nil: none
 	record      recorder
 	pusher      *apns.Client
 	standin     *standin.Server // in a trial
@@ -208,7 +209,7 @@ func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err er
 	}
 	s.Authority, err = ca.Open(ctx, ca.Options{
 		Dir: dir, Passphrase: master.Derive("certificate authority"), Organisation: s.config.Organisation, PublicURL: s.config.PublicURL, StatusURL: s.config.CA.StatusURL,
-		Unit: s.db, Store: s.db.Certificates(), Challenges: holder, AppleRoots: roots, DeviceLife: s.config.deviceLife, NetworkLife: networkLife, Now: s.now, Log: s.Log.Named("ca"),
+		Unit: s.db, Store: s.db.Certificates(), Challenges: holder, Refused: s.refused, AppleRoots: roots, DeviceLife: s.config.deviceLife, NetworkLife: networkLife, Now: s.now, Log: s.Log.Named("ca"),
 		IssuerKey: s.config.CA.IssuerKey, Outside: s.config.CA.outside(),
 	})
 	if err != nil {
@@ -218,12 +219,18 @@ func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err er
 	if err != nil {
 		return err
 	}
+	if s.outside, err = s.openOutside(); err != nil {
+		return err
+	}
+	if s.outside.serves(outsideIdentity) {
+		s.profiles.From(s.outside)
+	}
 	s.Enrolment, err = enrollment.New(enrollment.Options{
 		Store: s.db.Invitations(), Unit: s.db, Devices: s.fleet, Profiles: s.profiles, NewDevice: newDevice, Now: s.now,
-		Attestation: s.config.attestation(), AllowUnlisted: s.config.Enrolment.AllowUnlisted,
+		Attestation: s.config.attestation(), AllowUnlisted: s.config.Enrolment.AllowUnlisted, Outside: s.outside.serves(outsideIdentity),
 	})
 	holder.s, holder.held = s.Enrolment, grants{s.challenges(), s.fleet, judge{s}}
-	s.appCerts = appCertificates{s.Authority, s.db.AppTokens()}
+	s.appCerts = appCertificates{s.Authority, s.db.AppTokens(), s.now}
 	return err
 }
 

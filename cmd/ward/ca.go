@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 	"github.com/wardmdm/ward/server/api"
+	"github.com/wardmdm/ward/server/ca"
 )
 
 func newCACommand() *cli.Command {
@@ -92,11 +93,19 @@ func printAuthority(p *printer, v api.AuthorityStatus) {
 	p.line("\nCertificates")
 	rows := make([][]string, len(v.Counts))
 	for i, n := range v.Counts {
-		rows[i] = []string{"  " + string(n.Kind), strconv.Itoa(n.Issuer), strconv.Itoa(n.Valid), strconv.Itoa(n.Expired), strconv.Itoa(n.Revoked)}
+		rows[i] = []string{"  " + string(n.Kind), issuerNumber(n.Issuer), strconv.Itoa(n.Valid), strconv.Itoa(n.Expired), strconv.Itoa(n.Revoked)}
 	}
 	p.table([]string{"  KIND", "ISSUER", "VALID", "EXPIRED", "REVOKED"}, rows)
 	p.line("\nRevocation lists")
 	printLists(p, v.Lists)
+}
+
+// issuerNumber is how people are told of an issuer.
+func issuerNumber(n int) string {
+	if n == ca.Foreign {
+		return "outside"
+	}
+	return strconv.Itoa(n)
 }
 
 func printLists(p *printer, all []api.RevocationList) {

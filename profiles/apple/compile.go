@@ -28,6 +28,7 @@ const (
 	variableDevice    = "{{device.id}}"
 	variableChallenge = "{{network.challenge}}" // a one-time SCEP challenge
 	variableSCEP      = "{{network.scep_url}}"  // address of the SCEP service
+	variableSCEPName  = "{{network.scep_name}}" // what it calls its authority
 
 	// In documents: a one-time SCEP challenge for an app, the ACME directory of one that asks
 	// for attestation, and what a device calls itself there.

@@ -11,7 +11,7 @@ import (
 // Source: mdm/profiles/com.apple.security.scep.yaml.
 func (c *compiler) identity(profile string) (p payload, id string) {
 	keys := map[string]any{
-		"URL": variableSCEP, "Challenge": variableChallenge, "Name": "Ward",
+		"URL": variableSCEP, "Challenge": variableChallenge, "Name": variableSCEPName,
 		"Subject": []any{[]any{[]any{"CN", variableDevice}}},
 		"Keysize": 2048, "Key Type": "RSA",
 		"Key Usage": 5, // signing and encryption

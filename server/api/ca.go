@@ -11,9 +11,9 @@ import (
 // CertificateKind says what a certificate is for.
 type CertificateKind string
 
-// IssuedCertificate is one that Ward issued.
+// IssuedCertificate is one of the record.
 type IssuedCertificate struct {
-	Serial      string          `json:"serial" doc:"Decimal."`
+	Serial      string          `json:"serial" doc:"Decimal; of one that an outside SCEP server issued, outside- with its own and a part of its hash."`
 	Kind        CertificateKind `json:"kind" enum:"device,app,network,server"`
 	Subject     string          `json:"subject"`
 	Issuer      string          `json:"issuer"`
@@ -57,7 +57,7 @@ type AuthorityCertificate struct {
 
 // CertificateCount is how many certificates of one kind one issuer has signed.
 type CertificateCount struct {
-	Issuer  int             `json:"issuer"`
+	Issuer  int             `json:"issuer" doc:"Its number; 0 for outside SCEP servers."`
 	Kind    CertificateKind `json:"kind" enum:"device,app,network,server"`
 	Valid   int             `json:"valid"`
 	Expired int             `json:"expired"`
@@ -144,7 +144,7 @@ func (s *server) listCertificates(ctx context.Context, in *listCertificatesInput
 }
 
 type revokeCertificateInput struct {
-	Serial string `path:"serial" maxLength:"80" doc:"Decimal, or hexadecimal with colons or after 0x."`
+	Serial string `path:"serial" maxLength:"80" doc:"Decimal, or hexadecimal with colons or after 0x; as listed for one that an outside SCEP server issued."`
 	Body   struct {
 		Reason string `json:"reason" enum:"unspecified,key-compromise,superseded,ceased,withdrawn" doc:"By RFC 5280 section 5.3.1."`
 		Retire bool   `json:"retire,omitempty" doc:"Give up the device that is managed by it: it can never be reached again. Needs why."`

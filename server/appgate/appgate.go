@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -31,6 +32,8 @@ type Options struct {
 	// Check returns whose valid, unrevoked app certificate this is; its *ward.Error says
 	// why not.
 	Check func(ctx context.Context, c *x509.Certificate) (Holder, error)
+	// Refused is told of each exchange that was refused, and why; nil is told nothing.
+	Refused func(ctx context.Context, token string, why error) error
 }
 
 // maxRequest bounds a request's body: a certificate request has 1 to 2 KB.
@@ -71,6 +74,14 @@ func exchange(r *http.Request, o Options) (any, error) {
 	if err := json.NewDecoder(io.LimitReader(r.Body, maxRequest)).Decode(&in); err != nil {
 		return nil, ward.Errorf(ward.Invalid, "The body is not JSON with token and csr.").Because(err)
 	}
+	a, err := certify(r, o, in)
+	if err != nil && o.Refused != nil && in.Token != "" {
+		err = errors.Join(err, o.Refused(context.WithoutCancel(r.Context()), in.Token, err))
+	}
+	return a, err
+}
+
+func certify(r *http.Request, o Options, in request) (any, error) {
 	block, _ := pem.Decode([]byte(in.CSR))
 	if block == nil || block.Type != "CERTIFICATE REQUEST" {
 		return nil, ward.Errorf(ward.Invalid, "csr is not a certificate request in PEM.")

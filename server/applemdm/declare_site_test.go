@@ -80,9 +80,11 @@ func (s *site) Use(_ context.Context, id, _ string) (fleet.Invitation, error) {
 	return fleet.Invitation{ID: id, Rights: ward.RightsFor(ward.Corporate)}, nil
 }
 
-func (s *site) Invitation(_ context.Context, hash string) (string, error) { return "inv-" + hash, nil }
-func (s *site) Enrolled(context.Context, ward.Enrolment) error            { return nil }
-func (s *site) CheckedOut(context.Context, ward.Enrolment) error          { return nil }
+func (s *site) Invitation(_ context.Context, cert *x509.Certificate) (string, error) {
+	return "inv-" + applemdm.Hash(cert), nil
+}
+func (s *site) Enrolled(context.Context, ward.Enrolment) error   { return nil }
+func (s *site) CheckedOut(context.Context, ward.Enrolment) error { return nil }
 func (s *site) Answered(context.Context, ward.Enrolment, command.Record, bool, reconcile.Told) error {
 	return nil
 }

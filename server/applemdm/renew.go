@@ -26,7 +26,7 @@ type Renewals interface {
 	// unit of work. It reports whether the enrolment goes on under the certificate: it took
 	// the place now, or not long ago. A certificate that follows none changes nothing and
 	// is no error; one that can't take its place is a *ward.Error of kind Forbidden.
-	Succeed(ctx context.Context, hash, channel string) (bool, error)
+	Succeed(ctx context.Context, cert *x509.Certificate, channel string) (bool, error)
 }
 
 // contactOf returns the enrolment that a certificate proves on a channel. A certificate
@@ -35,7 +35,7 @@ func (s *Service) contactOf(ctx context.Context, cert *x509.Certificate, channel
 	hash := Hash(cert)
 	c, err := s.store.Contact(ctx, hash)
 	if ward.KindOf(err) == ward.NotFound && s.renewals != nil {
-		if _, err := s.renewals.Succeed(ctx, hash, channel); err != nil {
+		if _, err := s.renewals.Succeed(ctx, cert, channel); err != nil {
 			return c, err
 		}
 		c, err = s.store.Contact(ctx, hash)
@@ -56,7 +56,7 @@ func (s *Service) late(ctx context.Context, cert *x509.Certificate) error {
 	if !s.now().After(cert.NotAfter) {
 		return nil
 	}
-	_, err := s.certificates.Invitation(ctx, Hash(cert))
+	_, err := s.certificates.Invitation(ctx, cert)
 	return err
 }
 
@@ -73,7 +73,7 @@ func (s *Service) goesOn(ctx context.Context, cert *x509.Certificate, channel st
 	if s.renewals == nil {
 		return false, nil
 	}
-	return s.renewals.Succeed(ctx, Hash(cert), channel)
+	return s.renewals.Succeed(ctx, cert, channel)
 }
 
 // renewalDue reports whether the identity of a contact is to be renewed now that its device
@@ -105,9 +105,10 @@ func (c *Compiler) renewIdentity(ctx context.Context, d ward.Device, e ward.Enro
 const managementPayload = "<string>com.apple.mdm</string>"
 
 // signed returns a command as it is to be delivered: an enrolment profile in it is signed,
-// as the one was that the device has. That is done here because signing is slow, and in the
+// as the one was that the device has. That is done here because signing is slow, and so is
+// whoever else gives something for the profile, and in the
 // unit of work that makes the command all writers wait.
-func (s *Service) signed(cmd *mdm.Command) (*mdm.Command, error) {
+func (s *Service) signed(ctx context.Context, cmd *mdm.Command) (*mdm.Command, error) {
 	if cmd == nil || s.sign == nil || cmd.Command.RequestType != mdmcommands.InstallProfileRequestType {
 		return cmd, nil
 	}
@@ -118,7 +119,7 @@ func (s *Service) signed(cmd *mdm.Command) (*mdm.Command, error) {
 	if !strings.Contains(string(list.Command.Payload), managementPayload) {
 		return cmd, nil
 	}
-	profile, err := s.sign(list.Command.Payload)
+	profile, err := s.sign(ctx, list.Command.Payload)
 	if err != nil {
 		return nil, fmt.Errorf("sign the profile of command %s: %w", cmd.CommandUUID, err)
 	}

@@ -183,8 +183,10 @@ func TestCompileRenewal(t *testing.T) {
 	}
 	cmd := &mdm.Command{CommandUUID: "UUID-1", Raw: body}
 	cmd.Command.RequestType = requestType
-	signs := &Service{sign: func(profile []byte) ([]byte, error) { return append([]byte("signed "), profile...), nil }}
-	out, err := signs.signed(cmd)
+	signs := &Service{sign: func(_ context.Context, profile []byte) ([]byte, error) {
+		return append([]byte("signed "), profile...), nil
+	}}
+	out, err := signs.signed(t.Context(), cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,26 +207,26 @@ func TestCompileRenewal(t *testing.T) {
 func TestSigned(t *testing.T) {
 	t.Parallel()
 	boom := errors.New("boom")
-	s := &Service{sign: func([]byte) ([]byte, error) { return nil, boom }}
+	s := &Service{sign: func(context.Context, []byte) ([]byte, error) { return nil, boom }}
 	command := func(requestType, payload string) *mdm.Command {
 		c := &mdm.Command{CommandUUID: "U", Raw: answerOf(t, map[string]any{"CommandUUID": "U", "Command": map[string]any{"RequestType": requestType, "Payload": []byte(payload)}})}
 		c.Command.RequestType = requestType
 		return c
 	}
 	for _, c := range []*mdm.Command{nil, command("InstallProfile", "<string>com.apple.wifi.managed</string>"), command("DeviceLock", managementPayload)} {
-		if got, err := s.signed(c); err != nil || got != c {
+		if got, err := s.signed(t.Context(), c); err != nil || got != c {
 			t.Errorf("signed(%+v) = %+v, %v; want it as it is", c, got, err)
 		}
 	}
-	if _, err := s.signed(command("InstallProfile", managementPayload)); !errors.Is(err, boom) {
+	if _, err := s.signed(t.Context(), command("InstallProfile", managementPayload)); !errors.Is(err, boom) {
 		t.Errorf("signed() = %v, want %v", err, boom)
 	}
 	broken := command("InstallProfile", "")
 	broken.Raw = []byte("<plist>")
-	if _, err := s.signed(broken); err == nil {
+	if _, err := s.signed(t.Context(), broken); err == nil {
 		t.Error("a command that can't be read was delivered")
 	}
-	if _, err := (&Service{}).signed(command("InstallProfile", managementPayload)); err != nil {
+	if _, err := (&Service{}).signed(t.Context(), command("InstallProfile", managementPayload)); err != nil {
 		t.Errorf("without a signer: %v, want it as it is", err)
 	}
 }

@@ -50,7 +50,7 @@ func (s *Service) CommandAndReportResults(r *mdm.Request, m *mdm.CommandResults)
 	if err != nil {
 		return nil, err
 	}
-	return s.signed(cmd)
+	return s.signed(ctx, cmd)
 }
 
 // unreadable turns an answer in an unexpected form into a refusal with that reason.

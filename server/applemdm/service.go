@@ -39,9 +39,11 @@ type Store interface {
 // Certificates tells for which invitation a certificate was issued, and binds it to
 // what it became.
 type Certificates interface {
-	// Invitation returns the invitation of a device certificate that Ward issued and
-	// has not revoked. A *ward.Error of kind NotFound means that Ward did not issue it.
-	Invitation(ctx context.Context, hash string) (string, error)
+	// Invitation returns the invitation of a device certificate that Ward issued and has not
+	// revoked, or that an outside authority issued for an invitation, whose ticket it spends
+	// then. It joins the unit of work in ctx. A *ward.Error of kind NotFound means that it is
+	// neither.
+	Invitation(ctx context.Context, cert *x509.Certificate) (string, error)
 	// Attested returns what the device's hardware proved when it got such a certificate; the
 	// zero value where that is nothing.
 	Attested(ctx context.Context, hash string) (fleet.Attested, error)
@@ -68,7 +70,7 @@ type Service struct {
 	impostor     func(ctx context.Context, invitation string, ar fleet.Arrival, why error) error
 	declarations *declare.Service // nil: not offered
 	renewals     Renewals         // nil: no certificate takes another's place
-	sign         func(profile []byte) ([]byte, error)
+	sign         func(ctx context.Context, profile []byte) ([]byte, error)
 	now          func() time.Time
 }
 
@@ -85,10 +87,11 @@ type Options struct {
 	// says that it is another one than its hardware has proven, and returns why it was. nil
 	// tells nobody.
 	Impostor     func(ctx context.Context, invitation string, ar fleet.Arrival, why error) error
-	Declarations *declare.Service                     // nil: no device is managed by declarations
-	Renewals     Renewals                             // nil: no certificate takes another's place
-	Sign         func(profile []byte) ([]byte, error) // signs the enrolment profiles that are delivered; nil leaves them so
-	Now          func() time.Time
+	Declarations *declare.Service // nil: no device is managed by declarations
+	Renewals     Renewals         // nil: no certificate takes another's place
+	// Sign completes and signs the enrolment profiles that are delivered; nil leaves them so.
+	Sign func(ctx context.Context, profile []byte) ([]byte, error)
+	Now  func() time.Time
 }
 
 // New returns a service.
@@ -223,7 +226,7 @@ func (s *Service) Authenticate(r *mdm.Request, m *mdm.Authenticate) error {
 	invitation := ""
 	err := s.store.Do(ctx, func(ctx context.Context) (err error) {
 		if !arrival.Adopted {
-			if invitation, err = s.certificates.Invitation(ctx, hash); err != nil {
+			if invitation, err = s.certificates.Invitation(ctx, r.Certificate); err != nil {
 				return err
 			}
 			if arrival.Attested, err = s.certificates.Attested(ctx, hash); err != nil {

@@ -143,6 +143,7 @@ func (a *Authority) refuseACME(secret string) steplog.ErrorLogger {
 		fields := []zap.Field{zap.String("error", why), zap.String("request_id", ward.RequestID(r.Context()))}
 		if e, ok := errors.AsType[*acme.Error](err); ok && e.Status < http.StatusInternalServerError {
 			a.o.Log.Warn("acme request refused", append(fields, zap.Int("status", e.Status), zap.String("problem", e.Type))...)
+			a.refused(r.Context(), "acme", secret, e)
 			return
 		}
 		a.o.Log.Error("acme request failed", fields...)

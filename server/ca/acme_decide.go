@@ -113,6 +113,7 @@ func (s *session) answer(ctx context.Context, o Order) (Order, error) {
 	if bad {
 		s.a.o.Log.Warn("acme certificate refused", zap.String("problem", refused.Type), zap.String("error", refused.Error()),
 			zap.String("request_id", ward.RequestID(ctx)))
+		s.a.refused(ctx, "acme", s.secret, refused)
 	}
 	return judged, nil
 }

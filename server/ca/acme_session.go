@@ -63,6 +63,9 @@ func (s *session) begin(ctx context.Context, format string) error {
 		return ward.Errorf(ward.Forbidden, "This challenge names nothing that could be ordered.")
 	}
 	s.grant = g
+	if format == FormatTPM && s.a.tpms.Load() {
+		return nil // the attestation authority is made when the first TPM asks, which may order first
+	}
 	_, err = s.roots()
 	return err
 }

@@ -62,6 +62,9 @@ type Options struct {
 	Store Store
 	// Challenges says who may have a certificate by SCEP.
 	Challenges Challenges
+	// Refused is told of each request for a certificate that was refused, known challenge
+	// or not; nil is told nothing. It is called outside every unit of work.
+	Refused func(ctx context.Context, r Refusal) error
 	// DeviceLife is how long a device's identity is valid; 0 means two years. iOS renews
 	// no identity that came in a profile (https://support.apple.com/HT204836), so it
 	// must outlive the longest time a device may be offline.
@@ -180,6 +183,7 @@ type Authority struct {
 	crlMutex sync.Mutex                // one list at a time in this process
 	mu       sync.Mutex
 	server   *x509.Certificate // the newest server certificate, nil if none
+	tpms     atomic.Bool       // whether TPM was called
 	outside  outsideLink
 	passing  sync.Mutex // one process tells the outside authority at a time
 }

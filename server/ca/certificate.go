@@ -26,8 +26,8 @@ const (
 
 // Certificate is one row of the record: a certificate that Ward issued.
 type Certificate struct {
-	Issuer      int    // number of the issuer that signed it
-	Serial      string // decimal
+	Issuer      int    // number of the issuer that signed it, or Foreign
+	Serial      string // decimal; of a foreign one as ForeignRow has it
 	Hash        string // SHA-256 of the DER, hexadecimal, lower case
 	Kind        Kind
 	Invitation  string

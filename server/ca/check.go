@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Check returns the record of a client certificate that Ward issued, that is valid
-// now, and that was not revoked. Every endpoint that clients prove themselves to with
+// Check returns the record of a client certificate that Ward issued, or took into the record
+// from another authority, that is valid now, and that was not revoked. Every endpoint that clients prove themselves to with
 // a certificate calls it, for TLS alone accepts a revoked one. A refusal is a
 // *ward.Error of kind Forbidden whose cause is ErrForeign, ErrUnusable,
 // ErrOutsideTime, ErrUnrecorded or ErrRevoked. The caller checks that the Kind is the
@@ -22,7 +22,7 @@ func (a *Authority) Check(ctx context.Context, cert *x509.Certificate) (Certific
 	}
 	is := a.issuerOf(cert) // which was verified against the root when it was loaded
 	if is == nil {
-		return Certificate{}, ward.Errorf(ward.Forbidden, "This certificate was not issued here.").Because(ErrForeign)
+		return a.checkForeign(ctx, cert)
 	}
 	if cert.IsCA || !slices.Equal(cert.ExtKeyUsage, []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}) {
 		return Certificate{}, ward.Errorf(ward.Forbidden, "This certificate is not one for clients.").Because(ErrUnusable)
@@ -36,6 +36,28 @@ func (a *Authority) Check(ctx context.Context, cert *x509.Certificate) (Certific
 	}
 	if err != nil {
 		return Certificate{}, fmt.Errorf("check certificate %s: %w", cert.SerialNumber, err)
+	}
+	if c.Revoked() {
+		return Certificate{}, ward.Errorf(ward.Forbidden, "This certificate was revoked.").Because(ErrRevoked)
+	}
+	return c, nil
+}
+
+// checkForeign does the same for one that another authority issued, whose chain was verified
+// when it came into the record.
+func (a *Authority) checkForeign(ctx context.Context, cert *x509.Certificate) (Certificate, error) {
+	c, err := a.o.Store.CertificateByHash(ctx, Hash(cert))
+	if err != nil && ward.KindOf(err) != ward.NotFound {
+		return Certificate{}, fmt.Errorf("check certificate %s: %w", cert.SerialNumber, err)
+	}
+	if err != nil || c.Issuer != Foreign {
+		return Certificate{}, ward.Errorf(ward.Forbidden, "This certificate was not issued here.").Because(ErrForeign)
+	}
+	if err := CheckForeign(cert); err != nil {
+		return Certificate{}, err
+	}
+	if now := a.o.Now(); now.Before(cert.NotBefore) || now.After(cert.NotAfter) {
+		return Certificate{}, ward.Errorf(ward.Forbidden, "This certificate is expired or not yet valid.").Because(ErrOutsideTime)
 	}
 	if c.Revoked() {
 		return Certificate{}, ward.Errorf(ward.Forbidden, "This certificate was revoked.").Because(ErrRevoked)

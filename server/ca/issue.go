@@ -74,6 +74,14 @@ func (a *Authority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, 
 // issueBySCEP signs what the challenge grants, and in one unit of work spends the
 // challenge and records the certificate. It returns the issuer too.
 func (a *Authority) issueBySCEP(ctx context.Context, csr *x509.CertificateRequest, challenge string) (*x509.Certificate, *issuer, error) {
+	cert, is, err := a.redeemBySCEP(ctx, csr, challenge)
+	if err != nil {
+		a.refused(ctx, "scep", challenge, err)
+	}
+	return cert, is, err
+}
+
+func (a *Authority) redeemBySCEP(ctx context.Context, csr *x509.CertificateRequest, challenge string) (*x509.Certificate, *issuer, error) {
 	g, err := a.o.Challenges.Lookup(ctx, challenge)
 	if err != nil {
 		return nil, nil, err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
 	"fmt"
@@ -146,6 +147,9 @@ func (m *message) reply(issuer *x509.Certificate, key *rsa.PrivateKey, content [
 	if err := sd.AddSigner(issuer, key, pkcs7.SignerInfoConfig{ExtraSignedAttributes: attributes}); err != nil {
 		return nil, fmt.Errorf("answer SCEP request: %w", err)
 	}
+	// The name of the signature that every client has to know (RFC 3370 section 3.2); some,
+	// strongSwan among them, know no other.
+	sd.GetSignedData().SignerInfos[0].DigestEncryptionAlgorithm = pkix.AlgorithmIdentifier{Algorithm: pkcs7.OIDEncryptionAlgorithmRSA, Parameters: asn1.NullRawValue}
 	b, err := sd.Finish()
 	if err != nil {
 		return nil, fmt.Errorf("answer SCEP request: %w", err)

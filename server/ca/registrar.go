@@ -148,9 +148,13 @@ func (g *Registrar) RemakeLists(ctx context.Context) ([]CRL, error) {
 	return lists, g.Authority.o.Unit.Do(ctx, func(ctx context.Context) error { return g.Audit.Record(ctx, ActionListsMade, "", detail) })
 }
 
-// serialOf reads a serial number in decimal, or in hexadecimal as other tools write it.
+// serialOf reads a serial number in decimal, or in hexadecimal as other tools write it, or
+// what the record calls a certificate of another authority.
 func serialOf(text string) (string, error) {
-	digits := strings.ReplaceAll(strings.TrimSpace(text), ":", "")
+	if text = strings.TrimSpace(text); foreignSerial.MatchString(text) {
+		return text, nil
+	}
+	digits := strings.ReplaceAll(text, ":", "")
 	base := 10
 	if hex, ok := strings.CutPrefix(strings.ToLower(digits), "0x"); ok || strings.Contains(text, ":") || strings.ContainsAny(digits, "abcdefABCDEF") {
 		digits, base = hex, 16

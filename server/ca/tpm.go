@@ -95,6 +95,7 @@ func (a *Authority) TPM(o TPMOptions) (*TPM, error) {
 	for _, c := range o.Roots {
 		t.vendors.AddCert(c)
 	}
+	a.tpms.Store(true)
 	return t, nil
 }
 
@@ -125,6 +126,7 @@ func (t *TPM) serve(do func(ctx context.Context, challenge string, body []byte) 
 		}
 		if err != nil {
 			t.a.o.Log.Warn("tpm request refused", zap.String("route", r.Pattern), zap.Error(err), zap.String("request_id", ward.RequestID(r.Context())))
+			t.a.refused(r.Context(), "tpm", r.PathValue("challenge"), err)
 			httpd.WriteError(w, r, err)
 			return
 		}

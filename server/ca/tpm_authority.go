@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -193,10 +196,15 @@ func attestationNames(v Activation) (pkix.Extension, error) {
 	if err != nil {
 		return pkix.Extension{}, err
 	}
-	var raw [2]asn1.RawValue
+	key, err := hex.DecodeString(strings.TrimPrefix(v.EK, EKPrefix))
+	if err != nil {
+		return pkix.Extension{}, err
+	}
+	var raw [3]asn1.RawValue
 	for i, n := range []x509util.SubjectAlternativeName{
 		{Type: x509util.PermanentIdentifierType, Value: v.EK},
 		{Type: x509util.DirectoryNameType, ASN1Value: hardware},
+		{Type: x509util.URIType, Value: "urn:ek:sha256:" + base64.StdEncoding.EncodeToString(key)}, // without which step takes none
 	} {
 		if raw[i], err = n.RawValue(); err != nil {
 			return pkix.Extension{}, err

@@ -47,6 +47,13 @@ func (a AppTokens) Find(ctx context.Context, hash string, t time.Time) (g creden
 	return g, nil
 }
 
+// Holder returns the grant of a token, whatever became of the token and of its enrolment;
+// none is a *ward.Error of kind NotFound.
+func (a AppTokens) Holder(ctx context.Context, hash string) (g credential.Grant, err error) {
+	err = a.row(ctx, `SELECT device_id, enrolment_id, app FROM app_token WHERE hash = $1`, hash).Scan(&g.Device, &g.Enrolment, &g.App)
+	return g, missing(err, "There is no such token.")
+}
+
 // Burn meets credential.Store.
 func (a AppTokens) Burn(ctx context.Context, hash string, t time.Time) error {
 	n, err := a.exec(ctx, `UPDATE app_token SET used_at = $2 WHERE hash = $1 AND used_at = 0 AND expires_at > $2`, hash, micros(t))
@@ -54,6 +61,13 @@ func (a AppTokens) Burn(ctx context.Context, hash string, t time.Time) error {
 		return ward.Errorf(ward.Forbidden, "This token is used or expired: the device's management gives the app a new one.")
 	}
 	return err
+}
+
+// Open lists the hashes of what Void makes useless.
+func (a AppTokens) Open(ctx context.Context, id ward.DeviceID) ([]string, error) {
+	rows, err := a.query(ctx, `SELECT hash FROM app_token WHERE device_id = $1 AND used_at = 0
+		UNION ALL SELECT hash FROM device_challenge WHERE device_id = $1 AND purpose <> $2`, string(id), string(credential.ForIdentity))
+	return scanAll(rows, err, func(r scanner) (h string, err error) { return h, r.Scan(&h) })
 }
 
 // Void meets credential.Store.

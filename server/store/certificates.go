@@ -143,6 +143,12 @@ func (s *Certificates) UseOnce(ctx context.Context, bucket, key string, value []
 	return n == 1, err
 }
 
+// UsedOnce returns the value that UseOnce recorded; none is a *ward.Error of kind NotFound.
+func (s *Certificates) UsedOnce(ctx context.Context, bucket, key string) (value []byte, err error) {
+	err = s.db.row(ctx, `SELECT value FROM certificate_once WHERE bucket = $1 AND key = $2`, bucket, key).Scan(&value)
+	return value, missing(err, "Nothing of that kind was recorded.")
+}
+
 // PurgeOnce meets ca.Once.
 func (s *Certificates) PurgeOnce(ctx context.Context, t time.Time) (int64, error) {
 	return s.db.exec(ctx, `DELETE FROM certificate_once WHERE created_at < $1`, micros(t))

@@ -52,6 +52,14 @@ func (c Challenges) FindChallenge(ctx context.Context, hash string, t time.Time)
 	return g, err
 }
 
+// Holder returns the grant of an unused challenge, whatever became of the challenge and of
+// its enrolment; none is a *ward.Error of kind NotFound.
+func (c Challenges) Holder(ctx context.Context, hash string) (g credential.ChallengeGrant, err error) {
+	err = c.row(ctx, `SELECT purpose, device_id, enrolment_id, profile, app, attested, renewed_from FROM device_challenge WHERE hash = $1`, hash).
+		Scan(&g.Purpose, &g.Device, &g.Enrolment, &g.Profile, &g.App, &g.Attested, &g.RenewedFrom)
+	return g, missing(err, "There is no such challenge.")
+}
+
 // BurnChallenge meets credential.ChallengeStore.
 func (c Challenges) BurnChallenge(ctx context.Context, hash string, t time.Time) error {
 	rows, err := c.exec(ctx, `DELETE FROM device_challenge WHERE hash = $1 AND expires_at > $2`, hash, micros(t))
