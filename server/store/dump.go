@@ -90,6 +90,9 @@ func dumpTable(ctx context.Context, q querier, table string, enc *json.Encoder) 
 					v = n != 0
 				}
 			}
+			if b, ok := v.([]byte); ok && len(b) == 0 {
+				v = []byte{} // SQLite gives no bytes as nil, which would be read as NULL
+			}
 			row[c.Name()] = v
 		}
 		if err := enc.Encode(dumpRow{table, row}); err != nil {

@@ -70,7 +70,7 @@ func fill(t *testing.T, db *store.DB, e ward.Enrolment) {
 		db.Fleet().InsertDevice(ctx, ward.Device{ID: "d1", Name: `"quotes" \ 雨 <b>`, Platform: ward.IOS, Ownership: ward.Personal, State: ward.Managed, Created: time.Unix(1, 2000)}),
 		db.Fleet().SetReenrol(ctx, "d1", true),
 		db.SetSetting(ctx, "empty", ""), db.SetSetting(ctx, "digits", "0123"), db.SetSetting(ctx, "base64", "AAAA"),
-		db.SetSecret(ctx, "s", []byte("secret")),
+		db.SetSecret(ctx, "s", []byte("secret")), once(db.Certificates().UseOnce(ctx, "expiring", "root 60", []byte{}, time.Unix(3, 0))),
 		db.Policies().Insert(ctx, policy.Version{Generation: 1<<53 + 1, Text: "a: b\n", Published: time.Unix(2, 0)}),
 	}
 	for i := range 5 {
@@ -83,6 +83,8 @@ func fill(t *testing.T, db *store.DB, e ward.Enrolment) {
 		}
 	}
 }
+
+func once(_ bool, err error) error { return err }
 
 func dump(t *testing.T, db *store.DB) string {
 	t.Helper()
