@@ -142,9 +142,10 @@ func spent() error {
 }
 
 // Use marks an invitation as used by the device that authenticates on the channel, with
-// a certificate that was issued for it: once, by one channel. The same channel again is
-// no error, for a device repeats a message whose answer it lost. Everything else is a
-// *ward.Error of kind Forbidden.
+// a certificate that was issued for it: once. Anything else is a *ward.Error of kind
+// Forbidden, the same channel with another of its certificates too: who repeats a message
+// whose answer was lost does so with the certificate that is bound by then, and needs no
+// invitation.
 func (s *Service) Use(ctx context.Context, id, channel string) (Invitation, error) {
 	var inv Invitation
 	err := s.o.Unit.Do(ctx, func(ctx context.Context) (err error) {
@@ -154,9 +155,6 @@ func (s *Service) Use(ctx context.Context, id, channel string) (Invitation, erro
 		}
 		if err != nil {
 			return fmt.Errorf("use invitation %s: %w", id, err)
-		}
-		if !inv.Used.IsZero() && inv.UsedBy == channel {
-			return nil
 		}
 		now := s.o.Now().UTC()
 		// A certificate that was issued in the last minute of a link is still good.

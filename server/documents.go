@@ -89,7 +89,7 @@ func (s *Server) documentHolder(r *http.Request, id ward.EnrolmentID) error {
 	if err != nil {
 		return err
 	}
-	if c.Enrolment != id || c.Revoked() || c.Kind != ca.KindDevice {
+	if c.Enrolment != id || c.Revoked() || c.Kind != ca.KindDevice || s.now().After(c.NotAfter) {
 		return ward.Errorf(ward.Forbidden, "This certificate is not the device's.")
 	}
 	return nil

@@ -150,14 +150,13 @@ func TestInvitations(t *testing.T) {
 			}
 		})
 
-		once := w.challenge(t, w.invite(t, ward.Corporate, nil).Token)
+		twice := w.invite(t, ward.Corporate, nil)
+		once := w.challenge(t, twice.Token)
 		if cert, fail := w.scepOf(t, once); cert == nil {
 			t.Fatalf("a good challenge was refused: %s", fail)
 		}
-		w.unchanged(t, "a challenge used twice", func() {
-			if cert, _ := w.scepOf(t, once); cert != nil {
-				t.Error("a challenge used twice got a second certificate")
-			}
+		w.repels(t, "a challenge used twice", string(twice.Device), "badRequest (2)", []string{"scep unauthorized"}, func() string {
+			return w.bySCEP(t, w.people, once, sharedKey(t))
 		})
 
 		back := w.invite(t, ward.Corporate, nil)
@@ -173,10 +172,8 @@ func TestInvitations(t *testing.T) {
 		w.clock.forward(3 * time.Hour)
 		w.refused(t, "an expired invitation's certificate", http.StatusForbidden, func() said { return late.authenticate(t, "SN5") })
 		w.refused(t, "an expired link", http.StatusForbidden, func() said { return w.link(t, short.Token) })
-		w.unchanged(t, "an expired challenge", func() {
-			if cert, _ := w.scepOf(t, challenge); cert != nil {
-				t.Error("an expired challenge got a certificate")
-			}
+		w.repels(t, "an expired challenge", string(short.Device), "badRequest (2)", []string{"scep unauthorized"}, func() string {
+			return w.bySCEP(t, w.people, challenge, sharedKey(t))
 		})
 	})
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/wardmdm/ward/server/logkey"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/store"
+	"github.com/wardmdm/ward/server/unit"
 	"go.uber.org/zap"
 )
 
@@ -58,6 +59,8 @@ func (r recorder) Record(ctx context.Context, action, subject string, detail map
 type identities struct {
 	s       *store.Certificates
 	outside *outside
+	now     func() time.Time
+	revoked func() // called after the commit of a revocation
 }
 
 func (i identities) Invitation(ctx context.Context, cert *x509.Certificate) (string, error) {
@@ -74,8 +77,31 @@ func (i identities) Invitation(ctx context.Context, cert *x509.Certificate) (str
 	return c.Invitation, nil
 }
 
+// Bind meets applemdm.Certificates. What else was issued for the same invitation, and has
+// proved nothing so far, never will: an installation that broke off leaves such, and a
+// thief of the link may have one.
 func (i identities) Bind(ctx context.Context, hash string, d ward.DeviceID, e ward.EnrolmentID) error {
-	return i.s.BindCertificate(ctx, hash, d, e)
+	if err := i.s.BindCertificate(ctx, hash, d, e); err != nil {
+		return err
+	}
+	c, err := i.s.CertificateByHash(ctx, hash)
+	if err != nil || c.Invitation == "" {
+		return err
+	}
+	all, err := i.s.CertificatesOfInvitation(ctx, c.Invitation)
+	if err != nil {
+		return fmt.Errorf("spare identities of invitation %s: %w", c.Invitation, err)
+	}
+	for _, spare := range all {
+		if spare.Kind != ca.KindDevice || spare.Enrolment != "" || spare.Revoked() {
+			continue
+		}
+		if _, err := i.s.RevokeCertificate(ctx, spare.Serial, ca.Revocation{At: i.now(), Reason: ca.Superseded, By: "Ward"}); err != nil {
+			return fmt.Errorf("spare identities of invitation %s: %w", c.Invitation, err)
+		}
+		unit.AfterCommit(ctx, i.revoked)
+	}
+	return nil
 }
 
 // appAuthority signs for the exchange of apps' tokens. An app that lacked its certificate
@@ -84,7 +110,7 @@ func (i identities) Bind(ctx context.Context, hash string, d ward.DeviceID, e wa
 type appAuthority struct{ s *Server }
 
 func (a appAuthority) IssueApp(ctx context.Context, csr *x509.CertificateRequest, g credential.Grant, record func(ctx context.Context) error) ([]*x509.Certificate, error) {
-	names, err := judge(a).names(ctx, g.Device, g.App)
+	names, err := judge(a).names(ctx, g.Device, g.App, false)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package applemdm
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -131,14 +133,14 @@ func (s *Service) signed(ctx context.Context, cmd *mdm.Command) (*mdm.Command, e
 	return &out, nil
 }
 
-// verifySignature verifies an Mdm-Signature header, as the library does, but that it leaves
-// the end of the certificate to the verifier of chains: a device that was away for long
-// signs with what it has.
-func verifySignature(header string, body []byte) (*x509.Certificate, error) {
-	cert, err := cryptoutil.VerifyMdmSignature(header, body)
-	when, ok := errors.AsType[*pkcs7.SigningTimeNotValidError](err)
-	if !ok || !when.SigningTime.After(when.NotAfter) {
-		return cert, err
+// maxSignature bounds an Mdm-Signature header: one with a chain of certificates has 6 KiB.
+const maxSignature = 16 << 10
+
+// readSignature reads an Mdm-Signature header. Nothing in it is believed yet; but what it is
+// verified with comes with it, so a key that would be slow to verify with is refused first.
+func readSignature(header string) (*pkcs7.PKCS7, error) {
+	if len(header) > maxSignature {
+		return nil, fmt.Errorf("a signature of %d bytes is too large", len(header))
 	}
 	sig, err := base64.StdEncoding.DecodeString(header)
 	if err != nil {
@@ -147,6 +149,36 @@ func verifySignature(header string, body []byte) (*x509.Certificate, error) {
 	p7, err := pkcs7.Parse(sig)
 	if err != nil {
 		return nil, err
+	}
+	for _, c := range p7.Certificates {
+		switch k := c.PublicKey.(type) {
+		case *rsa.PublicKey:
+			if k.N.BitLen() > maxRSA {
+				return nil, fmt.Errorf("the signature comes with an RSA key of %d bits", k.N.BitLen())
+			}
+		case *ecdsa.PublicKey:
+		default:
+			return nil, fmt.Errorf("the signature comes with a key of type %T", k)
+		}
+	}
+	return p7, nil
+}
+
+// maxRSA is the largest RSA key that signatures are verified with, in bits.
+const maxRSA = 4096
+
+// verifySignature verifies an Mdm-Signature header, as the library does, but that it leaves
+// the end of the certificate to the verifier of chains: a device that was away for long
+// signs with what it has.
+func verifySignature(header string, body []byte) (*x509.Certificate, error) {
+	p7, err := readSignature(header)
+	if err != nil {
+		return nil, fmt.Errorf("read signature: %w", err)
+	}
+	cert, err := cryptoutil.VerifyMdmSignature(header, body)
+	when, ok := errors.AsType[*pkcs7.SigningTimeNotValidError](err)
+	if !ok || !when.SigningTime.After(when.NotAfter) {
+		return cert, err
 	}
 	if cert = p7.GetOnlySigner(); cert == nil {
 		return nil, errors.New("invalid or missing signer")

@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"context"
+	"crypto/rsa"
 	"errors"
 	"io"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/smallstep/certificates/api/render"
 	"github.com/smallstep/certificates/authority"
 	"github.com/wardmdm/ward"
+	"go.step.sm/crypto/jose"
 	"go.uber.org/zap"
 )
 
@@ -118,7 +120,24 @@ func readWhole(w http.ResponseWriter, r *http.Request) (io.ReadCloser, error) {
 		}
 		return nil, e
 	}
-	return io.NopCloser(bytes.NewReader(body)), nil
+	return io.NopCloser(bytes.NewReader(body)), slowKey(body)
+}
+
+// slowKey refuses a message that is to be verified with a key that would be slow to verify
+// with, which the library would do before it looks at the key.
+func slowKey(body []byte) error {
+	jws, err := jose.ParseJWS(string(body))
+	if err != nil {
+		return nil //nolint:nilerr // the library says in ACME's words what is wrong with it
+	}
+	for _, sig := range jws.Signatures {
+		if jwk := sig.Protected.JSONWebKey; jwk != nil {
+			if k, ok := jwk.Key.(*rsa.PublicKey); ok && k.N.BitLen() > maxRSA {
+				return acme.NewError(acme.ErrorBadPublicKeyType, "an RSA key of %d bits is too large", k.N.BitLen())
+			}
+		}
+	}
+	return nil
 }
 
 // linker makes addresses, and tells a challenge that waits for its answer as it is: see

@@ -68,15 +68,16 @@ type Orders interface {
 	// ChangeOrder stores what o says from Status on if the order has the status from still,
 	// and reports whether it did.
 	ChangeOrder(ctx context.Context, o Order, from OrderStatus) (bool, error)
-	// PurgeOrders forgets the orders made, and the nonces used, before t and reports how
-	// many they were.
-	PurgeOrders(ctx context.Context, t time.Time) (int64, error)
+	// PurgeOrders forgets the orders made before t, and the nonces used before used, and
+	// reports how many they were.
+	PurgeOrders(ctx context.Context, t, used time.Time) (int64, error)
 }
 
 // PurgeACME forgets what ACME needs no longer: orders, and nonces that are too old to be
 // taken anyway. Call it every hour or so.
 func (a *Authority) PurgeACME(ctx context.Context) (int64, error) {
-	return a.o.Store.PurgeOrders(ctx, a.o.Now().Add(-keptOrders))
+	now := a.o.Now()
+	return a.o.Store.PurgeOrders(ctx, now.Add(-keptOrders), now.Add(-2*nonceLife))
 }
 
 // insert numbers o and adds it, within a unit of work. Two that take the same number at

@@ -3,6 +3,7 @@ package ca
 import (
 	"bytes"
 	"crypto"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
@@ -107,6 +108,9 @@ func (q asked) verify(a *attestation) (proof, error) {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
 			return proof{}, fmt.Errorf("certificate %d of the attestation: %w", i, err)
+		}
+		if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() > maxRSA {
+			return proof{}, fmt.Errorf("certificate %d of the attestation has an RSA key of %d bits", i, k.N.BitLen())
 		}
 		chain[i] = c
 	}

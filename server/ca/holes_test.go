@@ -178,7 +178,7 @@ func TestHolesRows(t *testing.T) {
 			t.Fatalf("new-nonce is %s", res.Status)
 		}
 	}
-	if n, err := f.o.Store.PurgeOrders(t.Context(), f.clock.now().Add(time.Hour)); err != nil || n != 0 {
+	if n, err := f.o.Store.PurgeOrders(t.Context(), f.clock.now().Add(time.Hour), f.clock.now().Add(time.Hour)); err != nil || n != 0 {
 		t.Errorf("%d rows for nonces that nobody used, %v", n, err)
 	}
 	if _, err := f.client(t, "one").enrol("S1", claim{serial: "S1"}); err != nil {

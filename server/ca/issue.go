@@ -217,10 +217,14 @@ func checkRequest(csr *x509.CertificateRequest) error {
 	return nil
 }
 
+// maxRSA is the largest RSA key that is certified, or that anything is verified with, in
+// bits: a larger one keeps a processor busy for whoever asks.
+const maxRSA = 4096
+
 func checkKey(key crypto.PublicKey) error {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		if n := k.N.BitLen(); n >= 2048 && n <= 4096 {
+		if n := k.N.BitLen(); n >= 2048 && n <= maxRSA {
 			return nil
 		}
 	case *ecdsa.PublicKey:

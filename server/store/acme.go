@@ -50,14 +50,14 @@ func (s *Certificates) ChangeOrder(ctx context.Context, o ca.Order, from ca.Orde
 }
 
 // PurgeOrders meets ca.Orders.
-func (s *Certificates) PurgeOrders(ctx context.Context, t time.Time) (int64, error) {
+func (s *Certificates) PurgeOrders(ctx context.Context, t, used time.Time) (int64, error) {
 	var gone int64
 	err := s.db.Do(ctx, func(ctx context.Context) error {
 		orders, err := s.db.exec(ctx, `DELETE FROM acme_order WHERE created_at < $1`, micros(t))
 		if err != nil {
 			return err
 		}
-		nonces, err := s.db.exec(ctx, `DELETE FROM certificate_once WHERE bucket = $1 AND created_at < $2`, ca.NonceBucket, micros(t))
+		nonces, err := s.db.exec(ctx, `DELETE FROM certificate_once WHERE bucket = $1 AND created_at < $2`, ca.NonceBucket, micros(used))
 		gone = orders + nonces
 		return err
 	})

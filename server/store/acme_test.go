@@ -62,7 +62,7 @@ func TestACMEOrders(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n, err := s.PurgeOrders(ctx, now.Add(time.Second)); err != nil || n != 2 {
+		if n, err := s.PurgeOrders(ctx, now.Add(time.Second), now.Add(time.Second)); err != nil || n != 2 {
 			t.Errorf("PurgeOrders = %d, %v; want one order and one nonce", n, err)
 		}
 		if all, err := s.OrdersOf(ctx, "c1"); err != nil || len(all) != 1 || all[0].ID != "o2" {

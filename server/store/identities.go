@@ -6,6 +6,7 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/ca"
+	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/reconcile"
 )
@@ -85,6 +86,11 @@ func (f Fleet) succeed(ctx context.Context, c successor, channel string) (s flee
 	s.Since = f.now().UTC()
 	if s.Former, err = f.former(ctx, c.hash, s.Enrolment); err != nil {
 		return s, fmt.Errorf("what %s takes the place of: %w", s.Serial, err)
+	}
+	// A challenge that was not used for this succession would buy another, by which whoever
+	// kept it could put the device out.
+	if _, err := f.exec(ctx, `DELETE FROM device_challenge WHERE enrolment_id = $1 AND purpose = $2`, string(s.Enrolment.ID), string(credential.ForIdentity)); err != nil {
+		return s, fmt.Errorf("challenges that %s leaves: %w", s.Serial, err)
 	}
 	return s, f.Bind(ctx, c.hash, channel)
 }
