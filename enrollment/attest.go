@@ -1,6 +1,7 @@
 package enrollment
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -81,15 +82,18 @@ func (s *Service) forbids(pinned Identity) string {
 	case pinned == SCEP && s.o.Attestation == AttestationRequired:
 		return "An identity by SCEP can't be given: here every device has to prove that its key can't leave it (enrolment.attestation is required)."
 	case pinned == Attested && s.o.Attestation == AttestationOff:
-		return "An attested identity can't be given: attestation is switched off here (enrolment.attestation is off)."
+		return "An attested identity can't be given: " + cmp.Or(s.o.OffBecause, "attestation is switched off here (enrolment.attestation is off).")
 	}
 	return ""
 }
 
-// mistakes returns every mistake of a normalised request, also those that only the rule
+// mistakes returns every mistake of a request, also those that only the rule
 // makes one.
 func (s *Service) mistakes(r Request) []string {
-	m := r.mistakes()
+	var m []string
+	for _, x := range r.Mistakes() {
+		m = append(m, x.Text)
+	}
 	if why := s.forbids(r.Identity); why != "" {
 		m = append(m, why)
 	}

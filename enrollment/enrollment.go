@@ -102,6 +102,9 @@ type Store interface {
 	// Invitations returns up to limit invitations, newest first, that come after the one
 	// with the id before; all if it is empty.
 	Invitations(ctx context.Context, before string, limit int) ([]Invitation, error)
+	// UnusedInvitations returns the invitations for a serial number by which no device has
+	// enrolled, revoked and expired ones too, oldest first.
+	UnusedInvitations(ctx context.Context, serial string) ([]Invitation, error)
 	// RevokeInvitation and UseInvitation change an invitation that is neither used nor
 	// revoked, and report whether it was: of several calls at once one succeeds.
 	RevokeInvitation(ctx context.Context, id string, at time.Time) (bool, error)
@@ -134,6 +137,8 @@ type Unit interface {
 // Devices is the list of devices. It takes the device that a new invitation is for.
 type Devices interface {
 	InsertDevice(ctx context.Context, d ward.Device) error
+	// UpdateDevice keeps all of a device but its state.
+	UpdateDevice(ctx context.Context, d ward.Device) error
 	Device(ctx context.Context, id ward.DeviceID) (ward.Device, error)
 	DevicesBySerial(ctx context.Context, serial string) ([]ward.Device, error)
 	// Current returns the enrolment that a device is managed by; a *ward.Error of kind

@@ -53,45 +53,53 @@ func (r Request) normalise() Request {
 	return r
 }
 
-// mistakes returns every mistake of a normalised request, in words for its author.
-func (r Request) mistakes() []string {
-	var out []string
-	add := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	if r.Name == "" {
-		add("A name is needed: whom is the invitation for?")
+// Mistake is what is wrong with a field of a Request.
+type Mistake struct {
+	Field string // as a staff file names it; "hours" for Life
+	Text  string // a sentence for its author
+}
+
+// Mistakes returns every mistake that shows in the request itself.
+func (r Request) Mistakes() (out []Mistake) {
+	r = r.normalise()
+	add := func(field, format string, args ...any) {
+		out = append(out, Mistake{field, fmt.Sprintf(format, args...)})
 	}
-	for _, f := range []struct{ what, v string }{{"name", r.Name}, {"device name", r.DeviceName}, {"group", r.Group}, {"site", r.Site}, {"role", r.Role}} {
+	if r.Name == "" {
+		add("name", "A name is needed: whom is the invitation for?")
+	}
+	for _, f := range []struct{ field, what, v string }{{"name", "name", r.Name}, {"device_name", "device name", r.DeviceName}, {"group", "group", r.Group}, {"site", "site", r.Site}, {"role", "role", r.Role}} {
 		switch {
 		case utf8.RuneCountInString(f.v) > 120:
-			add("The %s is longer than 120 characters.", f.what)
+			add(f.field, "The %s is longer than 120 characters.", f.what)
 		case !printable(f.v):
-			add("The %s holds characters that cannot be printed.", f.what)
+			add(f.field, "The %s holds characters that cannot be printed.", f.what)
 		}
 	}
 	if r.Email != "" {
 		if a, err := mail.ParseAddress(r.Email); err != nil || a.Address != r.Email || len(r.Email) > 254 || !printable(r.Email) {
-			add("%q is not an e-mail address.", short(r.Email))
+			add("email", "%q is not an e-mail address.", short(r.Email))
 		}
 	}
 	switch {
 	case r.Ownership == "":
-		add("The ownership is needed: %s or %s.", ward.Corporate, ward.Personal)
+		add("ownership", "The ownership is needed: %s or %s.", ward.Corporate, ward.Personal)
 	case !r.Ownership.Valid():
-		add("The ownership %q is not known: use %s or %s.", short(string(r.Ownership)), ward.Corporate, ward.Personal)
+		add("ownership", "The ownership %q is not known: use %s or %s.", short(string(r.Ownership)), ward.Corporate, ward.Personal)
 	case r.Ownership == ward.Personal && r.Supervised:
-		add("A personal device is never supervised.")
+		add("supervised", "A personal device is never supervised.")
 	}
 	if r.Platform != ward.IOS && r.Platform != ward.MacOS {
-		add("A device of the platform %q does not enrol by a link: use %s or %s.", short(string(r.Platform)), ward.IOS, ward.MacOS)
+		add("platform", "A device of the platform %q does not enrol by a link: use %s or %s.", short(string(r.Platform)), ward.IOS, ward.MacOS)
 	}
 	if r.Serial != "" && !appleSerial(r.Serial) {
-		add("%q is not an Apple serial number: it has 8 to 14 letters and digits. The device shows it in Settings under General, About, a Mac under About This Mac.", short(r.Serial))
+		add("serial", "%q is not an Apple serial number: it has 8 to 14 letters and digits. The device shows it in Settings under General, About, a Mac under About This Mac.", short(r.Serial))
 	}
 	if r.Identity != "" && r.Identity != Attested && r.Identity != SCEP {
-		add("The identity %q is not known: use %s or %s, or leave it out.", short(string(r.Identity)), Attested, SCEP)
+		add("identity", "The identity %q is not known: use %s or %s, or leave it out.", short(string(r.Identity)), Attested, SCEP)
 	}
 	if r.Life < time.Minute || r.Life > MaxLife {
-		add("A link may work for one minute at least and %d days at most.", MaxLife/(24*time.Hour))
+		add("hours", "A link may work for one minute at least and %d days at most.", MaxLife/(24*time.Hour))
 	}
 	return out
 }

@@ -17,8 +17,8 @@ import (
 	"github.com/wardmdm/ward"
 )
 
-// Options are what a Service works with. All but Attestation, AllowUnlisted, Outside and
-// Rand are required.
+// Options are what a Service works with. All but Attestation, OffBecause, AllowUnlisted,
+// Outside and Rand are required.
 type Options struct {
 	Store    Store
 	Unit     Unit
@@ -28,6 +28,9 @@ type Options struct {
 	NewDevice func() ward.DeviceID
 	// Attestation is the rule for identities; empty means AttestationOff.
 	Attestation Attestation
+	// OffBecause is a sentence for people that says why AttestationOff holds; empty: it was
+	// configured.
+	OffBecause string
 	// AllowUnlisted has AttestationRequired let an invitation that names no serial number be
 	// used by any device that attests one, also by one that is not in the list of devices.
 	AllowUnlisted bool
@@ -63,11 +66,15 @@ func New(o Options) (*Service, error) {
 type Invited struct {
 	Invitation
 	Token string
+	// Replaced are the open invitations for the same device, which were revoked for it.
+	Replaced []Invitation
+	// Warnings are sentences for whoever made it.
+	Warnings []string
 }
 
 // Create makes an invitation and, unless one is named, the device it is for. All
 // mistakes are reported at once; the serial number of a device that is enrolled is a
-// Conflict. It joins the unit of work in ctx.
+// Conflict. An open invitation for the same serial number is revoked. It joins the unit of work in ctx.
 func (s *Service) Create(ctx context.Context, r Request) (Invited, error) {
 	r = r.normalise()
 	if m := s.mistakes(r); len(m) > 0 {
@@ -166,39 +173,27 @@ func (s *Service) create(ctx context.Context, r Request) (Invited, error) {
 		Group: r.Group, Site: r.Site, Role: r.Role, Supervised: r.Supervised, Serial: r.Serial, Identity: r.Identity, Device: r.Device,
 		Created: now, CreatedBy: ward.ActorFrom(ctx).Name, Expires: now.Add(r.Life),
 	}}
-	if r.Device == "" {
-		in.Device, err = s.newDevice(ctx, r, now)
-	} else {
-		in.Serial, err = s.checkDevice(ctx, r)
+	if r.Device != "" {
+		if in.Serial, err = s.checkDevice(ctx, r); err != nil {
+			return Invited{}, fmt.Errorf("device of invitation: %w", err)
+		}
 	}
+	before, err := s.replace(ctx, &in, now)
 	if err != nil {
-		return Invited{}, fmt.Errorf("device of invitation: %w", err)
+		return Invited{}, err
+	}
+	if r.Device == "" {
+		if in.Device, err = s.newDevice(ctx, r, before, now); err != nil {
+			return Invited{}, fmt.Errorf("device of invitation: %w", err)
+		}
+	}
+	if in.Serial == "" && s.o.Attestation == AttestationRequired && !s.o.AllowUnlisted {
+		in.Warnings = append(in.Warnings, "It names no serial number, so only a device that is in the list of devices already can use it (enrolment.attestation is required). Invite a new device by its serial number.")
 	}
 	if err := s.o.Store.InsertInvitation(ctx, in.Invitation, hash(in.Token)); err != nil {
 		return Invited{}, fmt.Errorf("keep invitation: %w", err)
 	}
 	return in, nil
-}
-
-// newDevice makes the device that an invitation is for. Where a device has its serial
-// number already, that one takes what the new one says when it enrols, and the new one's
-// place: two devices never have one serial number.
-func (s *Service) newDevice(ctx context.Context, r Request, now time.Time) (ward.DeviceID, error) {
-	serial := r.Serial
-	if serial != "" {
-		known, _, err := s.enrolled(ctx, serial)
-		if err != nil {
-			return "", err
-		}
-		if known {
-			serial = ""
-		}
-	}
-	id := s.o.NewDevice()
-	return id, s.o.Devices.InsertDevice(ctx, ward.Device{
-		ID: id, Serial: serial, Name: r.DeviceName, Platform: r.Platform, Ownership: r.Ownership, Group: r.Group, Site: r.Site, Role: r.Role,
-		Owner: r.Name, Email: r.Email, State: ward.Invited, Created: now,
-	})
 }
 
 // checkDevice refuses an invitation that would change what a known device is: a

@@ -19,12 +19,12 @@ const (
 )
 
 // staffColumns are the columns of a staff file. Only the first two must be there.
-var staffColumns = []string{"name", "ownership", "email", "group", "device_name", "platform", "supervised", "site", "role", "serial"}
+var staffColumns = []string{"name", "ownership", "email", "group", "device_name", "platform", "supervised", "site", "role", "serial", "identity"}
 
 // ParseStaff reads a CSV file of staff (RFC 4180) with a header: name and ownership are
-// required columns; email, group, device_name, platform, supervised (yes or no), site, role
-// and serial may be left out, and the order is free. Every mistake of every row is reported at once, with
-// its line, as the Details of a *ward.Error.
+// required columns; email, group, device_name, platform, supervised (yes or no), site, role,
+// serial and identity (attested or scep) may be left out, and the order is free. Every mistake of
+// every row is reported at once, with its line, as the Details of a *ward.Error.
 func ParseStaff(r io.Reader) ([]Request, error) {
 	cr := csv.NewReader(&capped{r: r, left: maxStaffFile + 1})
 	cr.FieldsPerRecord = -1 // a row of the wrong length is one mistake among others
@@ -133,6 +133,8 @@ func staffRow(columns, row []string) (req Request, mistakes []string) {
 			req.Role = v
 		case "serial":
 			req.Serial = v
+		case "identity":
+			req.Identity = Identity(strings.ToLower(v))
 		case "device_name":
 			req.DeviceName = v
 		case "platform":
@@ -147,7 +149,10 @@ func staffRow(columns, row []string) (req Request, mistakes []string) {
 			}
 		}
 	}
-	return req, append(mistakes, req.normalise().mistakes()...)
+	for _, m := range req.Mistakes() {
+		mistakes = append(mistakes, m.Text)
+	}
+	return req, mistakes
 }
 
 // capped fails a read past its limit, where io.LimitReader would end the file in the

@@ -49,7 +49,7 @@ func TestParseStaffTellsAllMistakes(t *testing.T) {
 		{"empty", "", "The file is empty.", nil},
 		{"only a header", "name,ownership\n", "names no staff", nil},
 		{"header", "name,nom,name\n", "first line", []string{
-			`The column "nom" is not known. The columns are name, ownership, email, group, device_name, platform, supervised, site, role, serial.`,
+			`The column "nom" is not known. The columns are name, ownership, email, group, device_name, platform, supervised, site, role, serial, identity.`,
 			"The column name is there twice.",
 			"The column ownership is missing.",
 		}},

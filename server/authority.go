@@ -93,7 +93,10 @@ func (a authority) Status(ctx context.Context) (v api.AuthorityStatus, err error
 	for _, w := range all {
 		c := api.AuthorityCertificate{
 			Name: w.Name, Subject: w.Subject, Issuer: w.Issuer, Serial: w.Serial, NotAfter: w.NotAfter, DaysLeft: w.DaysLeft(now),
-			Device: w.Device, Count: w.Count, Signs: w.Serial == signs,
+			Device: w.Device, Count: w.Count, Signs: w.Serial == signs && !w.Lost, KeyLost: w.Lost,
+		}
+		if w.Lost {
+			c.Cure = w.Cure
 		}
 		if days, due := w.Due(now); due {
 			c.Warning, c.Cure = &days, w.Cure
@@ -254,48 +257,44 @@ func (a authority) ofDevice(ctx context.Context, id ward.DeviceID) ([]web.Certif
 // holders knows what devices are managed by.
 type holders struct{ s *Server }
 
-// Lives meets ca.Holders.
+// Lives meets ca.Holders. What was issued to follow an identity counts before its first use
+// too: the device may have it in the place of the other already.
 func (h holders) Lives(ctx context.Context, c ca.Certificate) (bool, error) {
 	if c.Kind != ca.KindDevice {
 		return false, nil
 	}
 	contact, err := h.s.fleet.Contact(ctx, c.Hash)
+	e := contact.Enrolment
+	if ward.KindOf(err) == ward.NotFound && c.RenewedFrom != "" && c.Enrolment != "" && !c.Revoked() {
+		e, err = h.s.fleet.Enrolment(ctx, c.Enrolment)
+	}
 	if ward.KindOf(err) == ward.NotFound {
 		return false, nil
 	}
-	return err == nil && contact.Enrolment.State != ward.EnrolmentEnded, err
+	return err == nil && e.State != ward.EnrolmentEnded, err
 }
 
 // Retire meets ca.Holders.
 func (h holders) Retire(ctx context.Context, c ca.Certificate, why string) error {
 	contact, err := h.s.fleet.Contact(ctx, c.Hash)
+	e := contact.Enrolment
+	if ward.KindOf(err) == ward.NotFound && c.Enrolment != "" {
+		e, err = h.s.fleet.Enrolment(ctx, c.Enrolment)
+	}
 	if err != nil {
 		return err
 	}
-	id := contact.Enrolment.Device
-	if err := h.s.fleet.EndEnrolment(ctx, contact.Enrolment.ID, "retired: "+why); err != nil || id == "" {
+	if err := h.s.fleet.EndEnrolment(ctx, e.ID, "retired: "+why); err != nil || e.Device == "" {
 		return err
 	}
-	all, err := h.s.fleet.Enrolments(ctx, id)
+	d, err := h.s.fleet.Device(ctx, e.Device)
 	if err != nil {
 		return err
 	}
-	for _, e := range all {
-		if e.State != ward.EnrolmentEnded {
-			return nil // it is managed by another way still
-		}
-	}
-	d, err := h.s.fleet.Device(ctx, id)
-	if err != nil {
+	if err := events(h).Cease(ctx, e, false); err != nil {
 		return err
 	}
-	if d.State != ward.Erased {
-		if err := h.s.fleet.SetDeviceState(ctx, id, ward.Unenrolled); err != nil {
-			return err
-		}
-	}
-	_, err = h.s.appCerts.RevokeApps(ctx, id, "retired")
-	return err
+	return events(h).left(ctx, d, e, "retired")
 }
 
 // perIssuers serves with a handler that is made anew when there is another issuer.

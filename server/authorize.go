@@ -25,24 +25,22 @@ func (a Authorize) mistakes(bad func(field, format string, args ...any)) {
 	if !httpguts.ValidHeaderFieldName(a.Header) || strings.EqualFold(a.Header, appgate.SecretHeader) {
 		bad("authorize.certificate_header", "%q is not a name for the header of the certificate", a.Header)
 	}
-	if _, i, err := prefixes(a.TrustedProxies); err != nil {
-		bad("authorize.trusted_proxies", "%q is not a network such as 10.1.2.3/32", a.TrustedProxies[i])
-	}
+	networkMistakes("authorize.trusted_proxies", a.TrustedProxies, bad)
 	if a.SecretFile == "" && len(a.TrustedProxies) > 0 {
 		bad("authorize.trusted_proxies", "a proxy needs a secret too: name authorize.secret_file")
 	}
 }
 
-// prefixes reads networks. With an error comes the index of the one that is none.
-func prefixes(texts []string) (all []netip.Prefix, at int, err error) {
-	for i, t := range texts {
+// prefixes reads networks.
+func prefixes(texts []string) (all []netip.Prefix, err error) {
+	for _, t := range texts {
 		p, err := netip.ParsePrefix(t)
 		if err != nil {
-			return nil, i, err
+			return nil, err
 		}
 		all = append(all, p)
 	}
-	return all, 0, nil
+	return all, nil
 }
 
 // secret reads the proxies' secret; "" means that no proxy may pass certificates.
@@ -85,7 +83,7 @@ func (s *Server) authorizeHandler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	proxies, _, err := prefixes(s.config.Authorize.TrustedProxies)
+	proxies, err := prefixes(s.config.Authorize.TrustedProxies)
 	if err != nil {
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func Restore(ctx context.Context, c Config, r io.Reader, passphrase string) (err
 	}
 	plain, err := age.Decrypt(r, identity)
 	if err != nil {
-		return ward.Errorf(ward.Invalid, "The backup can't be opened: the passphrase is wrong, or it is no backup.").Because(err)
+		return ward.Errorf(ward.Invalid, "The backup can't be opened: the passphrase is wrong, or it is no backup.")
 	}
 	_, existed := os.Stat(c.Data)
 	var written []string
@@ -136,7 +136,7 @@ func Restore(ctx context.Context, c Config, r io.Reader, passphrase string) (err
 			break
 		}
 		if err != nil {
-			return ward.Errorf(ward.Invalid, "The backup is damaged.").Because(err)
+			return ward.Errorf(ward.Invalid, "The backup is damaged: %v.", err)
 		}
 		switch name, isKey := strings.CutPrefix(h.Name, backupKeys); {
 		case isKey:
@@ -167,7 +167,7 @@ func restoreKey(dir, name string, r io.Reader) (string, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(r, maxKeyFile))
 	if err != nil {
-		return "", ward.Errorf(ward.Invalid, "The backup is damaged.").Because(err)
+		return "", ward.Errorf(ward.Invalid, "The backup is damaged: %v.", err)
 	}
 	path := filepath.Join(dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

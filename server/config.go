@@ -214,17 +214,8 @@ func (c *Config) mistakes() (m []string) {
 	c.tlsMistakes(bad)
 	c.Authorize.mistakes(bad)
 	c.Enrolment.mistakes(bad)
-	if (c.MDM.ProxyHeader == "") != (len(c.MDM.TrustedProxies) == 0) {
-		bad("mdm.proxy_certificate_header", "it and mdm.trusted_proxies need each other")
-	}
-	for i, p := range c.MDM.TrustedProxies {
-		if _, err := netip.ParsePrefix(p); err != nil {
-			bad(fmt.Sprintf("mdm.trusted_proxies[%d]", i), "%q is not a network such as 10.1.2.3/32", p)
-		}
-	}
-	if c.MDM.LateDays < 0 {
-		bad("mdm.late_days", "%d is not a number of days from 0", c.MDM.LateDays)
-	}
+	c.MDM.mistakes(bad)
+	c.fileMistakes(bad)
 	if u, err := url.Parse(c.APNs.URL); err != nil || u.Scheme != "https" || u.Host == "" {
 		bad("apns.url", "%q is not an https address", c.APNs.URL)
 	}
@@ -285,7 +276,7 @@ func (c *Config) database() (string, error) {
 	if c.DatabaseFile == "" {
 		return filepath.Join(c.Data, "ward.db"), nil
 	}
-	b, err := os.ReadFile(c.DatabaseFile)
+	b, err := os.ReadFile(c.DatabaseFile) //nolint:gosec // the operator names it in the configuration
 	if err != nil {
 		return "", ward.Errorf(ward.Invalid, "database_url_file can't be read: %v.", err)
 	}

@@ -18,6 +18,9 @@ func TestConfigCA(t *testing.T) {
 	}{
 		{"nothing", "", nil},
 		{"a TPM", "ca: {issuer_key: 'tpmkms:name=a'}", nil},
+		{"no name", "ca: {issuer_key: 'tpmkms:'}", []string{"ca.issuer_key"}},
+		{"a misspelt word", "ca: {issuer_key: 'tpmkms:name=x;devise=y'}", []string{"ca.issuer_key"}},
+		{"a path", "ca: {issuer_key: 'file:/x'}", []string{"ca.issuer_key"}},
 		{"a PIN", "ca: {issuer_key: 'pkcs11:token=t?pin-value=hunter2'}", []string{"ca.issuer_key"}},
 		{"outside, all wrong", "ca: {outside: {url: 'http://x', fingerprint: 'y'}}", []string{"ca.outside.url", "ca.outside.fingerprint", "ca.outside.provisioner", "ca.outside.password_file"}},
 		{"outside without a URL", "ca: {outside: {provisioner: ward}}", []string{"ca.outside.url"}},

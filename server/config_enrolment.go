@@ -40,6 +40,15 @@ func (c *Config) attestation() enrollment.Attestation {
 	return c.Enrolment.Attestation
 }
 
+// attestationOff says why nothing is attested although the configuration does not switch it
+// off; "" if it does, or something is.
+func (c *Config) attestationOff() string {
+	if c.attestation() == c.Enrolment.Attestation {
+		return ""
+	}
+	return "in a trial nobody attests. Name the authority that attests its phones by enrolment.attestation_roots."
+}
+
 // readAuthorities reads the certificates of the PEM files that a field of the
 // configuration names.
 func readAuthorities(field string, paths []string) ([]*x509.Certificate, error) {

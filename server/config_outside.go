@@ -107,7 +107,7 @@ func (o OutsideSCEP) challengeMistakes(wrong func(field, format string, args ...
 // gave anybody would let a device in, without any invitation.
 func (o OutsideSCEP) shared(c *Config, roots []*x509.Certificate, wrong func(field, format string, args ...any)) {
 	adopting, err := readAuthorities("mdm.device_authorities", c.MDM.DeviceAuthorities)
-	if err != nil { // told when the server starts, as without an outside server
+	if err != nil { // told of the field itself
 		return
 	}
 	for _, r := range roots {
@@ -118,10 +118,7 @@ func (o OutsideSCEP) shared(c *Config, roots []*x509.Certificate, wrong func(fie
 }
 
 func (o OutsideSCEP) readable(field string, paths []string, wrong func(field, format string, args ...any)) []*x509.Certificate {
-	all, err := readAuthorities(field, paths)
-	if err != nil {
-		wrong(field, "%s", strings.TrimPrefix(err.Error(), field+": "))
-	}
+	all := authorityMistakes(field, paths, wrong)
 	for _, c := range all {
 		if !c.IsCA || !c.BasicConstraintsValid {
 			wrong(field, "%s is no certificate of an authority", c.Subject)

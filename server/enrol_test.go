@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -121,7 +122,7 @@ func TestPhoneComesBack(t *testing.T) {
 		t.Errorf("epoch %d, %s, rights %d; want 2, personal, %d", d.Enrolment.Epoch, d.Device.Ownership, d.Enrolment.Rights, ward.RightsPersonal)
 	}
 	old := wire{w, p.UDID(), before, sharedKey(t)}
-	w.refused(t, "the certificate of the first life", http.StatusForbidden, func() said { return old.idle(t) })
+	w.repels(t, "the certificate of the first life", string(id), "403", []string{"certificate revoked"}, func() string { return strconv.Itoa(old.idle(t).status) })
 	all, err := w.Devices.List(w.ctx, "", 10)
 	if err != nil || len(all) != 1 {
 		t.Errorf("%d devices, %v; want the one", len(all), err)

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/applemdm"
+	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/reconcile"
 	"github.com/wardmdm/ward/server/unit"
@@ -16,7 +19,10 @@ import (
 // that records it.
 type events struct{ s *Server }
 
-var _ applemdm.Events = events{}
+var (
+	_ applemdm.Events  = events{}
+	_ fleet.Identities = events{}
+)
 
 // Enrolled meets applemdm.Events.
 func (v events) Enrolled(ctx context.Context, e ward.Enrolment) error {
@@ -27,12 +33,10 @@ func (v events) Enrolled(ctx context.Context, e ward.Enrolment) error {
 	if err != nil {
 		return err
 	}
-	if d.State != ward.Lost { // one reported lost stays so until it is found
-		if err := v.s.fleet.SetDeviceState(ctx, e.Device, ward.Managed); err != nil {
-			return err
-		}
+	if err := v.stands(ctx, d, e); err != nil {
+		return err
 	}
-	if err := v.s.Lost.EnrolledAfresh(ctx, e.Device); err != nil {
+	if err := v.s.Lost.Enrolled(ctx, e); err != nil {
 		return err
 	}
 	detail, err := v.s.attestedBy(ctx, e)
@@ -46,7 +50,55 @@ func (v events) Enrolled(ctx context.Context, e ward.Enrolment) error {
 	return v.s.Loop.Replan(ctx, e.Device)
 }
 
-// CheckedOut meets applemdm.Events.
+// stands gives a device the state that its new enrolment brings: one reported lost stays so
+// until it is found, and one that accepted an erase and still has its identity was not erased,
+// so it does not come back into use by itself either.
+func (v events) stands(ctx context.Context, d ward.Device, e ward.Enrolment) error {
+	if d.State == ward.Lost {
+		return nil
+	}
+	same, err := false, error(nil)
+	if d.State == ward.Erased {
+		same, err = v.same(ctx, e)
+	}
+	if err != nil {
+		return err
+	}
+	if !same {
+		return v.s.fleet.SetDeviceState(ctx, d.ID, ward.Managed)
+	}
+	if err := v.s.fleet.SetReenrol(ctx, d.ID, false); err != nil { // the erase that allowed it did not happen
+		return err
+	}
+	_, err = v.s.Lost.OpenCase(ctx, d.ID)
+	if ward.KindOf(err) != ward.NotFound {
+		return err // the case tells
+	}
+	return v.s.record.Record(ctx, lost.ActionNotErased, string(d.ID), map[string]string{"enrolment": string(e.ID)})
+}
+
+// same reports whether an enrolment goes on from an older one of its device by the same
+// identity. What was begun and never completed is none: a device repeats a message whose
+// answer it lost.
+func (v events) same(ctx context.Context, e ward.Enrolment) (bool, error) {
+	all, err := v.s.fleet.Enrolments(ctx, e.Device)
+	if err != nil {
+		return false, err
+	}
+	for _, old := range all {
+		if old.ID == e.ID || old.Enrolled.IsZero() {
+			continue
+		}
+		afresh, err := v.s.fleet.Afresh(ctx, e.ID, old.ID)
+		if err != nil || !afresh {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// CheckedOut meets applemdm.Events. The identity of a lost device stays valid until it is
+// retired.
 func (v events) CheckedOut(ctx context.Context, e ward.Enrolment) error {
 	if e.Device == "" {
 		return nil
@@ -55,22 +107,71 @@ func (v events) CheckedOut(ctx context.Context, e ward.Enrolment) error {
 	if err != nil {
 		return err
 	}
-	if d.State != ward.Erased {
-		if err := v.s.fleet.SetDeviceState(ctx, e.Device, ward.Unenrolled); err != nil {
+	if err := v.s.fleet.EndEnrolment(ctx, e.ID, "checked out"); err != nil {
+		return err
+	}
+	if d.State != ward.Lost {
+		if err := v.Cease(ctx, e, false); err != nil {
 			return err
 		}
 	}
-	if err := v.revoke(ctx, e.Device); err != nil {
-		return err
-	}
-	if err := v.s.fleet.EndEnrolment(ctx, e.ID, "checked out"); err != nil {
+	if err := v.left(ctx, d, e, "unenrolled"); err != nil {
 		return err
 	}
 	return v.s.record.Record(ctx, "device.unenrolled", string(e.Device), map[string]string{"enrolment": string(e.ID)})
 }
 
-func (v events) revoke(ctx context.Context, id ward.DeviceID) error {
-	if _, err := v.s.appCerts.RevokeApps(ctx, id, "unenrolled"); err != nil {
+// left is told that an enrolment has ended by which a device was managed. If it still is by
+// another, only what that enrolment got is revoked.
+func (v events) left(ctx context.Context, d ward.Device, e ward.Enrolment, why string) error {
+	_, err := v.s.fleet.Current(ctx, d.ID)
+	switch {
+	case err == nil:
+		for _, kind := range []ca.Kind{ca.KindApp, ca.KindNetwork} {
+			if err := v.withdraw(ctx, e, kind, ca.Ceased); err != nil {
+				return err
+			}
+		}
+		return nil
+	case ward.KindOf(err) != ward.NotFound:
+		return err
+	}
+	if d.State != ward.Erased {
+		if err := v.s.fleet.SetDeviceState(ctx, d.ID, ward.Unenrolled); err != nil {
+			return err
+		}
+	}
+	return v.revoke(ctx, d.ID, why)
+}
+
+// Cease meets fleet.Identities.
+func (v events) Cease(ctx context.Context, e ward.Enrolment, anew bool) error {
+	if anew {
+		return v.withdraw(ctx, e, ca.KindDevice, ca.Superseded)
+	}
+	return v.withdraw(ctx, e, ca.KindDevice, ca.Ceased)
+}
+
+// withdraw revokes the certificates of one kind that an enrolment's channel got.
+func (v events) withdraw(ctx context.Context, e ward.Enrolment, kind ca.Kind, why ca.Reason) error {
+	serials, err := v.s.fleet.Unrevoked(ctx, e, kind)
+	if err != nil {
+		return err
+	}
+	by := ward.ActorFrom(ctx)
+	for _, serial := range serials {
+		if _, err := v.s.Authority.Revoke(ctx, serial, why, cmp.Or(string(by.Person), by.Name)); err != nil {
+			return err
+		}
+	}
+	if len(serials) > 0 {
+		unit.AfterCommit(ctx, v.s.remakeCRL)
+	}
+	return nil
+}
+
+func (v events) revoke(ctx context.Context, id ward.DeviceID, why string) error {
+	if _, err := v.s.appCerts.RevokeApps(ctx, id, why); err != nil {
 		return err
 	}
 	unit.AfterCommit(ctx, v.s.remakeCRL)
@@ -124,7 +225,7 @@ func (v events) erased(ctx context.Context, e ward.Enrolment) error {
 	if err := v.s.fleet.SetReenrol(ctx, e.Device, true); err != nil {
 		return err
 	}
-	return v.revoke(ctx, e.Device)
+	return v.revoke(ctx, e.Device, "erased")
 }
 
 // forged reports queue rows that failed their seal.

@@ -36,7 +36,7 @@ func (g grants) Lookup(ctx context.Context, challenge string) (ca.Grant, error) 
 		out.Kind = ca.KindNetwork
 	case credential.ForApp:
 		out.Kind = ca.KindApp
-		if out.Names, err = g.judge.names(ctx, c.Device, c.App); err != nil {
+		if out.Names, err = g.judge.names(ctx, c.Device, c.App, c.Attested); err != nil {
 			return ca.Grant{}, err
 		}
 	case credential.ForIdentity:

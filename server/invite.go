@@ -71,6 +71,17 @@ func wish(r *http.Request, i enrollment.Invitation) enrollment.Identity {
 	return ""
 }
 
+// tooOld reports whether the browser of a phone or tablet tells of a system on which nothing
+// can be attested. One that says it is a Mac may be one.
+func tooOld(r *http.Request, i enrollment.Invitation) bool {
+	m := systemVersion.FindStringSubmatch(r.UserAgent())
+	if m == nil || i.Platform != ward.IOS {
+		return false
+	}
+	n, err := strconv.Atoi(m[1])
+	return err == nil && n < attests
+}
+
 // asksPage reports whether a browser asks for a page, on whatever device.
 func asksPage(r *http.Request) bool {
 	return r.URL.Query().Get("download") != "1" && strings.Contains(r.Header.Get("Accept"), "text/html")
@@ -78,19 +89,21 @@ func asksPage(r *http.Request) bool {
 
 // invite answers the link of an invitation: a device gets the signed enrolment profile,
 // a browser a page that explains and offers it. Where there are two profiles to choose
-// from, a device's browser gets the page too.
+// from, a device's browser gets the page too, and so does one whose device can't use the
+// only profile there is.
 func (s *Server) invite(w http.ResponseWriter, r *http.Request) {
 	token := r.PathValue("token")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("Vary", "Accept, User-Agent")
 	inv, err := s.Enrolment.Find(r.Context(), token)
-	if !wantsProfile(r) || (err == nil && s.Enrolment.MayChoose(inv) && asksPage(r)) {
+	old := err == nil && s.Enrolment.MustAttest(inv) && tooOld(r, inv)
+	if old || !wantsProfile(r) || (err == nil && s.Enrolment.MayChoose(inv) && asksPage(r)) {
 		if err != nil {
 			s.web.ErrorPage(w, r, err)
 			return
 		}
-		s.web.EnrolPage(w, r, web.EnrolView{Invitation: inv, URL: s.InviteURL(token), Choice: s.Enrolment.MayChoose(inv)})
+		s.web.EnrolPage(w, r, web.EnrolView{Invitation: inv, URL: s.InviteURL(token), Choice: s.Enrolment.MayChoose(inv), TooOld: old})
 		return
 	}
 	if err != nil {

@@ -107,7 +107,10 @@ func TestInviteLink(t *testing.T) {
 		{enrollment.AttestationPreferred, enrollment.Attested, iphone18, html, "?identity=scep", acmeType},
 		{enrollment.AttestationPreferred, enrollment.SCEP, iphone18, html, "", scepType},
 		{enrollment.AttestationRequired, "", iphone18, html, "", acmeType},
-		{enrollment.AttestationRequired, "", iphone15, html, "?download=1&identity=scep", acmeType},
+		{enrollment.AttestationRequired, "", iphone15, html, "?download=1&identity=scep", "too old"},
+		{enrollment.AttestationRequired, "", iphone15, html, "", "too old"},
+		{enrollment.AttestationRequired, "", oldAsPC, html, "?download=1", acmeType},
+		{enrollment.AttestationPreferred, enrollment.Attested, iphone15, html, "?download=1", "too old"},
 		{enrollment.AttestationRequired, "", chromePC, html, "", "page"},
 		{enrollment.AttestationOff, "", iphone18, html, "", scepType},
 		{enrollment.AttestationOff, "", chromePC, html, "", "page"},
@@ -125,6 +128,8 @@ func TestInviteLink(t *testing.T) {
 			got = scepType
 		case kind == profileType:
 			got = "a profile without an identity"
+		case strings.Contains(body, "needs iOS or iPadOS 16 or later") && !strings.Contains(body, "download=1"):
+			got = "too old"
 		case strings.Contains(body, "identity=scep"):
 			got = "page+"
 		}

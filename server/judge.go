@@ -42,13 +42,25 @@ type tokenJudge struct{ judge }
 
 var _ credential.Judge = tokenJudge{}
 
-// Deserves meets credential.Judge.
+// Deserves meets credential.Judge. A token proves nothing of the key, so it gets no
+// certificate that is to be attested.
 func (j tokenJudge) Deserves(ctx context.Context, id ward.DeviceID, app string) error {
 	v, err := j.wanting(ctx, id, app)
-	if err != nil || first(v, app) {
+	if err != nil {
 		return err
 	}
+	if a, _ := v.Shared.App(app); a.Certificate.Attested {
+		return unattested(app)
+	}
+	if first(v, app) {
+		return nil
+	}
 	return j.judge.Deserves(ctx, id, app)
+}
+
+// unattested refuses a key that nothing attests where the policy wants one that is.
+func unattested(app string) error {
+	return ward.Errorf(ward.Forbidden, "The policy gives the app %s a certificate for an attested key only, by a declaration, and nothing attests this key.", app)
 }
 
 // first reports whether the app's next certificate renews none.
@@ -84,8 +96,9 @@ func (j judge) view(ctx context.Context, id ward.DeviceID) (reconcile.View, erro
 	return j.s.Loop.View(ctx, d, e)
 }
 
-// names returns what the certificate of an app on a device says.
-func (j judge) names(ctx context.Context, id ward.DeviceID, app string) (ca.Names, error) {
+// names returns what the certificate of an app on a device says, for a key that is attested
+// or not.
+func (j judge) names(ctx context.Context, id ward.DeviceID, app string, attested bool) (ca.Names, error) {
 	v, err := j.view(ctx, id)
 	if err != nil {
 		return ca.Names{}, err
@@ -93,6 +106,9 @@ func (j judge) names(ctx context.Context, id ward.DeviceID, app string) (ca.Name
 	a, ok := v.Shared.App(app)
 	if !ok {
 		return ca.Names{}, ward.Errorf(ward.Forbidden, "The policy has no app %s on this device.", app)
+	}
+	if a.Certificate.Attested && !attested {
+		return ca.Names{}, unattested(app)
 	}
 	return certificateNames(a, v.Device, j.s.config.Organisation), nil
 }

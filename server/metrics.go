@@ -62,6 +62,7 @@ func (m *metrics) timed(part string, next http.Handler) http.Handler {
 type counted struct {
 	s                                       *Server
 	devices, waiting, pushes, drift, expiry *prometheus.Desc
+	lostKey                                 *prometheus.Desc
 }
 
 func (s *Server) counted() prometheus.Collector {
@@ -72,6 +73,7 @@ func (s *Server) counted() prometheus.Collector {
 		pushes:  prometheus.NewDesc("ward_pushes_owed", "Pushes that are owed.", nil, nil),
 		drift:   prometheus.NewDesc("ward_drift_open", "What is otherwise on devices than the policy wants, by kind.", []string{"kind"}, nil),
 		expiry:  prometheus.NewDesc("ward_expiry_timestamp_seconds", "When a certificate of the server's own expires, and the device identity that does first.", []string{"name"}, nil),
+		lostKey: prometheus.NewDesc("ward_issuer_key_lost", "1 for an issuer whose key was given up, so that it signs nothing.", []string{"name"}, nil),
 	}
 }
 
@@ -82,6 +84,7 @@ func (c *counted) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.pushes
 	ch <- c.drift
 	ch <- c.expiry
+	ch <- c.lostKey
 }
 
 // Collect meets prometheus.Collector.
@@ -107,6 +110,9 @@ func (c *counted) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, w := range all {
 		ch <- prometheus.MustNewConstMetric(c.expiry, prometheus.GaugeValue, float64(w.NotAfter.Unix()), w.Name)
+		if w.Lost {
+			ch <- prometheus.MustNewConstMetric(c.lostKey, prometheus.GaugeValue, 1, w.Name)
+		}
 	}
 }
 

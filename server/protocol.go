@@ -32,7 +32,7 @@ func (s *Server) openProtocol(_ context.Context, master *seal.Master) error {
 	s.apple = applemdm.New(applemdm.Options{
 		Declarations: declarations,
 		Store:        admitting{shown{s.fleet, s}}, Storage: m,
-		Admitter:     &fleet.Admitter{Store: s.fleet, Invitations: invitations{s.Enrolment}, Now: s.now, NewDevice: newDevice},
+		Admitter:     &fleet.Admitter{Store: s.fleet, Invitations: invitations{s.Enrolment}, Identities: events{s}, Now: s.now, NewDevice: newDevice},
 		Certificates: identities{s.db.Certificates(), s.outside, s.now, s.remakeCRL}, Events: events{s}, Replan: s.Loop.Replan, Adopted: adopted, Renewals: renewals{s}, Sign: s.signProfile, Impostor: s.impostor, Now: s.now,
 	})
 	return nil

@@ -26,7 +26,7 @@ func newApp() *cli.App {
 		Description: "Commands for a running server read its address from WARD_URL, a token from\n" +
 			"WARD_TOKEN and, where the server's certificate is not publicly trusted, the file\n" +
 			"of its authority from WARD_CA.\n\n" +
-			"Exit status: 0 done, 1 failed, 2 used wrongly.",
+			"Exit status: 0 done, 1 failed, 2 used wrongly, 3 something would change\n(policy plan --detailed-exitcode).",
 		HideVersion:     true,
 		HideHelpCommand: true,
 		Commands: []*cli.Command{

@@ -82,7 +82,7 @@ func backup(c *cli.Context) (err error) {
 	if _, err = fmt.Fprintf(c.App.Writer, "Wrote %s, %d bytes.\n", args[0], st.Size()); err != nil {
 		return err
 	}
-	return tellElsewhere(c.App.Writer, cfg)
+	return tellElsewhere(c.App.Writer, cfg, "It does not hold these keys, which never leave their place:", "Should that be lost, a new issuer takes over: docs/certificates.md, Keys.")
 }
 
 func restore(c *cli.Context) error {
@@ -107,7 +107,11 @@ func restore(c *cli.Context) error {
 		return err
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "Restored into %s. Start the server with the same public address as before.\n", filepath.Clean(cfg.Data))
-	return err
+	if err != nil {
+		return err
+	}
+	return tellElsewhere(c.App.Writer, cfg, "The backup has not these keys of issuers, which never leave their place:",
+		"The server starts only where it reaches them. Where one is gone for good, put an empty file named lost\ninto its issuer's folder, keys/ca/N, and then: ward ca rotate "+consoleWords(c)+" --key file")
 }
 
 func consoleConfig(c *cli.Context) (server.Config, error) {

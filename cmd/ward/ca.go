@@ -80,8 +80,11 @@ func printAuthority(p *printer, v api.AuthorityStatus) {
 			verdict += ", WARNING"
 		}
 		signs := ""
-		if w.Signs {
+		switch {
+		case w.Signs:
 			signs = ", signs new certificates"
+		case w.KeyLost:
+			signs = ", KEY LOST, signs nothing"
 		}
 		p.line("%s: %s%s", w.Name, verdict, signs)
 		count := ""
@@ -223,6 +226,9 @@ func caCRL(c *cli.Context) error {
 	cl, err := ready(c)
 	if err != nil {
 		return err
+	}
+	if c.IsSet("issuer") && c.Path("output") == "" {
+		return usagef(c, "--issuer says whose list is written: name the file by --output.")
 	}
 	lists := api.RevocationLists{}
 	var raw []byte

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -74,41 +77,82 @@ func caInit(c *cli.Context) error {
 	if err := ca.CheckKeyPlace(c.String("key")); err != nil {
 		return err
 	}
-	f, err := server.Founding(c.Context, cfg, c.String("key"))
-	if err != nil {
-		return err
-	}
 	switch {
 	case c.Bool("root-offline"):
-		return caRequest(c, f)
+		return caRequest(c, cfg)
 	case c.Path("import") != "":
 		text, err := readFile("the certificates", c.Path("import"))
 		if err != nil {
 			return err
 		}
-		made, err := f.Import(c.Context, text)
-		return authorityMade(c, cfg, made, err)
+		return caFound(c, cfg, func(f ca.Founding) (ca.Founded, error) { return f.Import(c.Context, text) })
 	case c.Path("root") != "":
-		return caUnder(c, cfg, f)
+		return caUnder(c, cfg)
 	}
-	made, err := f.Make(c.Context)
+	return caFound(c, cfg, func(f ca.Founding) (ca.Founded, error) { return f.Make(c.Context) })
+}
+
+// caFound begins the authority. What can fail before is done by then: it makes keys.
+func caFound(c *cli.Context, cfg server.Config, how func(f ca.Founding) (ca.Founded, error)) error {
+	f, err := server.Founding(c.Context, cfg, c.String("key"))
+	if err != nil {
+		return err
+	}
+	made, err := how(f)
 	return authorityMade(c, cfg, made, err)
 }
 
-func caRequest(c *cli.Context, f ca.Founding) error {
+// caRequest opens the file of the request before a key is made, for without the request
+// the key would only keep the server from starting.
+func caRequest(c *cli.Context, cfg server.Config) (err error) {
+	path := filepath.Clean(c.Path("csr"))
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the caller's own folder; nothing in a request is secret
+	if os.IsExist(err) {
+		return fmt.Errorf("%s exists already: it is not written over, and nothing was made", path)
+	}
+	if err != nil {
+		return fmt.Errorf("the request can't be written, and nothing was made: %w", err)
+	}
+	if err := errors.Join(writeRequest(c, cfg, out), out.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "The request is in %s. Sign it where the root is kept, then:\n  ward ca init %s --import CHAIN.pem\nThe server does not start before that.\n", clean(path), consoleWords(c))
+	return err
+}
+
+func writeRequest(c *cli.Context, cfg server.Config, w io.Writer) error {
+	f, err := server.Founding(c.Context, cfg, c.String("key"))
+	if err != nil {
+		return err
+	}
 	text, err := f.Request(c.Context)
 	if err != nil {
 		return err
 	}
-	path := c.Path("csr")
-	if err := writeNew(path, text); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(c.App.Writer, "The request is in %s. Sign it where the root is kept, then:\n  ward ca init --import CHAIN.pem\nThe server does not start before that.\n", filepath.Clean(path))
+	_, err = w.Write(text)
 	return err
 }
 
-func caUnder(c *cli.Context, cfg server.Config, f ca.Founding) error {
+// consoleWords are the flags by which c was told of the server, to be pasted.
+func consoleWords(c *cli.Context) string {
+	name := "config"
+	if c.Path(name) == "" {
+		name = "data"
+	}
+	return "--" + name + " " + quoted(c.Path(name))
+}
+
+// quoted is text as a word of a shell.
+func quoted(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(clean(text), "'", `'\''`) + "'"
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:@%+,-]+$`)
+
+func caUnder(c *cli.Context, cfg server.Config) error {
 	root, err := readFile("the root", c.Path("root"))
 	if err != nil {
 		return err
@@ -125,8 +169,7 @@ func caUnder(c *cli.Context, cfg server.Config, f ca.Founding) error {
 		}
 		pass = []byte(strings.TrimRight(string(text), "\r\n"))
 	}
-	made, err := f.Under(c.Context, root, key, pass)
-	return authorityMade(c, cfg, made, err)
+	return caFound(c, cfg, func(f ca.Founding) (ca.Founded, error) { return f.Under(c.Context, root, key, pass) })
 }
 
 func authorityMade(c *cli.Context, cfg server.Config, made ca.Founded, err error) error {
@@ -139,15 +182,16 @@ func authorityMade(c *cli.Context, cfg server.Config, made ca.Founded, err error
 	if err != nil {
 		return err
 	}
-	return tellElsewhere(w, cfg)
+	return tellElsewhere(w, cfg, "No backup of Ward holds these keys, which never leave their place:", "Should it be lost, a new issuer takes over: docs/certificates.md, Keys.")
 }
 
-// tellElsewhere says which keys a backup can't hold, and nothing where it holds them all.
-func tellElsewhere(w io.Writer, cfg server.Config) error {
+// tellElsewhere says which keys a backup can't hold, between two sentences, and nothing
+// where it holds them all.
+func tellElsewhere(w io.Writer, cfg server.Config, before, after string) error {
 	keys, err := server.KeysElsewhere(cfg)
 	if err != nil || len(keys) == 0 {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "No backup of Ward holds these keys, which never leave their place:\n  %s\nShould it be lost, a new issuer takes over: docs/certificates.md.\n", strings.Join(keys, "\n  "))
+	_, err = fmt.Fprintf(w, "%s\n  %s\n%s\n", before, clean(strings.Join(keys, ", ")), after)
 	return err
 }

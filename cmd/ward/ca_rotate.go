@@ -18,13 +18,14 @@ func newRotateCommand() *cli.Command {
 		Description: "It works on the server's own folder of keys, beside the running server. Two minutes\n" +
 			"later, or after --in, new certificates come from the new issuer; what the old one\n" +
 			"signed stays valid, accepted, and revocable. Copies of the server that have a folder\n" +
-			"of keys of their own need the new folder under keys/ca by then.\n\n" +
+			"of keys of their own need the new folder under keys/ca by then. Where the keys of all\n" +
+			"issuers are lost, the new one signs at once.\n\n" +
 			"Where the root's key was moved to a safe, name the file with --root-key. Where it is\n" +
 			"never brought here: --csr prints a request, sign it where the root is, --import the\n" +
 			"certificate. It must be one of an authority, path length 0, for certificate and CRL\n" +
 			"signing, digital signature and, where its key is in a file, key encipherment.\n\n" +
 			"The key is made where ca.issuer_key says, or --key: so an authority moves from a file\n" +
-			"into a TPM and back.",
+			"into a TPM and back. Each rotation in a TPM needs a new name.",
 		Flags: append(consoleFlags(),
 			&cli.DurationFlag{Name: "in", Usage: "a `TIME` after which it begins to sign", Value: ca.Settle},
 			&cli.PathFlag{Name: "root-key", Usage: "`FILE` with the root's key"},
@@ -32,6 +33,7 @@ func newRotateCommand() *cli.Command {
 			&cli.BoolFlag{Name: "csr", Usage: "print a request for the new issuer's certificate"},
 			&cli.PathFlag{Name: "import", Usage: "`FILE` with the certificate that was requested"},
 			keyFlag(),
+			&cli.BoolFlag{Name: "json", Usage: "print what was made as JSON"},
 			outputFlag(),
 		),
 	}
@@ -53,6 +55,9 @@ func caRotate(c *cli.Context) error {
 	if c.Duration("in") < 0 {
 		return usagef(c, "--in can't be negative.")
 	}
+	if c.Bool("json") && c.Bool("csr") {
+		return usagef(c, "--csr prints a request in PEM: it can't be had with --json.")
+	}
 	return console(c, func(ctx context.Context, k *server.Console) error {
 		switch {
 		case c.Bool("csr"):
@@ -66,10 +71,10 @@ func caRotate(c *cli.Context) error {
 			if err != nil {
 				return err
 			}
-			m, err := k.ImportIssuer(ctx, text, time.Now().Add(c.Duration("in")))
+			m, err := k.ImportIssuer(ctx, text, signsFrom(c))
 			return issuerMade(c, m, err)
 		}
-		r := ca.Rotation{From: time.Now().Add(c.Duration("in")), Key: c.String("key")}
+		r := ca.Rotation{From: signsFrom(c), Key: c.String("key")}
 		var err error
 		if path := c.Path("root-key"); path != "" {
 			if r.RootKey, err = readFile("the root's key", path); err != nil {
@@ -88,9 +93,29 @@ func caRotate(c *cli.Context) error {
 	})
 }
 
+// signsFrom is when the new issuer begins to sign; the zero time leaves it to the authority.
+func signsFrom(c *cli.Context) time.Time {
+	if !c.IsSet("in") {
+		return time.Time{}
+	}
+	return time.Now().Add(c.Duration("in"))
+}
+
+// newIssuer is what is told of a new issuer as JSON.
+type newIssuer struct {
+	Number    int       `json:"number"`
+	Subject   string    `json:"subject"`
+	Serial    string    `json:"serial"`
+	SignsFrom time.Time `json:"signs_from"`
+	NotAfter  time.Time `json:"not_after"`
+}
+
 func issuerMade(c *cli.Context, m ca.Made, err error) error {
 	if err != nil {
 		return err
+	}
+	if c.Bool("json") {
+		return printValue(c.App.Writer, newIssuer{m.Number, m.Certificate.Subject.String(), m.Certificate.SerialNumber.String(), m.From, m.Certificate.NotAfter.UTC()})
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "Issuer %d, %s, is made. It signs from %s and ends %s.\nBack up the folder of keys now.\n",
 		m.Number, clean(m.Certificate.Subject.String()), stamp(m.From), stamp(m.Certificate.NotAfter))

@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
+	"time"
 
 	qrcode "github.com/skip2/go-qrcode"
 	"github.com/urfave/cli/v2"
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/enrollment"
 	"github.com/wardmdm/ward/server/api"
 )
 
@@ -19,8 +23,8 @@ func newInviteCommand() *cli.Command {
 		Usage: "make a link by which one device enrols",
 		Description: "Prints the link and a QR code of it. The link works once and is bound to the person.\n" +
 			"With --csv, one link is made for each row of a file with the columns name and\n" +
-			"ownership and, where wanted, email, group, site, role, device_name, platform,\nsupervised and serial.\n" +
-			"With a serial number the link is good for that device alone, which proves its own where\nthe server asks for attested identities. --identity decides for one invitation what the\nserver's configuration (enrolment.attestation) decides for all.",
+			"ownership and, where wanted, email, group, site, role, device_name, platform,\nsupervised, serial and identity.\n" +
+			"With a serial number the link is good for that device alone, which proves its own where\nthe server asks for attested identities. --identity decides for one invitation what the\nserver's configuration (enrolment.attestation) decides for all. A new invitation for a\nserial number takes the place of the one that is open.",
 		Flags: remoteFlags(
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the person"},
 			&cli.StringFlag{Name: "ownership", Usage: "whose device it is: corporate or personal"},
@@ -66,7 +70,12 @@ func invite(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return usagef(c, "ward invite has no command %q; a name with a space has to stand in quotes.", c.Args().First())
 	}
-	if c.Path("csv") != "" {
+	for _, name := range c.LocalFlagNames() {
+		if f, ok := flagOf(c, name).(*cli.StringFlag); ok && strings.TrimSpace(c.String(f.Name)) == "" {
+			return usagef(c, "--%s is empty: give it a value, or leave it out.", f.Name)
+		}
+	}
+	if c.IsSet("csv") {
 		return inviteStaff(c)
 	}
 	r := invitationRequest{
@@ -74,11 +83,8 @@ func invite(c *cli.Context) error {
 		DeviceName: c.String("device-name"), Platform: c.String("platform"), Supervised: c.Bool("supervised"),
 		Serial: c.String("serial"), Identity: c.String("identity"), Device: c.String("device"), Hours: c.Int("hours"),
 	}
-	switch {
-	case r.Name == "":
-		return usagef(c, "--name is missing: an invitation is for one person.")
-	case !ward.Ownership(r.Ownership).Valid():
-		return usagef(c, "--ownership must be corporate or personal: a personal device is never erased.")
+	if wrong := r.wrong(); len(wrong) > 0 {
+		return usagef(c, "%s", strings.Join(wrong, "\n"))
 	}
 	cl, err := connect(c)
 	if err != nil {
@@ -95,6 +101,7 @@ func invite(c *cli.Context) error {
 		}
 		p.line("Invitation for %s, a %s. Open this on the device before %s:", v.Name, which, stamp(v.Expires))
 		p.line("\n  %s\n", v.URL)
+		printWarnings(p, v)
 		code, err := qrcode.New(v.URL, qrcode.Low)
 		if err != nil {
 			p.err = errors.Join(p.err, fmt.Errorf("draw the QR code: %w", err))
@@ -102,6 +109,41 @@ func invite(c *cli.Context) error {
 		}
 		p.write(code.ToSmallString(false))
 	})
+}
+
+// wrong returns what is wrong with the flags, each named.
+func (r invitationRequest) wrong() (out []string) {
+	q := enrollment.Request{
+		Name: r.Name, Email: r.Email, DeviceName: r.DeviceName, Platform: ward.Platform(r.Platform), Ownership: ward.Ownership(r.Ownership), Group: r.Group, Site: r.Site, Role: r.Role,
+		Supervised: r.Supervised, Serial: r.Serial, Identity: enrollment.Identity(r.Identity), Life: time.Duration(r.Hours) * time.Hour,
+	}
+	for _, m := range q.Mistakes() {
+		text := ": " + m.Text
+		switch {
+		case m.Field == "name" && r.Name == "":
+			text = " is missing: an invitation is for one person."
+		case m.Field == "ownership":
+			text = " must be corporate or personal: a personal device is never erased."
+		}
+		out = append(out, "--"+strings.ReplaceAll(m.Field, "_", "-")+text)
+	}
+	return out
+}
+
+// flagOf returns a command's flag by its name, nil if it has none.
+func flagOf(c *cli.Context, name string) cli.Flag {
+	for _, f := range c.Command.Flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+func printWarnings(p *printer, v api.Invitation) {
+	for _, w := range v.Warnings {
+		p.line("Note for %s: %s", v.Name, w)
+	}
 }
 
 func inviteStaff(c *cli.Context) error {
@@ -128,6 +170,9 @@ func inviteStaff(c *cli.Context) error {
 			rows[i] = []string{n.Name, n.Email, string(n.Ownership), n.Group, n.URL}
 		}
 		p.table([]string{"NAME", "EMAIL", "OWNERSHIP", "GROUP", "LINK"}, rows)
+		for _, n := range v.Items {
+			printWarnings(p, n)
+		}
 	})
 }
 

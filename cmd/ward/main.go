@@ -16,7 +16,7 @@ func main() {
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run returns the exit status: 0 done, 1 failed, 2 used wrongly.
+// run returns the exit status: 0 done, 1 failed, 2 used wrongly, 3 something would change.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/api"
 )
@@ -56,11 +58,11 @@ func newPolicyCommand() *cli.Command {
 func policyValidate(c *cli.Context) error {
 	d, err := readPolicy(c)
 	if err != nil {
-		return err
+		return invalidPolicy(c, err)
 	}
 	p, err := profiles.Parse([]byte(d.Text), d.Files)
 	if err != nil {
-		return err
+		return invalidPolicy(c, err)
 	}
 	if c.String("url") == "" {
 		s := p.Summary(time.Now().UTC())
@@ -79,6 +81,19 @@ func policyValidate(c *cli.Context) error {
 		return err
 	}
 	return answer(c, raw, printPreview)
+}
+
+// invalidPolicy ends a validation. With --json a policy's mistakes are in the output too.
+func invalidPolicy(c *cli.Context, err error) error {
+	e, ok := errors.AsType[*ward.Error](err)
+	if !ok || e.Kind != ward.Invalid || !c.Bool("json") {
+		return err
+	}
+	mistakes := e.Details
+	if len(mistakes) == 0 {
+		mistakes = []string{e.Message}
+	}
+	return errors.Join(err, printValue(c.App.Writer, map[string]any{"valid": false, "mistakes": mistakes}))
 }
 
 func printPreview(p *printer, v api.Preview) {

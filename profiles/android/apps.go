@@ -41,7 +41,7 @@ func (c *compiler) installApps() {
 func (c *compiler) keyApps() []string {
 	var ids []string
 	for _, a := range c.w.Apps {
-		if a.NeedsCertificate && a.Android.Package != "" {
+		if a.NeedsCertificate && !a.Certificate.Attested && a.Android.Package != "" {
 			ids = append(ids, a.Android.Package)
 		}
 	}
@@ -76,7 +76,12 @@ func (c *compiler) install(place int, a intent.App, o *intent.Outcome) {
 			p.UserControlSettings = "USER_CONTROL_DISALLOWED"
 		}
 	}
-	if a.NeedsCertificate {
+	switch {
+	case a.NeedsCertificate && a.Certificate.Attested:
+		o.Verdict = intent.Partly
+		o.Why += " It gets no certificate: its key is to be attested, which Ward can't have on Android."
+		o.Cure = "Leave attested out of its certificate."
+	case a.NeedsCertificate:
 		p.DelegatedScopes = []string{"CERT_INSTALL"}
 		o.Verdict = intent.Partly
 		o.Mechanism += ", delegatedScopes CERT_INSTALL, choosePrivateKeyRules"

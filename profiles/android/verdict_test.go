@@ -1,7 +1,9 @@
 package android
 
 import (
+	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,5 +99,26 @@ func TestPasscode(t *testing.T) {
 				t.Errorf("maximumTimeToLock = %q, want %q", doc.MaximumTimeToLock, tt.lock)
 			}
 		})
+	}
+}
+
+// TestAttestedCertificate: an app whose key is to be attested is told to get no certificate,
+// and is given nothing to install one with.
+func TestAttestedCertificate(t *testing.T) {
+	t.Parallel()
+	w := everything()
+	w.Apps[0].Certificate = intent.Certificate{Delivery: intent.ByManagedApp, Attested: true}
+	r := compile(t, w, target(intent.FullyManaged, 16))
+	if got := told(r.Outcomes); !strings.Contains(got, "It gets no certificate: its key is to be attested") || strings.Contains(got, "fetches its certificate") {
+		t.Errorf("told %s", got)
+	}
+	raw, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, never := range []string{"CERT_INSTALL", "privateKeyAlias"} {
+		if strings.Contains(string(raw), never) {
+			t.Errorf("the policy has %s: %s", never, raw)
+		}
 	}
 }

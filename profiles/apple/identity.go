@@ -52,6 +52,12 @@ func (c *compiler) certify(a intent.App, app *App) []intent.Outcome {
 			o.Why = fmt.Sprintf("The phone gets the certificate, and %s finds it as %s if it uses Apple's ManagedApp framework; one that does not finds none.", a.Name, a.Certificate.Name())
 			return []intent.Outcome{o}
 		}
+		if a.Certificate.Attested {
+			app.Config, _ = tokenless(a.Config).(map[string]any)
+			o.Verdict, o.Cure = intent.Impossible, cure
+			o.Why = why + " So " + a.Name + " gets none: its key is to be attested, and by a token it would not be."
+			return []intent.Outcome{o}
+		}
 		c.byToken(a, app, &o)
 		if app.Delivery != "" {
 			o.Why = why + " " + o.Why
@@ -99,17 +105,26 @@ func (c *compiler) byToken(a intent.App, app *App, o *intent.Outcome) {
 }
 
 // noIdentity says why no declaration can give the app its identity here; empty where one can.
+// A token is no cure for a certificate that is to be attested.
 func (c *compiler) noIdentity(a App) (why, cure string) {
+	or := func(cure, otherwise string) string {
+		if a.Certificate.Attested {
+			return cure
+		}
+		return cure + otherwise
+	}
 	switch {
+	case !c.d.ios() && a.Certificate.Attested:
+		return "Ward gives Mac apps no identity by declaration.", "Name no app for macos, or leave attested out of its certificate."
 	case !c.d.ios():
 		return "Ward gives Mac apps no identity by declaration.", "Add {{" + tokenVariable + "}} to its config."
 	case !c.d.OS.AtLeast(since184()):
 		n := need{since: since184()}
 		why, cure = c.d.refusal(c.d.lacks(n), n)
-		return why, cure + " Or add {{" + tokenVariable + "}} to the app's config, with which it can fetch its certificate itself."
+		return why, or(cure, " Or add {{"+tokenVariable+"}} to the app's config, with which it can fetch its certificate itself.")
 	case a.managedURL() == "" || !a.Required:
 		return "A declaration manages only a required app with a manifest_url: one of the App Store would need a licence that Ward does not assign.",
-			"Set required: true and a manifest_url, or add {{" + tokenVariable + "}} to the app's config."
+			or("Set required: true and a manifest_url", ", or add {{"+tokenVariable+"}} to the app's config") + "."
 	}
 	return "", ""
 }

@@ -20,8 +20,8 @@ func (r *reader) certificate(c *intent.Certificate) shape {
 	return r.object(object{
 		what: "certificate", doc: "An app's certificate: how it comes, what it says, how long it holds. It is for TLS clients only, and always names the device.",
 		fields: []field{
-			{name: "delivery", doc: "token: by a one-time token in its config. managed_app: by a declaration, for an app that uses Apple's ManagedApp framework (iOS 18.4). network: none of its own; the per-app VPN or relay proves who it is.", shape: r.choice("delivery", []string{string(intent.ByToken), string(intent.ByManagedApp), string(intent.ByNetwork)}, &delivery)},
-			{name: "identity_name", doc: "Under which name the app finds its identity, with managed_app; " + intent.DefaultIdentity + " unless said.", shape: r.pattern("identity_name", identityName, "1 to 64 letters, digits, dots, hyphens and underscores", &c.IdentityName)},
+			{name: "delivery", doc: "token: by a one-time token in its config. managed_app: by a declaration, for an app that uses Apple's ManagedApp framework (iOS 18.4). network: none of its own; the per-app VPN or relay proves who it is.", shape: r.choice("delivery", deliveries(), &delivery)},
+			{name: "identity_name", doc: "Under which name the app finds its identity, with managed_app; " + intent.DefaultIdentity + " unless said.", shape: r.identityName(&c.IdentityName)},
 			{name: "subject", doc: "Parts of the subject. Text may hold " + listOr(certificateVariables()) + ".", shape: r.object(object{
 				what: "subject",
 				fields: []field{
@@ -41,6 +41,28 @@ func (r *reader) certificate(c *intent.Certificate) shape {
 	})
 }
 
+func deliveries() []string {
+	return []string{string(intent.ByToken), string(intent.ByManagedApp), string(intent.ByNetwork)}
+}
+
+// identityName reads the name of an identity. One that is given and empty is no wish for the
+// default, but a mistake: no app would find the identity under it.
+func (r *reader) identityName(into *string) shape {
+	s := r.pattern("identity_name", identityName, "1 to 64 letters, digits, dots, hyphens and underscores", into)
+	return shape{
+		read: func(n *yaml.Node) bool {
+			if n.Kind == yaml.ScalarNode && n.Tag != "!!null" && strings.TrimSpace(n.Value) == "" {
+				r.wrong(n, "identity_name is empty: leave it out for %s", intent.DefaultIdentity)
+				return true
+			}
+			return s.read(n)
+		},
+		schema: func(*definitions) schema {
+			return schema{"type": []any{"string", "number", "boolean"}, "pattern": identityName.String()}
+		},
+	}
+}
+
 func certificateVariables() []string {
 	var out []string
 	for _, v := range intent.CertificateVariables() {
@@ -50,6 +72,12 @@ func certificateVariables() []string {
 }
 
 func (r *reader) checkCertificate(n *yaml.Node, c intent.Certificate) {
+	if len(c.URIs) > intent.MostSANs {
+		r.wrong(n, "sans has %d names; at most %d are allowed", len(c.URIs), intent.MostSANs)
+	}
+	if !slices.Contains(deliveries(), string(c.By())) {
+		return // told already; what else is wrong depends on what was meant
+	}
 	if c.By() != intent.ByManagedApp {
 		if c.IdentityName != "" {
 			r.wrong(n, "certificate has an identity_name, which only delivery: managed_app has")
@@ -60,9 +88,6 @@ func (r *reader) checkCertificate(n *yaml.Node, c intent.Certificate) {
 	}
 	if c.By() == intent.ByNetwork && (c.CommonName+c.OrganizationalUnit+c.Organization != "" || len(c.URIs) > 0 || c.Life != 0) {
 		r.wrong(n, "certificate says what an app's certificate is like, but with delivery: network the app has none of its own")
-	}
-	if len(c.URIs) > intent.MostSANs {
-		r.wrong(n, "sans has %d names; at most %d are allowed", len(c.URIs), intent.MostSANs)
 	}
 }
 

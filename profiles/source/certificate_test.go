@@ -57,6 +57,8 @@ func TestCertificateMistakes(t *testing.T) {
 		"managed_app without ios": {strings.Replace(managed("life: 1d"), "ios: {bundle_id: org.example.chat, app_store_id: 123456789}", "web: [chat.example.org]", 1), "names no app for ios"},
 		"a name for a token":      {certified("{identity_name: x}\n    config: {t: '{{enrolment_token}}'}"), "which only delivery: managed_app has"},
 		"an attested token":       {certified("{attested: true}\n    config: {t: '{{enrolment_token}}'}"), "is not attested to Ward"},
+		"no identity name":        {managed("identity_name: ''"), "identity_name is empty: leave it out for ward.client"},
+		"a number for a life":     {managed("life: 3"), "life must be a span of time such as 72h, 7d or 2w"},
 		"identity name":           {managed("identity_name: 'a b'"), "identity_name must be 1 to 64 letters"},
 		"short life":              {managed("life: 30m"), "life must be between 1h and 30d"},
 		"long life":               {managed("life: 31d"), "life must be between 1h and 30d"},
@@ -74,5 +76,14 @@ func TestCertificateMistakes(t *testing.T) {
 		if got := strings.Join(details(t, tt.text, nil), "\n"); !strings.Contains(got, tt.want) {
 			t.Errorf("%s: %q, want %q", name, got, tt.want)
 		}
+	}
+}
+
+// TestCertificateDeliveryMisspelt: what a delivery that is not known may not have is not told.
+func TestCertificateDeliveryMisspelt(t *testing.T) {
+	t.Parallel()
+	got := details(t, certified("{delivery: managed_apps, attested: true, identity_name: x}"), nil)
+	if len(got) != 1 || !strings.Contains(got[0], `delivery can't be "managed_apps"`) {
+		t.Errorf("%q, want the delivery alone", got)
 	}
 }

@@ -228,7 +228,7 @@ func (d *document) duration(what string, least, most time.Duration, into *time.D
 			value, ok := parseDuration(n.Value)
 			switch {
 			case n.Kind != yaml.ScalarNode || !ok:
-				d.wrong(n, "%s must be a span of time such as 30m, 72h, 7d or 2w", what)
+				d.wrong(n, "%s must be a span of time such as %s", what, spans(least, most))
 			case value < least || value > most:
 				d.wrong(n, "%s must be between %s and %s", what, span(least), span(most))
 			}
@@ -237,6 +237,18 @@ func (d *document) duration(what string, least, most time.Duration, into *time.D
 		},
 		schema: func(*definitions) schema { return schema{"type": "string", "pattern": durationPattern.String()} },
 	}
+}
+
+// spans gives examples that lie within bounds.
+func spans(least, most time.Duration) string {
+	fits := slices.DeleteFunc([]string{"30m", "72h", "7d", "2w"}, func(example string) bool {
+		d, _ := parseDuration(example)
+		return d < least || d > most
+	})
+	if len(fits) == 0 {
+		return span(least)
+	}
+	return listOr(fits)
 }
 
 const day = 24 * time.Hour

@@ -52,7 +52,8 @@ type AuthorityCertificate struct {
 	Device   ward.DeviceID `json:"device,omitempty"`
 	Count    int           `json:"count,omitempty" doc:"How many device identities end within the time of the warning."`
 	Signs    bool          `json:"signs,omitempty" doc:"Whether new certificates come from it."`
-	Cure     string        `json:"cure,omitempty" doc:"What is to be done in time."`
+	KeyLost  bool          `json:"key_lost,omitempty" doc:"Of an issuer: its key was given up, and it signs neither certificates nor revocation lists nor answers to OCSP."`
+	Cure     string        `json:"cure,omitempty" doc:"What is to be done, in time."`
 }
 
 // CertificateCount is how many certificates of one kind one issuer has signed.

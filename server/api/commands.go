@@ -43,18 +43,12 @@ func commandOf(r command.Record, c lost.Contact) Command {
 	}
 }
 
-// commandsOf shapes the commands of a device whose enrolments are given, the newest
-// first.
-func commandsOf(rs []command.Record, es []ward.Enrolment) []Command {
+// commandsOf shapes the commands of a device whose enrolments are given, and when it enrolled
+// afresh after them.
+func commandsOf(rs []command.Record, es []ward.Enrolment, afresh map[ward.EnrolmentID]time.Time) []Command {
 	contacts := map[ward.EnrolmentID]lost.Contact{}
-	for i, e := range es {
-		c := lost.Contact{LastSeen: e.LastSeen}
-		for _, newer := range es[:i] {
-			if newer.Channel == e.Channel && !newer.Enrolled.IsZero() {
-				c.Afresh = newer.Enrolled
-			}
-		}
-		contacts[e.ID] = c
+	for _, e := range es {
+		contacts[e.ID] = lost.Contact{LastSeen: e.LastSeen, Afresh: afresh[e.ID]}
 	}
 	return shapes(rs, func(r command.Record) Command { return commandOf(r, contacts[r.Enrolment]) })
 }
@@ -84,7 +78,11 @@ func (s *server) listCommands(ctx context.Context, in *listCommandsInput) (*repl
 	}
 	slices.SortFunc(all, func(a, b command.Record) int { return cmp.Compare(b.Seq, a.Seq) })
 	all = all[:min(len(all), in.Limit)]
-	l := List[Command]{Items: commandsOf(all, es)}
+	afresh, err := s.Posture.Afresh(ctx, es)
+	if err != nil {
+		return nil, err
+	}
+	l := List[Command]{Items: commandsOf(all, es, afresh)}
 	if len(all) == in.Limit {
 		l.Next = strconv.FormatInt(all[len(all)-1].Seq, 10)
 	}

@@ -56,7 +56,7 @@ func (s *server) showDevice(ctx context.Context, in *DevicePath) (*reply[DeviceD
 	return answer(DeviceDetail{
 		Device: deviceOf(d.Row), Case: c, EraseAccepted: when(d.View.EraseAccepted), Limits: shapes(d.Limits, limitOf),
 		Profiles: profilesOf(d.View), Apps: appsOf(d.View), Facts: factsOf(d.View.Got), Steps: shapes(d.View.Attempts, stepOf),
-		Commands: commandsOf(d.Commands, d.Enrolments), Enrolments: shapes(d.Enrolments, enrolmentOf), Certificates: certs,
+		Commands: commandsOf(d.Commands, d.Enrolments, d.Afresh), Enrolments: shapes(d.Enrolments, enrolmentOf), Certificates: certs,
 	}), nil
 }
 

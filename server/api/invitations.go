@@ -41,6 +41,7 @@ type Invitation struct {
 	Used       *time.Time       `json:"used,omitempty"`
 	UsedBy     string           `json:"used_by,omitempty" doc:"The channel of the device that enrolled."`
 	Revoked    *time.Time       `json:"revoked,omitempty"`
+	Warnings   []string         `json:"warnings,omitempty" nullable:"false" doc:"What to know of it, told once, in the answer that makes it: for instance which earlier one it took the place of."`
 }
 
 func (s *server) invitationOf(i enrollment.Invitation) Invitation {
@@ -54,7 +55,7 @@ func (s *server) invitationOf(i enrollment.Invitation) Invitation {
 
 func (s *server) invitedOf(i enrollment.Invited) Invitation {
 	out := s.invitationOf(i.Invitation)
-	out.URL = s.InviteURL(i.Token)
+	out.URL, out.Warnings = s.InviteURL(i.Token), i.Warnings
 	return out
 }
 
@@ -133,11 +134,16 @@ func (s *server) recordInvited(ctx context.Context, i enrollment.Invited) error 
 	if i.Identity != "" {
 		detail["identity"] = string(i.Identity)
 	}
+	for _, old := range i.Replaced {
+		if err := s.recordUndone(ctx, old, i.ID); err != nil {
+			return err
+		}
+	}
 	return s.Audit.Record(ctx, audit.Entry{Action: actionInvited, Subject: i.ID, Detail: detail})
 }
 
 type inviteStaffInput struct {
-	RawBody []byte `contentType:"text/csv" doc:"A header and one line for each device: name and ownership, and if wanted email, group, device_name, platform, supervised, site, role and serial."`
+	RawBody []byte `contentType:"text/csv" doc:"A header and one line for each device: name and ownership, and if wanted email, group, device_name, platform, supervised, site, role, serial and identity."`
 }
 
 // Invitations are the invitations that one table of staff made.
@@ -175,6 +181,16 @@ func (s *server) revokeInvitation(ctx context.Context, in *invitationInput) (*no
 		if err != nil {
 			return err
 		}
-		return s.Audit.Record(ctx, audit.Entry{Action: actionInvitationUndone, Subject: i.ID, Detail: map[string]string{"device": string(i.Device)}})
+		return s.recordUndone(ctx, i, "")
 	})
+}
+
+// recordUndone records that an invitation was revoked; by is the one that takes its place, or
+// empty.
+func (s *server) recordUndone(ctx context.Context, i enrollment.Invitation, by string) error {
+	detail := map[string]string{"device": string(i.Device)}
+	if by != "" {
+		detail["replaced_by"] = by
+	}
+	return s.Audit.Record(ctx, audit.Entry{Action: actionInvitationUndone, Subject: i.ID, Detail: detail})
 }

@@ -43,6 +43,9 @@ type issuer struct {
 // own reports whether the issuer's key is Ward's to sign with.
 func (is *issuer) own() bool { return is.key != nil }
 
+// lost reports whether the issuer is Ward's own and an operator gave up its key.
+func (is *issuer) lost() bool { return is.key == nil && is.n < outsideFirst }
+
 func (is *issuer) name() string {
 	if is.n == first {
 		return "issuer"
@@ -76,6 +79,22 @@ func (a *Authority) ownIssuer() *issuer {
 		return is
 	}
 	return (*a.issuers.Load())[0]
+}
+
+// forServers returns the issuer that signs what this server shows of itself: as ownIssuer,
+// but where no issuer's time has come, the newest that has a key. Clients need only the
+// root to believe it, and without it the server could not start. Where none has a key it is
+// an error of kind Unavailable.
+func (a *Authority) forServers() (*issuer, error) {
+	if is := a.ownIssuer(); is.own() {
+		return is, nil
+	}
+	for _, is := range slices.Backward(*a.issuers.Load()) {
+		if is.own() {
+			return is, nil
+		}
+	}
+	return nil, ward.Errorf(ward.Unavailable, "No issuer has its key any more, so nothing can sign the certificate of this server. Make another issuer first, which needs no running server: ward ca rotate --key file --in 0s, with --config or --data.")
 }
 
 // newest returns the newest issuer of a kind whose time has come, nil if there is none.
@@ -134,6 +153,9 @@ func (a *Authority) reload(ctx context.Context) error {
 			return err
 		}
 		all = append(all, is)
+		if is.lost() {
+			a.o.Log.Warn("the key of an issuer is lost: it signs no certificate, no revocation list and no answer to OCSP any more; see ward ca status", zap.Int("issuer", n), zap.String("subject", is.cert.Subject.String()))
+		}
 		if n > first {
 			a.o.Log.Info("issuer loaded", zap.Int("issuer", n), zap.Time("signs_from", is.from), zap.Time("not_after", is.cert.NotAfter))
 		}

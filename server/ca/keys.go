@@ -33,29 +33,34 @@ const issuerURI = "issuer.uri"
 type place struct {
 	kind    kmsapi.Type
 	makes   bool   // it makes a key that it does not have
-	build   string // how to build a Ward that knows it, "" if each does
+	build   string // the tag of a Ward that knows it, "" if each does
+	needs   string // what else building it needs
 	example string
 }
 
 // places are the key services that step's library knows and that Ward has a use for.
 var places = []place{
-	{kmsapi.TPMKMS, true, "", "tpmkms:name=ward-issuer;device=/dev/tpmrm0"},
-	{kmsapi.PKCS11, true, "-tags pkcs11, which needs a C compiler", "pkcs11:module-path=/usr/lib/softhsm/libsofthsm2.so;token=ward;id=01;object=ward-issuer?pin-source=/etc/ward/pin"},
-	{kmsapi.AmazonKMS, false, "-tags cloudkms", "awskms:key-id=1234abcd-12ab-34cd-56ef-1234567890ab;region=eu-west-2"},
-	{kmsapi.AzureKMS, false, "-tags cloudkms", "azurekms:vault=ward;name=issuer"},
-	{kmsapi.CloudKMS, false, "-tags cloudkms", "cloudkms:projects/p/locations/l/keyRings/r/cryptoKeys/issuer/cryptoKeyVersions/1"},
+	{kmsapi.TPMKMS, true, "", "", "tpmkms:name=ward-issuer;device=/dev/tpmrm0"},
+	{kmsapi.PKCS11, true, "pkcs11", ", which needs a C compiler", "pkcs11:module-path=/usr/lib/softhsm/libsofthsm2.so;token=ward;id=01;object=ward-issuer?pin-source=/etc/ward/pin"},
+	{kmsapi.AmazonKMS, false, "cloudkms", "", "awskms:key-id=1234abcd-12ab-34cd-56ef-1234567890ab;region=eu-west-2"},
+	{kmsapi.AzureKMS, false, "cloudkms", "", "azurekms:vault=ward;name=issuer"},
+	{kmsapi.CloudKMS, false, "cloudkms", "", "cloudkms:projects/p/locations/l/keyRings/r/cryptoKeys/issuer/cryptoKeyVersions/1"},
 }
 
 // CheckKeyPlace returns an error of kind Invalid unless text says where the key of an issuer
 // may be: "" or KeyInFile, or the URI of a key in a TPM, a PKCS #11 token or a cloud key
-// service that this program was built for. It opens nothing. A PIN in the URI is refused,
+// service that this program was built for, with all that it needs and no word that is not
+// known. It opens nothing. A PIN in the URI is refused,
 // for the URI is kept and shown: pin-source names a file.
 func CheckKeyPlace(text string) error {
 	if text == "" || text == KeyInFile {
 		return nil
 	}
-	_, _, err := parsePlace(text)
-	return err
+	p, u, err := parsePlace(text)
+	if err != nil {
+		return err
+	}
+	return checkAttributes(p, u)
 }
 
 // parsePlace reads a URI. Its errors never repeat it: it may hold a PIN.
@@ -63,6 +68,9 @@ func parsePlace(text string) (place, *uri.URI, error) {
 	u, err := uri.Parse(text)
 	if err != nil {
 		return place{}, nil, ward.Errorf(ward.Invalid, "This is not the URI of a key, such as %s.", places[0].example)
+	}
+	if strings.EqualFold(u.Scheme, KeyInFile) {
+		return place{}, nil, ward.Errorf(ward.Invalid, "A key in a file is kept, encrypted, among the other keys of the server: write %q alone, without a path.", KeyInFile)
 	}
 	i := slices.IndexFunc(places, func(p place) bool { return strings.EqualFold(u.Scheme, string(p.kind)) })
 	if i < 0 {
@@ -77,7 +85,7 @@ func parsePlace(text string) (place, *uri.URI, error) {
 		return place{}, nil, ward.Errorf(ward.Invalid, "The URI of the key holds a PIN or asks for one: put the PIN into a file and name that by pin-source.")
 	}
 	if _, ok := kmsapi.LoadKeyManagerNewFunc(p.kind); !ok {
-		return place{}, nil, ward.Errorf(ward.Invalid, "This program was built without keys in %s: build it by go build %s ./cmd/ward.", p.kind, p.build)
+		return place{}, nil, ward.Errorf(ward.Invalid, "This program was built without keys in %s: build it by go build -tags %s ./cmd/ward%s.", p.kind, p.build, p.needs)
 	}
 	return p, u, nil
 }
@@ -91,11 +99,11 @@ func (o *Options) openKey(ctx context.Context, text string, mayMake bool) (crypt
 	}
 	if path := u.Get("pin-source"); path != "" { // the library would try without one, and a token counts that
 		if _, err := u.Read("pin-source"); err != nil {
-			return nil, ward.Errorf(ward.Unavailable, "The PIN of the issuer's key can't be read from %s.", path).Because(err)
+			return nil, ward.Errorf(ward.Unavailable, "The PIN of the issuer's key can't be read: %v.", err)
 		}
 	}
 	away := func(err error) error {
-		return ward.Errorf(ward.Unavailable, "The issuer's key %s can't be opened. Is what keeps it there, running, and may Ward use it? Is it the one in which the key was made?", text).Because(err)
+		return ward.Errorf(ward.Unavailable, "The issuer's key %s can't be opened. Is what keeps it there, running, and may Ward use it? Is it the one in which the key was made? If the key is gone for good, put an empty file named lost into its issuer's folder and make another issuer by ward ca rotate: docs/certificates.md, Keys. What was said: %v.", text, err)
 	}
 	open, _ := kmsapi.LoadKeyManagerNewFunc(p.kind)
 	manager, err := open(ctx, kmsapi.Options{Type: p.kind, URI: text, StorageDirectory: filepath.Join(o.Dir, "tpm")})
@@ -114,7 +122,7 @@ func (o *Options) openKey(ctx context.Context, text string, mayMake bool) (crypt
 		return nil, errors.Join(away(err), manager.Close())
 	}
 	if err := fitForIssuer(signer); err != nil {
-		return nil, errors.Join(ward.Errorf(ward.Invalid, "The key %s can't be that of an issuer.", text).Because(err), manager.Close())
+		return nil, errors.Join(ward.Errorf(ward.Invalid, "The key %s can't be that of an issuer: %v.", text, err), manager.Close())
 	}
 	return held{signer, text}, nil
 }
@@ -176,7 +184,7 @@ func (o *Options) newKey(ctx context.Context, at string, others []*x509.Certific
 	}
 	for _, c := range others {
 		if sameKey(c.PublicKey, key.Public()) {
-			return madeKey{}, ward.Errorf(ward.Conflict, "The key %s is that of the issuer %s already: each issuer has a key of its own. Name another by --key or ca.issuer_key.", at, c.Subject)
+			return madeKey{}, ward.Errorf(ward.Conflict, "The key %s is that of the issuer %s already: each issuer has a key of its own. %s", at, c.Subject, anotherName(at))
 		}
 	}
 	return madeKey{key, map[string][]byte{issuerURI: []byte(at + "\n")}}, nil
@@ -206,7 +214,7 @@ func (o *Options) readKey(ctx context.Context, dir string) (madeKey, error) {
 func parseFileKey(path string, text, passphrase []byte) (*rsa.PrivateKey, error) {
 	k, err := pemutil.ParseKey(text, pemutil.WithPassword(passphrase))
 	if errors.Is(err, x509.IncorrectPasswordError) {
-		return nil, ward.Errorf(ward.Forbidden, "The passphrase does not open the certificate authority's key %s. It is derived from the master key: use the one that was in place when the key was made.", path).Because(err)
+		return nil, ward.Errorf(ward.Forbidden, "The passphrase does not open the certificate authority's key %s. It is derived from the master key: use the one that was in place when the key was made.", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load issuer: %s: %w", path, err)

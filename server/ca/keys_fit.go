@@ -35,11 +35,11 @@ func parseChain(text []byte) ([]*x509.Certificate, error) {
 			break
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, ward.Errorf(ward.Invalid, "The file holds a %s where certificates in PEM are wanted.", block.Type)
+			return nil, ward.Errorf(ward.Invalid, "The file holds %q, where certificates in PEM are wanted.", block.Type)
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, ward.Errorf(ward.Invalid, "The certificate can't be read: %v.", err)
+			return nil, ward.Errorf(ward.Invalid, "A certificate in the file can't be read: it is damaged, or of a kind that is not known.")
 		}
 		all, text = append(all, c), rest
 	}
@@ -61,7 +61,7 @@ func misfits(cert *x509.Certificate, key madeKey, root *x509.Certificate, now ti
 		want = "certificate signing, CRL signing, digital signature and key encipherment"
 	}
 	note(!sameKey(cert.PublicKey, key.Public()), "It is for another key than the one that was requested here.")
-	note(cert.CheckSignatureFrom(root) != nil, "It is not signed by this authority's root, "+root.Subject.String()+".")
+	note(!signedBy(cert, root), "It is not signed by this authority's root, "+root.Subject.String()+".")
 	note(!cert.IsCA || !cert.BasicConstraintsValid, "It is not a certificate of an authority (basicConstraints CA).")
 	note(cert.IsCA && (cert.MaxPathLen != 0 || !cert.MaxPathLenZero), "Its path length is not 0 (basicConstraints pathlen): it has no authorities beneath it.")
 	note(cert.KeyUsage&usage != usage, "Its key usage must be "+want+".")
@@ -83,7 +83,7 @@ func misfitsRoot(root *x509.Certificate, now time.Time) (wrong []string) {
 			wrong = append(wrong, "The root, "+root.Subject.String()+": "+why)
 		}
 	}
-	note(!bytes.Equal(root.RawSubject, root.RawIssuer) || root.CheckSignatureFrom(root) != nil, "It is not signed by itself: the issuer has to stand directly under a root.")
+	note(!signedBy(root, root), "It is not signed by itself: the issuer has to stand directly under a root.")
 	note(!root.IsCA || !root.BasicConstraintsValid, "It is not a certificate of an authority (basicConstraints CA).")
 	note(root.MaxPathLenZero && root.MaxPathLen == 0, "Its path length is 0: it allows no issuer beneath it.")
 	note(root.KeyUsage != 0 && root.KeyUsage&x509.KeyUsageCertSign == 0, "Its key usage lacks certificate signing.")
@@ -93,6 +93,12 @@ func misfitsRoot(root *x509.Certificate, now time.Time) (wrong []string) {
 	note(now.Before(root.NotBefore) || now.After(root.NotAfter), "It is expired or not yet valid.")
 	note(checkKey(root.PublicKey) != nil, "Its key must be RSA with 2048 to 4096 bits, or EC on the curve P-256 or P-384.")
 	return wrong
+}
+
+// signedBy reports whether parent's key made the signature of c, in parent's name. Whether
+// parent may sign certificates is told apart, or a single mistake would look like three.
+func signedBy(c, parent *x509.Certificate) bool {
+	return bytes.Equal(c.RawIssuer, parent.RawSubject) && parent.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
 }
 
 func limitsNames(c *x509.Certificate) bool {

@@ -120,7 +120,7 @@ func (f Founding) Import(ctx context.Context, chainPEM []byte) (Founded, error) 
 	dir := filepath.Join(o.Dir, requested)
 	key, err := o.readKey(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Founded{}, ward.Errorf(ward.NotFound, "No issuer was requested here: ward ca init --root-offline --csr makes its key and the request.").Because(err)
+		return Founded{}, ward.Errorf(ward.NotFound, "No issuer was requested here: ward ca init --root-offline --csr makes its key and the request.")
 	}
 	if err != nil {
 		return Founded{}, err

@@ -212,6 +212,30 @@ func TestImportSaysAll(t *testing.T) {
 	}
 }
 
+// TestImportTellsApart: of a root that lacks one key usage nothing else is said.
+func TestImportTellsApart(t *testing.T) {
+	t.Parallel()
+	found, _ := founding(t)
+	request, err := found.Request(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := newRoot(t, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign })
+	_, err = found.Import(t.Context(), slices.Concat(root.sign(t, request, nil), root.pem()))
+	e, _ := err.(*ward.Error) //nolint:errorlint // its own details are compared
+	if e == nil {
+		t.Fatalf("Import = %v", err)
+	}
+	if diff := cmp.Diff([]string{"The root, CN=Hospital Root,O=Hospital: Its key usage lacks certificate signing."}, e.Details); diff != "" {
+		t.Errorf("mistakes mismatch (-want +got)\n%s", diff)
+	}
+	other := newRoot(t, nil) // of the same name, with another key
+	_, err = found.Import(t.Context(), slices.Concat(other.sign(t, request, nil), root.pem()))
+	if err == nil || !strings.Contains(err.Error(), "It is not signed by this authority's root") {
+		t.Errorf("Import under the root of another = %v", err)
+	}
+}
+
 // TestUnderRoot: the root's key is brought here once and not kept.
 func TestUnderRoot(t *testing.T) {
 	t.Parallel()

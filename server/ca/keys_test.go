@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent/tpmid/tpmtest"
 	"github.com/wardmdm/ward/server/ca"
@@ -29,6 +30,14 @@ func TestCheckKeyPlace(t *testing.T) {
 		"tpmkms:name=x?pin-value=hunter2":        "holds a PIN",
 		"pkcs11:token=t;object=o?pin-value=1234": "holds a PIN",
 		"awskms:key-id=1":                        "-tags cloudkms",
+		"tpmkms:":                                "It lacks name.",
+		"tpmkms:name=":                           "It lacks name.",
+		"tpmkms:device=/dev/tpmrm0":              "It lacks name.",
+		"tpmkms:ward-issuer":                     "It lacks name.",
+		"tpmkms:name=x;devise=/dev/tpmrm0":       "There is no devise in it; there may be name, device, storage-directory.",
+		"tpmkms:name=x?devise=/dev/tpmrm0":       "There is no devise in it",
+		"tpmkms:name=x;storage-directory=/a":     "",
+		"file:/x":                                `write "file" alone`,
 	} {
 		err := ca.CheckKeyPlace(text)
 		if want == "" && err != nil || want != "" && (ward.KindOf(err) != ward.Invalid || !strings.Contains(err.Error(), want)) {
@@ -74,8 +83,8 @@ func TestRotateBetweenPlaces(t *testing.T) {
 	if m := d.read(t, content(t, post(t, s.SCEP(), d.message(t, "19", first))), first); m.CertRepMessage == nil || m.CertRepMessage.Certificate == nil {
 		t.Error("a request to the issuer before was refused")
 	}
-	if err := rotate(uri); ward.KindOf(err) != ward.Conflict {
-		t.Errorf("Rotate to the key of an issuer = %v, want kind conflict", err)
+	if err := rotate(uri); ward.KindOf(err) != ward.Conflict || !strings.Contains(err.Error(), "--key 'tpmkms:name=second-2;device=") {
+		t.Errorf("Rotate to the key of an issuer = %v, want kind conflict with another name", err)
 	}
 	if err := rotate(ca.KeyInFile); err != nil {
 		t.Fatal(err)
@@ -88,8 +97,8 @@ func TestRotateBetweenPlaces(t *testing.T) {
 	}
 	chip.Stop(t)
 	_, err := ca.Open(t.Context(), s.o)
-	if ward.KindOf(err) != ward.Unavailable || !strings.Contains(err.Error(), uri) {
-		t.Errorf("Open without the TPM = %v, want kind unavailable with the key's name", err)
+	if ward.KindOf(err) != ward.Unavailable || !strings.Contains(err.Error(), uri) || !strings.Contains(err.Error(), "named lost") {
+		t.Errorf("Open without the TPM = %v, want kind unavailable with the key's name and what to do if it is gone", err)
 	}
 	chip.Start(t)
 	if _, err := ca.Open(t.Context(), s.o); err != nil {
@@ -135,14 +144,58 @@ func TestOnlyKeyLost(t *testing.T) {
 	if res := ask(t, s.SCEP(), http.MethodGet, "operation=GetCACert", nil); res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("GetCACert = %s, want 503", res.Status)
 	}
-	if made, err := s.Rotate(t.Context(), ca.Rotation{From: s.clock.now()}); err != nil || made.Number != 2 {
-		t.Fatalf("Rotate = %d, %v", made.Number, err)
+	if _, err := s.IssueServer(t.Context(), []string{"mdm.example.org"}, nil); ward.KindOf(err) != ward.Unavailable || !strings.Contains(err.Error(), "ward ca rotate --key file --in 0s") {
+		t.Errorf("IssueServer = %v, want kind unavailable with the cure", err)
+	}
+	s.tells(t, map[string]bool{"issuer": true})
+	// One whose time is yet to come signs for the server alone, which starts so.
+	later := s.clock.now().Add(time.Hour)
+	if _, err := s.Rotate(t.Context(), ca.Rotation{From: later}); err != nil {
+		t.Fatal(err)
+	}
+	if made, err := s.IssueServer(t.Context(), []string{"mdm.example.org"}, nil); err != nil || made.Leaf.CheckSignatureFrom(s.Issuers()[1]) != nil {
+		t.Errorf("IssueServer before the time of the second issuer: %v", err)
+	}
+	if _, err := s.IssueApp(t.Context(), plainRequest(t, newKey(t)), appGrant, nil); ward.KindOf(err) != ward.Unavailable {
+		t.Errorf("IssueApp before the time of the second issuer = %v, want kind unavailable", err)
+	}
+	// Where nothing signs, nothing is gained by waiting.
+	if made, err := s.Rotate(t.Context(), ca.Rotation{}); err != nil || made.Number != 3 || made.From.After(s.clock.now()) {
+		t.Fatalf("Rotate = %d from %s, %v", made.Number, made.From, err)
+	}
+	s.tells(t, map[string]bool{"issuer": true, "issuer 2": false, "issuer 3": false})
+	if made, err := s.Rotate(t.Context(), ca.Rotation{}); err != nil || made.From.Before(s.clock.now().Add(ca.Settle-time.Second)) {
+		t.Errorf("Rotate beside one that signs = from %s, %v", made.From, err)
 	}
 	for _, c := range []*x509.Certificate{old, s.app(t)} {
 		s.good(t, c, "d1", "urn:ward:device:d1", "urn:ward:app:uk.example.chat")
 	}
 	if cert, _ := s.enrol(t, "two"); cert == nil {
 		t.Error("SCEP does not answer")
+	}
+}
+
+// tells checks which issuers are said to have lost their keys, in what is watched and, since
+// the authority was opened, in the log.
+func (s *signing) tells(t *testing.T, want map[string]bool) {
+	t.Helper()
+	all, err := s.Watched(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, lost := map[string]bool{}, 0
+	for _, w := range all {
+		if strings.HasPrefix(w.Name, "issuer") {
+			if got[w.Name] = w.Lost; w.Lost {
+				lost++
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("lost keys mismatch (-want +got)\n%s", diff)
+	}
+	if n := s.logs.FilterMessageSnippet("the key of an issuer is lost").Len(); n != lost {
+		t.Errorf("the log tells of %d lost keys, want %d", n, lost)
 	}
 }
 

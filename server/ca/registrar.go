@@ -70,7 +70,8 @@ func (r Reason) String() string {
 }
 
 // Revoke revokes a certificate for good, in one unit of work with its audit entry, and
-// returns it as it is then. One that was revoked before is an error of kind Conflict. So
+// returns it as it is then. One that was revoked before is an error of kind Conflict, and
+// one that this server shows to whoever connects, until it has another. So
 // is the identity of a live enrolment, without which its device could never fetch the
 // command that locks or erases it, unless Retire says that the device is given up; its
 // enrolment then ends.
@@ -99,6 +100,9 @@ func (g *Registrar) Revoke(ctx context.Context, w Withdrawal) (Certificate, erro
 func (g *Registrar) revoke(ctx context.Context, c *Certificate, w Withdrawal) error {
 	if c.Revoked() {
 		return ward.Errorf(ward.Conflict, "This certificate was revoked before, at %s.", c.RevokedAt.Format(time.RFC3339))
+	}
+	if own := g.Authority.Server(); own != nil && own.SerialNumber.String() == c.Serial {
+		return ward.Errorf(ward.Conflict, "This server proves itself by this certificate now: clients would refuse it, once revoked. Restart the server, which then makes another, and revoke this one after that.")
 	}
 	lives, err := g.Holders.Lives(ctx, *c)
 	if err != nil {

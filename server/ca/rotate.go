@@ -40,7 +40,8 @@ type Rotation struct {
 	RootKey []byte
 	// RootPassphrase opens RootKey; empty for the passphrase of the authority.
 	RootPassphrase []byte
-	// From is when it begins to sign; zero means after Settle. Processes that have only
+	// From is when it begins to sign; zero means after Settle, or at once where no issuer
+	// has a key to sign with: it was lost, and nothing is gained by waiting. Processes that have only
 	// copies of Dir need the new folder by then.
 	From time.Time
 	// Key is where its key is to be, as in Options.IssuerKey; "" means as there.
@@ -91,7 +92,7 @@ func (a *Authority) rootKey(r Rotation) (crypto.Signer, error) {
 		var err error
 		text, err = os.ReadFile(filepath.Join(a.o.Dir, generation, rootKey))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, ward.Errorf(ward.NotFound, "The root's key is not in %s: name the file that it was moved to, or have a request signed where it is kept.", a.o.Dir).Because(err)
+			return nil, ward.Errorf(ward.NotFound, "The root's key is not in %s: name the file that it was moved to, or have a request signed where it is kept (--csr).", a.o.Dir)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("rotate: %w", err)
@@ -108,14 +109,14 @@ func (a *Authority) rootKey(r Rotation) (crypto.Signer, error) {
 func openRootKey(root *x509.Certificate, text, passphrase []byte) (crypto.Signer, error) {
 	k, err := pemutil.ParseKey(text, pemutil.WithPassword(passphrase))
 	if err != nil {
-		return nil, ward.Errorf(ward.Invalid, "The root's key can't be opened: is the passphrase the one it was put away with?").Because(err)
+		return nil, ward.Errorf(ward.Invalid, "The root's key can't be opened: is the passphrase the one it was put away with?")
 	}
 	key, ok := k.(crypto.Signer)
 	if !ok {
 		return nil, ward.Errorf(ward.Invalid, "The file does not hold a private key.")
 	}
 	if !sameKey(root.PublicKey, key.Public()) {
-		return nil, ward.Errorf(ward.Invalid, "The key is not that of this authority's root, %s.", root.Subject).Because(errKeyApart)
+		return nil, ward.Errorf(ward.Invalid, "The key is not that of this authority's root, %s.", root.Subject)
 	}
 	return key, nil
 }
@@ -187,7 +188,7 @@ func (a *Authority) ImportIssuer(ctx context.Context, chainPEM []byte, from time
 	dir := filepath.Join(a.o.Dir, requested)
 	key, err := a.o.readKey(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return Made{}, ward.Errorf(ward.NotFound, "No issuer was requested here: there is no key that the certificate could belong to.").Because(err)
+		return Made{}, ward.Errorf(ward.NotFound, "No issuer was requested here: there is no key that the certificate could belong to.")
 	}
 	if err != nil {
 		return Made{}, err
@@ -234,7 +235,9 @@ func (a *Authority) next(ctx context.Context) (int, error) {
 // put one meanwhile, and loads it.
 func (a *Authority) add(ctx context.Context, n int, files map[string][]byte, cert *x509.Certificate, from time.Time) (Made, error) {
 	if from.IsZero() {
-		from = a.o.Now().Add(Settle)
+		if from = a.o.Now(); a.newest((*issuer).own) != nil {
+			from = from.Add(Settle)
+		}
 	}
 	from = from.UTC().Truncate(time.Second)
 	dir := filepath.Join(a.o.Dir, strconv.Itoa(n))

@@ -32,7 +32,11 @@ func (a *Authority) IssueServer(ctx context.Context, names []string, ips []net.I
 	if err != nil {
 		return nil, fmt.Errorf("issue server certificate: %w", err)
 	}
-	is, now := a.ownIssuer(), a.o.Now().UTC().Truncate(time.Second)
+	is, err := a.forServers()
+	if err != nil {
+		return nil, err
+	}
+	now := a.o.Now().UTC().Truncate(time.Second)
 	var name string
 	if len(names) > 0 {
 		name = names[0]

@@ -112,7 +112,7 @@ func (a *Authority) away(err error) error {
 
 // errLost says that an issuer has no key to sign with any more.
 func errLost(is *issuer) error {
-	return ward.Errorf(ward.Unavailable, "The key of %s is lost, and no other issuer signs: make one by ward ca rotate.", is.name())
+	return ward.Errorf(ward.Unavailable, "The key of %s is lost, and no other issuer signs now: make one by ward ca rotate --key file, or wait for the time of one that was made.", is.name())
 }
 
 // errAllowed is how a guard that has nothing to sign with says that it would sign.

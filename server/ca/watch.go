@@ -27,6 +27,7 @@ type Watched struct {
 	Count    int           // how many device identities end within the same time; 0 for the others
 	Cure     string        // what is to be done in time
 	Renews   bool          // it replaces itself in time: only a week before the end something is wrong
+	Lost     bool          // an issuer whose key was given up: it signs nothing
 	// key is by what a warning is remembered.
 	key string
 }
@@ -71,7 +72,12 @@ func (w Watched) Due(now time.Time) (days int, due bool) {
 const (
 	cureRoot   = "Plan a new authority: every device has to enrol anew under another root."
 	cureIssuer = "Make another in good time: ward ca rotate. What it signs never outlives it."
-	cureDevice = "It renews by itself at the device's next check-in, and has been due to for months: these devices have not been seen, or refuse. Have their owners connect them; the device's page says what it answered."
+	// Of an outside authority's issuer.
+	cureOutside = "Whoever keeps the outside authority replaces it in good time; Ward learns of the new one by itself."
+	// Of an issuer whose key is lost, after which another signs or none does.
+	cureLost    = "Its key is lost: it signs nothing. Another signs new certificates; nothing tells any more by list or OCSP which of this one's are revoked, so have them replaced."
+	cureAllLost = "Its key is lost: it signs nothing, and no other issuer does. Make one: ward ca rotate --key file."
+	cureDevice  = "It renews by itself at the device's next check-in, and has been due to for months: these devices have not been seen, or refuse. Have their owners connect them; the device's page says what it answered."
 )
 
 // Watched returns the root, the issuers and, of the identities of enrolled devices, the
@@ -79,7 +85,16 @@ const (
 func (a *Authority) Watched(ctx context.Context) ([]Watched, error) {
 	out := []Watched{WatchedOf("root", a.root, cureRoot)}
 	for _, is := range *a.issuers.Load() {
-		out = append(out, WatchedOf(is.name(), is.cert, cureIssuer))
+		w := WatchedOf(is.name(), is.cert, cureIssuer)
+		switch w.Lost = is.lost(); {
+		case w.Lost && !a.current().lost():
+			w.Cure = cureLost
+		case w.Lost:
+			w.Cure = cureAllLost
+		case !is.own():
+			w.Cure = cureOutside
+		}
+		out = append(out, w)
 	}
 	now := a.o.Now()
 	c, err := a.o.Store.SoonestIdentity(ctx, now)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -177,5 +178,22 @@ func TestWatchedIdentities(t *testing.T) {
 	}
 	if all, err = f.Watched(t.Context()); err != nil || len(all) != 2 {
 		t.Errorf("an app's certificate is watched as an identity: %+v, %v", all, err)
+	}
+}
+
+// TestWatchOutside: of an outside authority's issuer nobody is told to make another here.
+func TestWatchOutside(t *testing.T) {
+	t.Parallel()
+	s := underOutside(t, storetest.SQLite(t))
+	all, err := s.Watched(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cures := map[string]bool{}
+	for _, w := range all {
+		cures[w.Name] = strings.Contains(w.Cure, "ward ca rotate")
+	}
+	if diff := cmp.Diff(map[string]bool{"root": false, "issuer": true, "issuer 1001": false}, cures); diff != "" {
+		t.Errorf("told to rotate mismatch (-want +got)\n%s", diff)
 	}
 }

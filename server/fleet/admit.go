@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -57,10 +58,18 @@ type Admission struct {
 	Again      bool // the same device, proving itself by the same certificate
 }
 
+// Identities revokes what enrolments prove themselves by.
+type Identities interface {
+	// Cease revokes the identities of an enrolment that has ended, within the unit of work in
+	// ctx. anew says that another enrolment of the same channel takes its place.
+	Cease(ctx context.Context, e ward.Enrolment, anew bool) error
+}
+
 // Admitter decides who may enrol.
 type Admitter struct {
 	Store       Store
 	Invitations Invitations
+	Identities  Identities // nil: none is revoked
 	Now         func() time.Time
 	NewDevice   func() ward.DeviceID
 }
@@ -94,7 +103,35 @@ func (a *Admitter) Admit(ctx context.Context, ar Arrival, invitation string) (Ad
 	if err != nil {
 		return Admission{}, err
 	}
+	if err := a.replace(ctx, ad.Device, ar.Channel); err != nil {
+		return Admission{}, err
+	}
 	return ad, a.Store.Bind(ctx, ar.Hash, ar.Channel)
+}
+
+// replace ends what the enrolment that begins takes the place of: the one that lives under
+// the same channel, and every other device channel of the device, which nobody would look at
+// any more. A user channel ends with its device's.
+func (a *Admitter) replace(ctx context.Context, id ward.DeviceID, channel string) error {
+	e, err := a.Store.Latest(ctx, channel)
+	if ward.KindOf(err) == ward.NotFound || (err == nil && e.State == ward.EnrolmentEnded) {
+		e, err = a.Store.Current(ctx, id)
+	}
+	for err == nil {
+		if err := a.Store.EndEnrolment(ctx, e.ID, "replaced by a new enrolment"); err != nil {
+			return fmt.Errorf("replace enrolment %s: %w", e.ID, err)
+		}
+		if a.Identities != nil {
+			if err := a.Identities.Cease(ctx, e, e.Channel == channel); err != nil {
+				return fmt.Errorf("revoke the identity of enrolment %s: %w", e.ID, err)
+			}
+		}
+		e, err = a.Store.Current(ctx, id)
+	}
+	if ward.KindOf(err) == ward.NotFound { // none is left
+		return nil
+	}
+	return err
 }
 
 // again admits a device that proves itself by the identity it already has.

@@ -97,42 +97,47 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestEnrolledAfresh: only an erase that the device accepted ends a case.
-func TestEnrolledAfresh(t *testing.T) {
+// TestEnrolled: only an erase that the device accepted ends a case, and only if it comes back
+// by another identity.
+func TestEnrolled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, storetest.SQLite(t), lost.Limits{})
-	w.device("d1")
-	c := w.report("d1")
-	e := w.enrol("d1") // by other means, such as a restore
-	w.setState("d1", ward.Managed)
-	if err := w.EnrolledAfresh(t.Context(), "d1"); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := w.OpenCase(t.Context(), "d1"); err != nil || got.ID != c.ID || w.state("d1") != ward.Lost {
-		t.Errorf("enrolled anew without an erase: case %+v, %v, device %s", got, err, w.state("d1"))
-	}
-	w.erase(c)
-	if got := w.accept(e); got != "EraseDevice" {
-		t.Fatalf("accepted %s", got)
-	}
-	w.enrol("d1")
-	w.setState("d1", ward.Managed)
-	if err := w.EnrolledAfresh(t.Context(), "d1"); err != nil {
-		t.Fatal(err)
-	}
-	if c, err := w.Case(t.Context(), c.ID); err != nil || c.State != lost.Found || w.state("d1") != ward.Managed {
-		t.Errorf("come back fresh: case %s, %v, device %s", c.State, err, w.state("d1"))
-	}
-	if err := w.EnrolledAfresh(t.Context(), "d1"); err != nil {
-		t.Errorf("without a case: %v", err)
-	}
-	events, err := w.Timeline(t.Context(), c.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.ContainsFunc(events, func(e lost.Event) bool { return strings.Contains(e.Text, "it was erased and came back fresh") }) {
-		t.Errorf("the timeline does not say that it came back: %+v", events)
-	}
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db, lost.Limits{})
+		w.device("d1")
+		c := w.report("d1")
+		told := func(what string, e ward.Enrolment, before, after ward.DeviceState, state lost.State, words string) {
+			t.Helper()
+			w.setState("d1", before)
+			if err := w.Enrolled(t.Context(), e); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if got, err := w.Case(t.Context(), c.ID); err != nil || got.State != state || w.state("d1") != after {
+				t.Errorf("%s: case %s, %v, device %s; want %s, %s", what, got.State, err, w.state("d1"), state, after)
+			}
+			events, err := w.Timeline(t.Context(), c.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if words != "" && !slices.ContainsFunc(events, func(e lost.Event) bool { return strings.Contains(e.Text, words) }) {
+				t.Errorf("%s: the timeline does not say %q: %+v", what, words, events)
+			}
+			if fresh := slices.ContainsFunc(events, func(e lost.Event) bool { return strings.Contains(e.Text, "came back fresh") }); fresh != (state == lost.Found) {
+				t.Errorf("%s: the timeline says that it came back fresh: %v", what, fresh)
+			}
+		}
+		e := w.enrol("d1") // by other means, such as a restore
+		told("enrolled anew without an erase", e, ward.Managed, ward.Lost, lost.Open, "")
+		w.erase(c)
+		if got := w.accept(e); got != "EraseDevice" {
+			t.Fatalf("accepted %s", got)
+		}
+		told("come back with its identity", w.enrolAgain("d1"), ward.Erased, ward.Lost, lost.Open, "came back with the same identity: it was not erased")
+		if got := w.audit.count(lost.ActionNotErased); got != 1 {
+			t.Errorf("audited %d times, want once", got)
+		}
+		told("come back fresh", w.enrol("d1"), ward.Managed, ward.Managed, lost.Found, "it was erased and came back fresh")
+		told("without an open case", w.enrol("d1"), ward.Managed, ward.Managed, lost.Found, "")
+	})
 }
 
 func TestLocation(t *testing.T) {

@@ -127,13 +127,14 @@ func (s *Service) Close(ctx context.Context, id ward.CaseID, note string) (Case,
 	return s.Store.Case(ctx, id)
 }
 
-// EnrolledAfresh is told that a device has begun a new enrolment, within its unit of
-// work. If the device had accepted an erase in its open case, it has come back fresh
-// and the case is over; without one it stays lost, and the new enrolment is locked
-// like the old.
-func (s *Service) EnrolledAfresh(ctx context.Context, device ward.DeviceID) error {
+// Enrolled is told that an enrolment has begun, within its unit of work. If its device had
+// accepted an erase in its open case, it has come back fresh and the case is over, provided
+// that it comes by another identity: an erase takes the key with it, so one that still has it
+// was not erased. Without an erase, too, it stays lost, and the new enrolment is locked like
+// the old.
+func (s *Service) Enrolled(ctx context.Context, e ward.Enrolment) error {
 	return s.Store.Do(ctx, func(ctx context.Context) error {
-		c, err := s.Store.OpenCase(ctx, device)
+		c, err := s.Store.OpenCase(ctx, e.Device)
 		if ward.KindOf(err) == ward.NotFound {
 			return nil
 		}
@@ -142,13 +143,29 @@ func (s *Service) EnrolledAfresh(ctx context.Context, device ward.DeviceID) erro
 		}
 		commands, err := s.Store.CaseCommands(ctx, c.ID)
 		if err != nil {
-			return err
+			return fmt.Errorf("commands of case %s: %w", c.ID, err)
 		}
+		ctx = ward.WithActor(ctx, ward.System)
+		accepted := false
 		for _, r := range commands {
-			if r.RequestType == "EraseDevice" && r.State == command.Accepted {
-				return s.found(ward.WithActor(ctx, ward.System), c, "It has come back fresh: it was erased and has enrolled anew")
+			if r.RequestType != "EraseDevice" || r.State != command.Accepted {
+				continue
+			}
+			accepted = true
+			afresh, err := s.Fleet.Afresh(ctx, e.ID, r.Enrolment)
+			if err != nil {
+				return err
+			}
+			if afresh {
+				return s.found(ctx, c, "It has come back fresh: it was erased and has enrolled anew")
 			}
 		}
-		return s.Fleet.SetDeviceState(ctx, device, ward.Lost)
+		if err := s.Fleet.SetDeviceState(ctx, e.Device, ward.Lost); err != nil || !accepted {
+			return err
+		}
+		if err := s.note(ctx, c.ID, EventNotErased, "It accepted an erase and came back with the same identity: it was not erased"); err != nil {
+			return err
+		}
+		return s.Audit.Record(ctx, ActionNotErased, string(e.Device), map[string]string{"case": string(c.ID), "enrolment": string(e.ID)})
 	})
 }

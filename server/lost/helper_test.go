@@ -2,6 +2,7 @@ package lost_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -155,8 +156,17 @@ func (w *world) device(id ward.DeviceID) ward.Enrolment {
 	return w.enrol(id)
 }
 
-// enrol begins a new epoch of a device.
+// enrol begins a new epoch of a device, by a new identity.
 func (w *world) enrol(id ward.DeviceID) ward.Enrolment {
+	w.t.Helper()
+	if err := w.db.Fleet().Bind(w.t.Context(), rand.Text(), "udid-"+string(id)); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.enrolAgain(id)
+}
+
+// enrolAgain begins a new epoch of a device, by the identity that it has.
+func (w *world) enrolAgain(id ward.DeviceID) ward.Enrolment {
 	w.t.Helper()
 	ctx := fleet.WithAdmission(w.t.Context(), fleet.Admission{Device: id, Rights: ward.RightsAll})
 	r := mdm.NewRequestWithContext(ctx, nil)

@@ -83,6 +83,7 @@ const (
 	EventRevoked       EventKind = "certificates revoked"
 	EventLocated       EventKind = "location received"
 	EventLooked        EventKind = "location looked at"
+	EventNotErased     EventKind = "not erased"
 	EventFound         EventKind = "found"
 	EventClosed        EventKind = "closed"
 	EventCommand       EventKind = "command"

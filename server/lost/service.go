@@ -39,6 +39,9 @@ type Fleet interface {
 	SetDeviceState(ctx context.Context, id ward.DeviceID, s ward.DeviceState) error
 	Current(ctx context.Context, id ward.DeviceID) (ward.Enrolment, error)
 	Enrolment(ctx context.Context, id ward.EnrolmentID) (ward.Enrolment, error)
+	// Afresh reports whether an enrolment proves itself by another identity than the older
+	// one did, and by none that followed it. Where that can't be told it is false.
+	Afresh(ctx context.Context, id, than ward.EnrolmentID) (bool, error)
 }
 
 // Certificates revokes what a device proves itself by to apps, never its management
@@ -68,11 +71,12 @@ type Recorder interface {
 	Record(ctx context.Context, action, subject string, detail map[string]string) error
 }
 
-// The actions that stand in the audit log. The subject of the first four is the
+// The actions that stand in the audit log. The subject of the first five is the
 // device, of the others the case.
 const (
 	ActionLost             = "device.lost"
 	ActionFound            = "device.found"
+	ActionNotErased        = "device.not-erased" // it had accepted an erase, and came back as it was
 	ActionLock             = "device.lock"
 	ActionHeld             = "brake.held"
 	ActionClosed           = "case.closed"

@@ -42,7 +42,7 @@ func (s *Service) Timeline(ctx context.Context, id ward.CaseID) ([]Event, error)
 // Contact is what is known of an enrolment's last contact.
 type Contact struct {
 	LastSeen time.Time // zero if never, or not known
-	Afresh   time.Time // when the device enrolled anew since; zero if it has not
+	Afresh   time.Time // when the device enrolled anew since, by another identity; zero if it has not
 }
 
 // contacts looks up the last contact of each enrolment that the commands went to.
@@ -61,8 +61,16 @@ func (s *Service) contacts(ctx context.Context, device ward.DeviceID, commands [
 			return nil, err
 		}
 		c := Contact{LastSeen: e.LastSeen}
-		if current.ID != r.Enrolment {
-			c.Afresh = current.Enrolled
+		if current.ID != "" && current.ID != r.Enrolment {
+			afresh, err := s.Fleet.Afresh(ctx, current.ID, r.Enrolment)
+			if err != nil {
+				return nil, err
+			}
+			if afresh {
+				c.Afresh = current.Enrolled
+			} else if current.LastSeen.After(c.LastSeen) {
+				c.LastSeen = current.LastSeen
+			}
 		}
 		out[r.Enrolment] = c
 	}

@@ -25,6 +25,9 @@ type Store interface {
 	Devices(ctx context.Context, after ward.DeviceID, limit int) ([]ward.Device, error)
 	// FindDevice returns the device with this id, serial number, UDID or exact name.
 	FindDevice(ctx context.Context, word string) ([]ward.Device, error)
+	// Afresh reports whether an enrolment proves itself by another identity than the older
+	// one: only then was the device erased in between.
+	Afresh(ctx context.Context, id, than ward.EnrolmentID) (bool, error)
 }
 
 // Commands lists what was sent.
@@ -63,6 +66,9 @@ type Detail struct {
 	Limits     []intent.Outcome // what is enforced here, and what can't be and why
 	Enrolments []ward.Enrolment
 	Commands   []command.Record // of every epoch, the newest first
+	// Afresh tells of each enrolment that is over when the device enrolled by another
+	// identity since. One that it has not is not in it.
+	Afresh map[ward.EnrolmentID]time.Time
 }
 
 // List returns up to limit devices after the given id, in order of their ids.
@@ -130,6 +136,26 @@ func (r *Reader) Show(ctx context.Context, word string) (Detail, error) {
 		}
 		out.Commands = append(out.Commands, cs...)
 	}
+	out.Afresh, err = r.Afresh(ctx, out.Enrolments)
+	return out, err
+}
+
+// Afresh is Detail.Afresh for a device whose enrolments are given, the newest first.
+func (r *Reader) Afresh(ctx context.Context, all []ward.Enrolment) (map[ward.EnrolmentID]time.Time, error) {
+	out := map[ward.EnrolmentID]time.Time{}
+	for _, e := range all {
+		newest := all[0]
+		if e.ID == newest.ID || newest.Enrolled.IsZero() {
+			continue
+		}
+		ok, err := r.Store.Afresh(ctx, newest.ID, e.ID)
+		if err != nil {
+			return nil, fmt.Errorf("what followed %s: %w", e.ID, err)
+		}
+		if ok {
+			out[e.ID] = newest.Enrolled
+		}
+	}
 	return out, nil
 }
 
@@ -182,9 +208,17 @@ func (r *Reader) ask(ctx context.Context, d ward.Device, e ward.Enrolment) error
 }
 
 // Release lets a device enrol anew although an enrolment of it lives, for instance
-// because its owner removed the management while it was offline.
+// because its owner removed the management while it was offline. One that never enrolled is
+// a conflict.
 func (r *Reader) Release(ctx context.Context, id ward.DeviceID) error {
 	return r.Store.Do(ctx, func(ctx context.Context) error {
+		d, err := r.Store.Device(ctx, id)
+		if err != nil {
+			return err
+		}
+		if d.State == ward.Invited {
+			return ward.Errorf(ward.Conflict, "This device has never enrolled, so there is nothing to release: it may enrol by its invitation, or by a new one, made with: ward invite")
+		}
 		if err := r.Store.SetReenrol(ctx, id, true); err != nil {
 			return err
 		}

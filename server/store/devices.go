@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/reconcile"
 )
@@ -243,6 +244,30 @@ func (f Fleet) Bind(ctx context.Context, hash, channel string) error {
 		}
 		return err
 	})
+}
+
+// Afresh meets lost.Fleet. An identity and those that were issued to follow it are one: what
+// counts is when the first of them was bound, which is before the enrolments that it proves
+// begin.
+func (f Fleet) Afresh(ctx context.Context, id, than ward.EnrolmentID) (ok bool, err error) {
+	err = f.row(ctx, `WITH RECURSIVE line (hash, renewed_from) AS (
+			SELECT i.hash, COALESCE(c.renewed_from, '') FROM enrolment e JOIN identity i ON i.channel = e.channel AND i.live
+				LEFT JOIN certificate c ON c.hash = i.hash WHERE e.id = $1 AND e.latest
+			UNION SELECT c.hash, c.renewed_from FROM line JOIN certificate c ON c.serial = line.renewed_from WHERE line.renewed_from <> '')
+		SELECT EXISTS (SELECT 1 FROM line JOIN identity i ON i.hash = line.hash JOIN enrolment old ON old.id = $2
+			WHERE line.renewed_from = '' AND (old.channel <> i.channel OR old.created_at < i.bound_at))`, string(id), string(than)).Scan(&ok)
+	if err != nil {
+		return false, fmt.Errorf("whether %s came after %s by another identity: %w", id, than, err)
+	}
+	return ok, nil
+}
+
+// Unrevoked returns the serial numbers of the certificates of one kind that a device got under
+// the channel of e, in whichever epoch, and that are not revoked.
+func (f Fleet) Unrevoked(ctx context.Context, e ward.Enrolment, kind ca.Kind) ([]string, error) {
+	rows, err := f.query(ctx, `SELECT serial FROM certificate WHERE device_id = $1 AND device_id <> '' AND kind = $2 AND revoked_at = 0
+		AND enrolment_id IN (SELECT id FROM enrolment WHERE channel = $3) ORDER BY seq`, string(e.Device), string(kind), e.Channel)
+	return scanAll(rows, err, func(r scanner) (s string, err error) { return s, r.Scan(&s) })
 }
 
 const contact = `SELECT ` + enrolmentColumns + `, COALESCE(d.generation, 0), COALESCE(d.check_at, 0),

@@ -60,6 +60,12 @@ func (s *Invitations) Invitations(ctx context.Context, before string, limit int)
 	return scanAll(rows, err, scanInvitation)
 }
 
+// UnusedInvitations meets enrollment.Store.
+func (s *Invitations) UnusedInvitations(ctx context.Context, serial string) ([]enrollment.Invitation, error) {
+	rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE serial = $1 AND serial <> '' AND used_at = 0 ORDER BY id`, serial)
+	return scanAll(rows, err, scanInvitation)
+}
+
 // RevokeInvitation meets enrollment.Store.
 func (s *Invitations) RevokeInvitation(ctx context.Context, id string, at time.Time) (bool, error) {
 	n, err := s.db.exec(ctx, `UPDATE invitation SET revoked_at = $1 WHERE id = $2 AND used_at = 0 AND revoked_at = 0`, micros(at), id)

@@ -19,6 +19,9 @@ type EnrolView struct {
 	// Choice is set where the device may also have a profile that proves nothing of its key,
 	// for devices that can't prove it. It is at URL with ?download=1&identity=scep.
 	Choice bool
+	// TooOld is set where the phone or tablet that asks can't prove its key, and has to: it is
+	// told so, and offered no profile.
+	TooOld bool
 }
 
 type enrolPage struct {
@@ -28,6 +31,7 @@ type enrolPage struct {
 	Personal  bool
 	Supervise bool
 	Expires   moment
+	TooOld    bool   // the phone that asks can't enrol
 	Trouble   string // why the link can't be used any more; empty if it can
 	Serial    string // of the one device that it is for; empty for any
 	Download  string // address of the profile
@@ -64,7 +68,7 @@ func (s *Server) enrolView(e EnrolView) (*enrolPage, error) {
 	i, now := e.Invitation, s.Now()
 	v := &enrolPage{
 		Page: Page{Title: "Set up your phone for work", Narrow: true}, Person: i.Name, Org: "your organisation", Personal: i.Ownership == ward.Personal,
-		Supervise: i.Supervised, Expires: at(i.Expires, now), Link: e.URL, Serial: i.Serial,
+		Supervise: i.Supervised, Expires: at(i.Expires, now), Link: e.URL, Serial: i.Serial, TooOld: e.TooOld,
 	}
 	if s.Name != "" {
 		v.Org = s.Name
@@ -79,6 +83,10 @@ func (s *Server) enrolView(e EnrolView) (*enrolPage, error) {
 	}
 	if v.Trouble != "" {
 		v.Title = "This link does not work any more"
+		return v, nil
+	}
+	if v.TooOld {
+		v.Title = "This device’s system is too old"
 		return v, nil
 	}
 	u, err := url.Parse(e.URL)

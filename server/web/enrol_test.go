@@ -55,6 +55,17 @@ func TestEnrolPageChoice(t *testing.T) {
 	}
 }
 
+// TestEnrolPageTooOld: who has to prove a key and can't is told so, and offered nothing.
+func TestEnrolPageTooOld(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	i := enrollment.Invitation{ID: "inv-1", Name: "Asha", Ownership: ward.Corporate, Created: w.now(), Expires: w.now().Add(time.Hour)}
+	rec := httptest.NewRecorder()
+	w.web.EnrolPage(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/invite/x", nil), web.EnrolView{Invitation: i, URL: "https://ward.example.nhs.uk/invite/x", TooOld: true})
+	a := answer{rec.Code, "", rec.Header(), rec.Body.String()}
+	a.want(t, 200, "system is too old", "needs iOS or iPadOS 16 or later", "Software Update", "!Download the profile", "!Three steps")
+}
+
 func TestErrorPageElsewhere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

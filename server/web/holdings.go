@@ -149,10 +149,7 @@ func commands(d posture.Detail, people func(ward.PersonID) (string, error), now 
 		if err != nil {
 			return nil, err
 		}
-		contact := lost.Contact{LastSeen: epochs[c.Enrolment].LastSeen}
-		if len(d.Enrolments) > 0 && d.Enrolments[0].ID != c.Enrolment {
-			contact.Afresh = d.Enrolments[0].Enrolled
-		}
+		contact := lost.Contact{LastSeen: epochs[c.Enrolment].LastSeen, Afresh: d.Afresh[c.Enrolment]}
 		_, words, _ := strings.Cut(lost.Words(c, contact), ": ")
 		out[i] = commandView{commandTag(c.State), commandName(c.RequestType), by, epochs[c.Enrolment].Epoch, at(c.Created, now), sentence(words)}
 	}
