@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +65,7 @@ func TestRefusals(t *testing.T) {
 			return h
 		}
 		long := strings.Repeat("U", 100_000)
+		w.repels(t, "Idle after CheckOut", string(w.show(t, "UDID-4").Device.ID), "403", []string{"certificate revoked"}, func() string { return strconv.Itoa(left.idle(t).status) })
 		for _, tc := range []struct {
 			name string
 			want int
@@ -105,7 +107,7 @@ func TestRefusals(t *testing.T) {
 			{"another device's certificate for its bootstrap token", 403, func() said {
 				return as(other, "UDID-1").checkin(t, "SetBootstrapToken", map[string]any{"BootstrapToken": []byte("x")})
 			}},
-			{"Idle after CheckOut", 403, func() said { return left.idle(t) }},
+			{"Idle after CheckOut, once more", 403, func() said { return left.idle(t) }},
 			{"TokenUpdate after CheckOut", 403, func() said { return left.tokenUpdate(t) }},
 			{"Authenticate after CheckOut", 403, func() said { return left.authenticate(t, "SN4") }},
 			{"CheckOut after CheckOut", 403, func() said { return left.checkOut(t) }},
