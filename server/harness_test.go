@@ -7,16 +7,20 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -99,7 +103,56 @@ func start(t testing.TB, url string, change func(*Config)) *world {
 	if change != nil {
 		change(&c)
 	}
+	if c.Keys == "" && c.CA.IssuerKey == "" && c.Organisation == "Test Hospital" {
+		readyKeys(t, filepath.Join(c.Data, "keys"))
+	}
 	return run(t, l, c)
+}
+
+// made is the keys folder of a trial's first start, but for the key of the audit log, which
+// is named after the address: making an issuer's key takes longer than most tests.
+var made = sync.OnceValues(func() (_ fs.FS, err error) {
+	dir, err := os.MkdirTemp("", "wardkeys")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	c := DefaultConfig()
+	c.Data, c.Listen, c.PublicURL, c.Trial = dir, "127.0.0.1:8443", "https://127.0.0.1:8443", true
+	c.Organisation, c.Log, c.workFactor = "Test Hospital", Log{Level: "fatal", Format: "json"}, 10
+	s, err := New(context.Background(), c)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	kept := fstest.MapFS{}
+	keys := os.DirFS(filepath.Join(dir, "keys"))
+	err = fs.WalkDir(keys, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || name == "audit.key" {
+			return err
+		}
+		b, err := fs.ReadFile(keys, name)
+		kept[name] = &fstest.MapFile{Data: b, Mode: 0o600}
+		return err
+	})
+	return kept, err
+})
+
+// readyKeys fills a new keys folder.
+func readyKeys(t testing.TB, dir string) {
+	t.Helper()
+	keys, err := made()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(dir, keys); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(dir, "master.key"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // run runs a server until the test ends or its stop is called. It fails the test if the
