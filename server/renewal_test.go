@@ -55,6 +55,9 @@ func newAway(t *testing.T, url string, change func(*Config)) *away {
 func (a *away) turn(t *testing.T, by time.Duration) {
 	t.Helper()
 	a.w.clock.forward(by)
+	if _, err := a.w.signer.get(); err != nil { // a handshake may come later, and make it then
+		t.Fatal(err)
+	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, a.w.URL()+"/healthz", nil)
 	if err != nil {
 		t.Fatal(err)
