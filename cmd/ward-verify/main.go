@@ -1,5 +1,5 @@
-// Command ward-verify checks an exported audit log. It is a program of its own, so
-// that whoever checks need not run, or trust, the server whose log it is. It contacts
+// Command ward-verify checks an exported audit log, or the file of a case. It is a program of its own, so
+// that whoever checks need not run, or trust, the server whose word it is. It contacts
 // nobody and writes nothing.
 package main
 
@@ -26,14 +26,18 @@ const (
 )
 
 const usage = `Usage: ward-verify --key KEY [--checkpoint FILE]... [--json] EXPORT
+       ward-verify case PACK --key KEY [--pdf FILE] [--checkpoint FILE]... [--log EXPORT] [--json]
 
-Checks an audit log that was exported with "ward audit export". EXPORT is a file, or
-- for standard input.
+Checks an audit log that was exported with "ward audit export", or the file of a case
+(CASE-ID.json). EXPORT, or PACK, is a file, or - for standard input.
 
   --key KEY          the log's public key, or a file that holds it. Get it when the
                      server is set up and keep it elsewhere.
   --checkpoint FILE  a checkpoint that was kept elsewhere; may be repeated. The log
                      must begin with what it states.
+  --pdf FILE         the PDF that came with the file of a case
+  --log EXPORT       an export of the log, made after the file of a case: needed where
+                     the file alone does not show that its log goes with a checkpoint
   --json             print the result as JSON
 
 Exit status: 0 verified, 1 not to be trusted, 2 could not be checked.
@@ -49,36 +53,75 @@ type list []string
 func (l *list) String() string     { return strings.Join(*l, ", ") }
 func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// arguments are what the command line says.
+type arguments struct {
+	isCase      bool
+	file        string // EXPORT or PACK
+	key         string
+	checkpoints list
+	pdf, log    string // of a case only
+	asJSON      bool
+}
+
+// parse reads the command line. Flags may stand before and after the file.
+func parse(args []string) (a arguments, err error) {
+	a.isCase = len(args) > 0 && args[0] == "case"
+	need := "one EXPORT and --key are needed"
 	fs := flag.NewFlagSet("ward-verify", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	key := fs.String("key", "", "")
-	asJSON := fs.Bool("json", false, "")
-	var checkpoints list
-	fs.Var(&checkpoints, "checkpoint", "")
-	err := fs.Parse(args)
+	fs.StringVar(&a.key, "key", "", "")
+	fs.BoolVar(&a.asJSON, "json", false, "")
+	fs.Var(&a.checkpoints, "checkpoint", "")
+	if a.isCase {
+		args, need = args[1:], "one PACK and --key are needed"
+		fs.StringVar(&a.pdf, "pdf", "", "")
+		fs.StringVar(&a.log, "log", "", "")
+	}
+	var files []string
+	for {
+		if err := fs.Parse(args); err != nil {
+			return a, err
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		files, args = append(files, fs.Arg(0)), fs.Args()[1:]
+	}
+	if a.key == "" || len(files) != 1 {
+		return a, errors.New(need)
+	}
+	a.file = files[0]
+	if a.file == "-" && a.log == "-" {
+		return a, errors.New("only one of PACK and --log can come from standard input")
+	}
+	return a, nil
+}
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		fmt.Fprint(stdout, usage)
 		return exitVerified
-	}
-	if err == nil && (*key == "" || fs.NArg() != 1) {
-		err = errors.New("one EXPORT and --key are needed")
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "ward-verify: %v\n\n%s", err, usage)
 		return exitUsage
 	}
-	report, err := check(fs.Arg(0), *key, checkpoints, stdin)
+	verified, subject := checkLog, "log"
+	if a.isCase {
+		verified, subject = checkCase, "file"
+	}
+	asJSON, asText, err := verified(a, stdin)
 	found, doubt := errors.AsType[*verify.Problem](err)
 	switch {
-	case doubt && *asJSON:
+	case doubt && a.asJSON:
 		err = printJSON(stdout, result{Problem: found.Error()})
 	case doubt:
-		_, err = fmt.Fprintf(stdout, "NOT VERIFIED. Do not rely on this log.\n%s\n", found.Error())
-	case err == nil && *asJSON:
-		err = printJSON(stdout, resultOf(report))
+		_, err = fmt.Fprintf(stdout, "NOT VERIFIED. Do not rely on this %s.\n%s\n", subject, found.Error())
+	case err == nil && a.asJSON:
+		err = printJSON(stdout, asJSON)
 	case err == nil:
-		err = printReport(stdout, report)
+		_, err = io.WriteString(stdout, asText)
 	}
 	switch {
 	case err != nil:
@@ -90,32 +133,54 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return exitVerified
 }
 
-// check opens the files and verifies.
-func check(export, key string, checkpoints []string, stdin io.Reader) (verify.Report, error) {
-	o := verify.Options{PublicKey: key}
-	b, err := os.ReadFile(key)
+// held reads what the stranger holds: the key and the checkpoints.
+func (a arguments) held() (key string, checkpoints [][]byte, err error) {
+	key = a.key
+	b, err := os.ReadFile(a.key)
 	switch {
 	case err == nil:
-		o.PublicKey = string(b)
-	case !strings.Contains(key, "+"): // not a key as text either
-		return verify.Report{}, fmt.Errorf("read the key: %w", err)
+		key = string(b)
+	case !strings.Contains(a.key, "+"): // not a key as text either
+		return "", nil, fmt.Errorf("read the key: %w", err)
 	}
-	for _, name := range checkpoints {
+	for _, name := range a.checkpoints {
 		b, err := os.ReadFile(name)
 		if err != nil {
-			return verify.Report{}, fmt.Errorf("read the checkpoint: %w", err)
+			return "", nil, fmt.Errorf("read the checkpoint: %w", err)
 		}
-		o.Earlier = append(o.Earlier, b)
+		checkpoints = append(checkpoints, b)
 	}
-	if export == "-" {
-		return verify.Verify(stdin, o)
+	return key, checkpoints, nil
+}
+
+// open opens a file, or standard input for "-". what says what it is.
+func open(name, what string, stdin io.Reader) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(stdin), nil
 	}
-	f, err := os.Open(export)
+	f, err := os.Open(name)
 	if err != nil {
-		return verify.Report{}, fmt.Errorf("read the export: %w", err)
+		return nil, fmt.Errorf("read the %s: %w", what, err)
 	}
-	defer f.Close() //nolint:errcheck // it is only read
-	return verify.Verify(f, o)
+	return f, nil
+}
+
+// checkLog verifies an export. It returns the result for machines and for people.
+func checkLog(a arguments, stdin io.Reader) (any, string, error) {
+	key, checkpoints, err := a.held()
+	if err != nil {
+		return nil, "", err
+	}
+	f, err := open(a.file, "export", stdin)
+	if err != nil {
+		return nil, "", err
+	}
+	defer f.Close()
+	report, err := verify.Verify(f, verify.Options{PublicKey: key, Earlier: checkpoints})
+	if err != nil {
+		return nil, "", err
+	}
+	return resultOf(report), reportText(report), nil
 }
 
 // result is what --json prints.
@@ -141,14 +206,14 @@ func resultOf(r verify.Report) result {
 	return out
 }
 
-func printJSON(w io.Writer, r result) error {
+func printJSON(w io.Writer, r any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
 }
 
-// printReport says in plain words what was verified and what was not.
-func printReport(w io.Writer, r verify.Report) error {
+// reportText says in plain words what was verified and what was not.
+func reportText(r verify.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Verified: the audit log %s is whole and unaltered.\n\n", r.Log)
 	fmt.Fprintf(&b, "  entries    %d\n", r.Size)
@@ -169,6 +234,5 @@ func printReport(w io.Writer, r verify.Report) error {
 	if len(r.Earlier) == 0 {
 		b.WriteString("\nNo earlier checkpoint was given, so entries at the end may have been removed: keep checkpoints elsewhere and check against them.\n")
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String()
 }

@@ -113,6 +113,9 @@ var (
 	errDamaged = errors.New("the stored part is not the one that was committed to")
 )
 
+// gone reports that a part can't be shown, for either reason.
+func gone(err error) bool { return errors.Is(err, errErased) || errors.Is(err, errDamaged) }
+
 // boxes keeps the keys that one listing has opened; nil stands for a deleted key.
 type boxes map[string]*seal.Box
 

@@ -1,5 +1,5 @@
-// Package verify checks an exported audit log as a stranger would: with the export,
-// the log's public key, and checkpoints that were kept elsewhere. It shares no code
+// Package verify checks an exported audit log, or the file of a case, as a stranger
+// would: with the file, the log's public key, and checkpoints that were kept elsewhere. It shares no code
 // with the server, whose word it does not take, and reads nothing but what it is
 // given.
 package verify
@@ -7,14 +7,12 @@ package verify
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -118,14 +116,9 @@ func Verify(export io.Reader, o Options) (Report, error) {
 		return Report{}, fmt.Errorf("the public key is not one: %w", err)
 	}
 	r.report.Log = r.verifier.Name()
-	for i, text := range o.Earlier {
-		t, err := r.checkpoint(text)
-		if err != nil {
-			return Report{}, problem(-1, "earlier checkpoint %d: %v", i+1, err)
-		}
-		r.earlier = append(r.earlier, t)
+	if r.earlier, err = earlierTrees(r.verifier, o.Earlier); err != nil {
+		return Report{}, err
 	}
-	slices.SortFunc(r.earlier, func(a, b tlog.Tree) int { return cmp.Compare(a.N, b.N) })
 	for _, t := range r.earlier {
 		r.report.Earlier = append(r.report.Earlier, t.N)
 	}
@@ -138,18 +131,27 @@ func Verify(export io.Reader, o Options) (Report, error) {
 	return r.report, nil
 }
 
-// checkpoint opens a signed checkpoint. Source of its form: https://c2sp.org/tlog-checkpoint
-func (r *run) checkpoint(text []byte) (tlog.Tree, error) {
-	n, err := note.Open(text, note.VerifierList(r.verifier))
+// openNote checks a note's signature.
+func openNote(v note.Verifier, text []byte) (*note.Note, error) {
+	n, err := note.Open(text, note.VerifierList(v))
+	if _, ok := errors.AsType[*note.UnverifiedNoteError](err); ok {
+		return nil, errors.New("it is not signed with the given key")
+	}
 	if err != nil {
-		if _, ok := errors.AsType[*note.UnverifiedNoteError](err); ok {
-			return tlog.Tree{}, errors.New("it is not signed with the given key")
-		}
-		return tlog.Tree{}, fmt.Errorf("its signature does not hold: %w", err)
+		return nil, fmt.Errorf("its signature does not hold: %w", err)
+	}
+	return n, nil
+}
+
+// openCheckpoint opens a signed checkpoint. Source of its form: https://c2sp.org/tlog-checkpoint
+func openCheckpoint(v note.Verifier, text []byte) (tlog.Tree, error) {
+	n, err := openNote(v, text)
+	if err != nil {
+		return tlog.Tree{}, err
 	}
 	origin, rest, _ := strings.Cut(n.Text, "\n")
-	if origin != r.verifier.Name() {
-		return tlog.Tree{}, fmt.Errorf("it is of the log %q, not %q", origin, r.verifier.Name())
+	if origin != v.Name() {
+		return tlog.Tree{}, fmt.Errorf("it is of the log %q, not %q", origin, v.Name())
 	}
 	// The two lines after the origin are those of Go's own checkpoints.
 	t, err := tlog.ParseTree([]byte("go.sum database tree\n" + rest))
@@ -221,7 +223,7 @@ func (r *run) header(line []byte) error {
 		return problem(-1, "the export is of the log %q, not %q", h.Log, r.verifier.Name())
 	}
 	var err error
-	if r.final, err = r.checkpoint([]byte(h.Checkpoint)); err != nil {
+	if r.final, err = openCheckpoint(r.verifier, []byte(h.Checkpoint)); err != nil {
 		return problem(-1, "the checkpoint of the export: %v", err)
 	}
 	if n := len(r.earlier); n > 0 && r.earlier[n-1].N > r.final.N {
@@ -252,11 +254,9 @@ func (r *run) entry(line []byte) error {
 	if *e.Index != at {
 		return problem(at, "the line has index %d: an entry is missing, repeated or out of order", *e.Index)
 	}
-	var l leaf
-	dec := json.NewDecoder(strings.NewReader(e.Leaf))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&l); err != nil || l.Version != 1 || l.Action == "" || l.Who == "" || l.What == "" {
-		return problem(at, "its text is malformed")
+	l, err := readLeaf(e.Leaf)
+	if err != nil {
+		return problem(at, "%v", err)
 	}
 	if err := r.part(at, "actor", e.Who, l.Who); err != nil {
 		return err
@@ -273,7 +273,16 @@ func (r *run) entry(line []byte) error {
 	return nil
 }
 
-// part checks a disclosed part: commitment = base64url(SHA-256(salt || text)).
+func readLeaf(text string) (l leaf, err error) {
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&l); err != nil || l.Version != 1 || l.Action == "" || l.Who == "" || l.What == "" {
+		return l, errors.New("its text is malformed")
+	}
+	return l, nil
+}
+
+// part checks a disclosed part.
 func (r *run) part(at int64, name string, p *part, commitment string) error {
 	if p == nil {
 		r.report.Sealed++
@@ -283,14 +292,25 @@ func (r *run) part(at int64, name string, p *part, commitment string) error {
 		return problem(at, "the server itself found its %s altered", name)
 	}
 	salt, err := base64.RawURLEncoding.DecodeString(p.Salt)
-	if err != nil || len(salt) != sha256.Size {
+	if err != nil {
 		return problem(at, "the salt of its %s is malformed", name)
 	}
-	sum := sha256.Sum256(append(salt, p.JSON...))
+	if err := opens(at, name, salt, p.JSON, commitment); err != nil {
+		return err
+	}
+	r.report.Disclosed++
+	return nil
+}
+
+// opens checks what is shown of a part: commitment = base64url(SHA-256(salt || text)).
+func opens(at int64, name string, salt []byte, text, commitment string) error {
+	if len(salt) != sha256.Size {
+		return problem(at, "the salt of its %s is malformed", name)
+	}
+	sum := sha256.Sum256(append(bytes.Clone(salt), text...))
 	if base64.RawURLEncoding.EncodeToString(sum[:]) != commitment {
 		return problem(at, "its %s is not what was committed to", name)
 	}
-	r.report.Disclosed++
 	return nil
 }
 
