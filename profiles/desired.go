@@ -39,7 +39,7 @@ const (
 )
 
 // Case is an open lost-device case. Empty words fall back to the policy's, then to
-// Ward's own.
+// Otherwise, then to Ward's own.
 type Case struct {
 	ID       ward.CaseID
 	Kind     CaseKind
@@ -47,6 +47,8 @@ type Case struct {
 	Phone    string
 	Footnote string
 	Reported time.Time
+
+	Otherwise LostMode // what the installation says where neither the report nor the policy does
 }
 
 // State is what should be true on a device. Its slices and maps are shared between
@@ -73,10 +75,16 @@ type State struct {
 	Excepted  []intent.Exception
 
 	LostMode         *LostMode // supervised phones; nil: lost mode is off
-	Lock             *Lock     // other phones: one DeviceLock for the case
-	Locate           bool      // once, while in lost mode
+	Lock             *Lock     // other phones, and Macs: one DeviceLock for the case
+	Locate           bool      // while in lost mode: once, and every LocateEvery for LocateFor
 	RemoveManagement bool      // after the lock was acknowledged
 	RevokeApps       bool      // app certificates are void while the case is open
+	// LocateEvery is how often a phone in lost mode is asked where it is, for LocateFor after
+	// it accepted lost mode. Zero: once.
+	LocateEvery, LocateFor time.Duration
+	// Signs are what the device is asked about itself while the case is open, to learn
+	// whether somebody else uses it.
+	Signs []intent.Sign
 
 	Limits []intent.Outcome
 }
@@ -184,13 +192,12 @@ type LostMode struct {
 	Message, Phone, Footnote string
 }
 
-// Lock is what DeviceLock shows, which Apple does only where a passcode is set.
+// Lock is what DeviceLock shows, which Apple does only where a passcode is set. A Mac is
+// locked with a PIN, which is made for the case and never part of what is wanted.
 type Lock struct {
 	Message, Phone string
+	NeedsPIN       bool
 }
-
-// Words for a finder when neither the case nor the policy has any.
-const defaultMessage = "This phone has been reported lost. It can't be used. Please hand it in to the organisation it belongs to."
 
 // Desired returns what should be true on a device under a policy at a time. A nil
 // policy means that none is published: then only a lost case asks for anything. The
@@ -203,7 +210,7 @@ func Desired(s Subject, p *Policy, now time.Time) State {
 		st.Apps = p.dated(st.Apps, now)
 		withinRights(&st, s, class)
 	}
-	if s.Case != nil && s.Device.Platform == ward.IOS {
+	if s.Case != nil {
 		missing(&st, s, p)
 	}
 	return st
@@ -231,55 +238,4 @@ func (p *Policy) overdue(app string, now time.Time) bool {
 		}
 	}
 	return false
-}
-
-// missing adds what an open case asks for. A personal phone is locked and let go, and
-// never located; a work phone keeps its management, so that it stays within reach.
-func missing(st *State, s Subject, p *Policy) {
-	t := s.Target()
-	st.RevokeApps = true
-	words := caseWords(s.Case, p)
-	lock := &Lock{Message: words.Message, Phone: words.Phone}
-	switch {
-	case t.Personal() || t.Enrolment == intent.ByUser:
-		st.Lock, st.RemoveManagement = lock, true
-	case t.Supervised:
-		st.LostMode, st.Locate = &words, true
-	default:
-		st.Lock = lock
-		if s.Case.Kind == CaseStolen {
-			st.Apps = removed(st.Apps)
-		}
-	}
-}
-
-// removed takes the apps and their data off a stolen phone that has no lost mode.
-func removed(apps []App) []App {
-	out := make([]App, len(apps))
-	for i, a := range apps {
-		a.Remove = true
-		out[i] = a
-	}
-	return out
-}
-
-func caseWords(c *Case, p *Policy) LostMode {
-	var message, phone, footnote string
-	if p != nil {
-		message, phone, footnote = p.Lost.Message, p.Lost.Phone, p.Lost.Footnote
-	}
-	return LostMode{
-		Message:  first(c.Message, message, defaultMessage),
-		Phone:    first(c.Phone, phone),
-		Footnote: first(c.Footnote, footnote),
-	}
-}
-
-func first(words ...string) string {
-	for _, w := range words {
-		if w = strings.TrimSpace(w); w != "" {
-			return w
-		}
-	}
-	return ""
 }

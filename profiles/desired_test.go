@@ -201,21 +201,23 @@ func TestDesiredWhenMissing(t *testing.T) {
 		Footnote: "Please hand it in at any hospital reception.",
 	}
 	lock := &profiles.Lock{Message: words.Message, Phone: words.Phone}
+	both := intent.Signs()
 	type deeds struct {
 		LostMode                             *profiles.LostMode
 		Lock                                 *profiles.Lock
 		Locate, RemoveManagement, RevokeApps bool
 		AppsRemoved                          bool
+		Signs                                []intent.Sign
 	}
 	tests := []struct {
 		name    string
 		subject profiles.Subject
 		want    deeds
 	}{
-		{"supervised", missing(supervised("18.6"), profiles.CaseLost), deeds{LostMode: &words, Locate: true, RevokeApps: true}},
-		{"supervised, stolen", missing(supervised("18.6"), profiles.CaseStolen), deeds{LostMode: &words, Locate: true, RevokeApps: true}},
-		{"work phone", missing(corporate("18.6"), profiles.CaseLost), deeds{Lock: lock, RevokeApps: true}},
-		{"work phone, stolen", missing(corporate("18.6"), profiles.CaseStolen), deeds{Lock: lock, RevokeApps: true, AppsRemoved: true}},
+		{"supervised", missing(supervised("18.6"), profiles.CaseLost), deeds{LostMode: &words, Locate: true, RevokeApps: true, Signs: both}},
+		{"supervised, stolen", missing(supervised("18.6"), profiles.CaseStolen), deeds{LostMode: &words, Locate: true, RevokeApps: true, Signs: both}},
+		{"work phone", missing(corporate("18.6"), profiles.CaseLost), deeds{Lock: lock, RevokeApps: true, Signs: both}},
+		{"work phone, stolen", missing(corporate("18.6"), profiles.CaseStolen), deeds{Lock: lock, RevokeApps: true, AppsRemoved: true, Signs: both}},
 		{"personal", missing(personal("18.6"), profiles.CaseLost), deeds{Lock: lock, RemoveManagement: true, RevokeApps: true}},
 		{"personal, supervised", missing(phone("18.6", ward.Personal, ward.Supervised), profiles.CaseStolen), deeds{Lock: lock, RemoveManagement: true, RevokeApps: true}},
 		{"user enrolment", missing(userEnrolled("18.6"), profiles.CaseLost), deeds{Lock: lock, RemoveManagement: true, RevokeApps: true}},
@@ -223,7 +225,7 @@ func TestDesiredWhenMissing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		st := profiles.Desired(tt.subject, p, now)
-		got := deeds{st.LostMode, st.Lock, st.Locate, st.RemoveManagement, st.RevokeApps, st.Apps[0].Remove}
+		got := deeds{st.LostMode, st.Lock, st.Locate, st.RemoveManagement, st.RevokeApps, st.Apps[0].Remove, st.Signs}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s: Desired mismatch (-want +got):\n%s", tt.name, diff)
 		}

@@ -49,13 +49,22 @@ type body struct {
 	locked   bool
 	lost     *LostMode
 	erased   bool
-	notNow   func(requestType string) bool
-	log      []Entry
-	changed  chan struct{} // closed and replaced when anything changes
-	kept     *effects      // of what is held now; nil when it has to be worked out again
-	ddm      ddm
-	se       *Enclave // nil until it is needed if the options had none
-	renewal  Renewal
+	pin      string // by which a Mac is locked
+	sims     []SIM
+	wiped    *Erasure // by the last erase
+	back     []byte   // the profile by which the phone comes back from it
+	sounds   int
+	restarts int
+
+	deactivated bool    // a Mac that a lock put out of use
+	destroyed   *ledger // of all lives of the device
+	notNow      func(requestType string) bool
+	log         []Entry
+	changed     chan struct{} // closed and replaced when anything changes
+	kept        *effects      // of what is held now; nil when it has to be worked out again
+	ddm         ddm
+	se          *Enclave // nil until it is needed if the options had none
+	renewal     Renewal
 }
 
 // settleOptions fills in what was left open.
@@ -107,6 +116,7 @@ func newBody(o Options, l link) *body {
 		opt: o, link: l, name: o.Name, os: o.OSVersion, passcode: passcode{o.PasscodeSet, o.Passcode},
 		apps: map[string]*app{}, prompts: map[string]*prompt{}, notices: map[string]string{},
 		profiles: map[string]*held{}, changed: make(chan struct{}), se: o.Enclave, renewal: o.Renewal,
+		sims: settleSIMs(o), destroyed: &ledger{},
 	}
 	if o.Passcode != "" {
 		b.passcode.set = true

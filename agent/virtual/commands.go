@@ -2,6 +2,7 @@ package virtual
 
 import (
 	"context"
+	"slices"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent"
@@ -30,6 +31,7 @@ const (
 	codeLostModeOff       = 12069
 	codeNoProfile         = 12075
 	codeInLostMode        = 12078
+	codeNoSound           = 12080
 	codeNotSupervised     = 29000
 	codeCannotClear       = 5013
 	codeInstallFailed     = 4001
@@ -82,9 +84,13 @@ var commands = map[string]command{
 
 // handle answers one command and writes it into the log.
 func (b *body) handle(ctx context.Context, c agent.Command) agent.Response {
+	destructive := b.destructive(c) // before it may end what tells
 	r := b.decide(ctx, c)
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if destructive {
+		b.destroyed.note(c, b.opt.Clock(), r.Status == agent.Acknowledged)
+	}
 	if len(b.log) >= logLimit {
 		b.log = append(b.log[:0:0], b.log[1:]...)
 	}
@@ -111,7 +117,7 @@ func (b *body) decide(ctx context.Context, c agent.Command) agent.Response {
 		return fail(domainMDM, codeNotAuthorised, "the server has no right to do this")
 	case k.supervised && !b.opt.Supervised:
 		return fail(domainChaperone, codeNotSupervised, "the device is not supervised")
-	case k.notLost && lost:
+	case lost && (k.notLost || slices.Contains(b.opt.LostModeRefuses, c.RequestType)):
 		return fail(domainMDM, codeInLostMode, "the request is not valid in lost mode")
 	}
 	return k.do(b, ctx, c)

@@ -2,10 +2,8 @@ package virtual
 
 import (
 	"context"
-	"crypto/subtle"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent"
@@ -36,7 +34,7 @@ func (b *body) deviceInformation(_ context.Context, c agent.Command) agent.Respo
 func privateQueries() []string {
 	return []string{
 		"UDID", "SerialNumber", "WiFiMAC", "BluetoothMAC", "IsActivationLockEnabled", "IsCloudBackupEnabled", "IsMDMLostModeEnabled",
-		"AwaitingConfiguration", "SoftwareUpdateDeviceID",
+		"AwaitingConfiguration", "SoftwareUpdateDeviceID", "ServiceSubscriptions",
 	}
 }
 
@@ -51,7 +49,7 @@ func (b *body) facts() map[string]fact {
 	defer b.mu.Unlock()
 	o := b.opt
 	const none, device, network = ward.AccessRights(0), ward.RightDeviceInformation, ward.RightNetworkInformation
-	return map[string]fact{
+	facts := map[string]fact{
 		"UDID": {o.UDID, none}, "AwaitingConfiguration": {false, none},
 		"DeviceName": {b.name, device}, "SerialNumber": {o.Serial, device},
 		"OSVersion": {b.os, device}, "BuildVersion": {buildOf(b.os), device},
@@ -63,6 +61,10 @@ func (b *body) facts() map[string]fact {
 		"TimeZone": {"Europe/London", device}, "EASDeviceIdentifier": {"EAS" + o.Serial, device},
 		"WiFiMAC": {"02:00:00:00:00:01", network}, "BluetoothMAC": {"02:00:00:00:00:02", network},
 	}
+	if len(b.sims) > 0 && b.since("12.0", never) {
+		facts["ServiceSubscriptions"] = fact{b.subscriptions(), network}
+	}
+	return facts
 }
 
 func (b *body) securityInfo(context.Context, agent.Command) agent.Response {
@@ -103,107 +105,6 @@ func (b *body) restrictionsCommand(context.Context, agent.Command) agent.Respons
 	}
 	sum := map[string]any{"restrictedBool": bools, "restrictedValue": values, "intersection": meets, "union": joins}
 	return done(map[string]any{"GlobalRestrictions": sum, "ProfileRestrictions": map[string]any{}})
-}
-
-// deviceLock locks the screen. MessageResult is sent where a message was to be shown;
-// one shows only above a passcode. Source: Apple, DeviceLock.
-func (b *body) deviceLock(_ context.Context, c agent.Command) agent.Response {
-	if b.mac() && len(c.String("PIN")) != 6 {
-		return malformed("a Mac needs a PIN of six characters")
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.locked = true
-	if c.String("Message") == "" && c.String("PhoneNumber") == "" && b.lost == nil {
-		return done(nil)
-	}
-	result := "Success"
-	switch {
-	case b.lost != nil:
-		result = "DeviceInLostMode"
-	case !b.passcode.set:
-		result = "NoPasscodeSet"
-	}
-	return done(map[string]any{"MessageResult": result})
-}
-
-func (b *body) clearPasscode(_ context.Context, c agent.Command) agent.Response {
-	token, ok := c.Payload["UnlockToken"].([]byte)
-	if !ok {
-		return malformed("UnlockToken is missing")
-	}
-	if subtle.ConstantTimeCompare(token, b.unlockToken) != 1 {
-		return fail(domainPasscode, codeCannotClear, "the unlock token is not this device's")
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.passcode, b.locked, b.kept = passcode{}, false, nil
-	return done(nil)
-}
-
-// eraseDevice accepts an erase. The phone answers first and is gone when the answer is
-// out. Source: Apple, EraseDevice.
-func (b *body) eraseDevice(_ context.Context, c agent.Command) agent.Response {
-	if b.mac() && len(c.String("PIN")) != 6 {
-		return malformed("a Mac needs a PIN of six characters")
-	}
-	r := done(nil)
-	r.Then = agent.Vanish
-	return r
-}
-
-// restart comes back with the lock screen up.
-func (b *body) restart(context.Context, agent.Command) agent.Response {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.locked = true
-	return done(nil)
-}
-
-func (b *body) enableLostMode(_ context.Context, c agent.Command) agent.Response {
-	l := LostMode{Message: c.String("Message"), PhoneNumber: c.String("PhoneNumber"), Footnote: c.String("Footnote"), Since: b.opt.Clock()}
-	switch {
-	case !b.opt.Supervised:
-		return fail(domainMDM, codeLostModeOn, "lost mode needs supervision")
-	case l.Message == "" && l.PhoneNumber == "":
-		return malformed("Message or PhoneNumber is needed")
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.lost, b.locked = &l, true
-	return done(nil)
-}
-
-func (b *body) disableLostMode(context.Context, agent.Command) agent.Response {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.lost == nil {
-		return fail(domainMDM, codeLostModeOff, "the device is not in lost mode")
-	}
-	b.lost = nil // the lock screen stays up
-	return done(nil)
-}
-
-func (b *body) deviceLocation(context.Context, agent.Command) agent.Response {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.lost == nil {
-		return fail(domainMDM, codeNotLost, "the device is not in lost mode")
-	}
-	if b.opt.LocationUnknown {
-		return fail(domainMDM, codeNoLocation, "the location could not be determined")
-	}
-	return done(map[string]any{
-		"Latitude": b.opt.Latitude, "Longitude": b.opt.Longitude, "HorizontalAccuracy": 12.0, "VerticalAccuracy": 8.0,
-		"Altitude": 35.0, "Speed": -1.0, "Course": -1.0, "Timestamp": b.opt.Clock().UTC().Format(time.RFC3339),
-	})
-}
-
-func (b *body) playLostModeSound(context.Context, agent.Command) agent.Response {
-	if _, lost := b.InLostMode(); !lost {
-		return fail(domainMDM, codeNotLost, "the device is not in lost mode")
-	}
-	return done(nil)
 }
 
 // settings applies each item by itself and answers for each.

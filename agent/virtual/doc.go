@@ -11,6 +11,9 @@
 // part of the language that type predicate names), profiles by legacy configurations,
 // passcode, app settings, managed apps with their assets, updates, resolvers, identities and
 // credentials of apps by SCEP, ACME and PKCS #12, status subscriptions and properties.
+// A device counts the destructive commands that came to it through all its lives, so that a
+// test can say that it was erased once, or never. A phone that was erased to return to
+// service comes back by itself; that a Mac is out of reach while a PIN locks it is left out.
 // Keys that profiles bind to the hardware live in a Secure Enclave, which attests them under
 // a root that the test makes. Settings of updates and filters, passkeys and
 // certificates are checked and held without an effect; every other configuration is refused

@@ -81,7 +81,8 @@ func (f *Fleet) Start(ctx context.Context) {
 	}
 }
 
-// Run switches one phone on until Stop or until ctx ends. A phone must not run twice.
+// Run switches one phone on until Stop or until ctx ends. A phone must not run twice. One
+// that was erased and comes back by itself takes its own place and runs on.
 func (f *Fleet) Run(ctx context.Context, p *Phone) {
 	ctx, cancel := context.WithCancel(ctx)
 	f.mu.Lock()
@@ -89,12 +90,27 @@ func (f *Fleet) Run(ctx context.Context, p *Phone) {
 	f.cancels = append(f.cancels, cancel)
 	f.running.Go(func() {
 		defer cancel()
-		if err := p.Run(ctx); err != nil {
+		if err := f.live(ctx, p); err != nil {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			f.errs = append(f.errs, fmt.Errorf("run %s: %w", p.UDID(), err))
 		}
 	})
+}
+
+// live runs a phone through all its lives.
+func (f *Fleet) live(ctx context.Context, p *Phone) error {
+	for {
+		if err := p.Run(ctx); err != nil || ctx.Err() != nil || !p.returns() {
+			return err
+		}
+		next, err := p.Return(ctx)
+		if err != nil {
+			return err
+		}
+		f.Replace(p, next)
+		p = next
+	}
 }
 
 // Replace puts next in the place of old, as when an erased phone was reset. It reports

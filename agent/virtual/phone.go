@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,8 +60,14 @@ type Options struct {
 	// WithholdUnlockToken keeps the token that removes the passcode on the phone.
 	WithholdUnlockToken bool
 	Latitude, Longitude float64
-	// LocationUnknown is a phone without satellites in sight.
-	LocationUnknown bool
+	// LocationUnknown is a phone without satellites in sight, Mute one that plays no sound.
+	LocationUnknown, Mute bool
+	// LostModeRefuses are request types that the phone refuses in lost mode, beside those
+	// that it always does: Apple does not write down which these are.
+	LostModeRefuses []string
+	// SIMs are the cards and plans in the phone. Nil puts one card into an iPhone and none
+	// into any other device.
+	SIMs []SIM
 
 	// Enclave is the Secure Enclave, of an AttestationRoot that the server believes; nil is
 	// one under a root that nobody knows. Hardware keys and attestations are made by it as
@@ -179,9 +186,16 @@ func (p *Phone) Reset(ctx context.Context) (*Phone, error) {
 	o.Apps, o.PasscodeSet, o.Passcode, o.Name = nil, false, "", ""
 	o.OSVersion = p.OSVersion()
 	p.mu.Lock()
-	o.Enclave, o.Renewal = p.se, p.renewal
+	o.Enclave, o.Renewal, o.SIMs = p.se, p.renewal, append([]SIM{}, p.sims...)
+	if p.wiped != nil && !p.wiped.PreserveDataPlan {
+		o.SIMs = slices.DeleteFunc(o.SIMs, func(s SIM) bool { return s.EID != "" })
+	}
 	p.mu.Unlock()
-	return New(ctx, o)
+	next, err := New(ctx, o)
+	if err == nil {
+		next.destroyed = p.destroyed
+	}
+	return next, err
 }
 
 // Enrolment returns what the engine holds, or agent.ErrNotEnrolled.
@@ -206,7 +220,7 @@ func (p *Phone) released(why agent.Cause) {
 	defer p.touchLocked()
 	p.lost, p.prompts, p.notices, p.ddm, p.due = nil, map[string]*prompt{}, map[string]string{}, ddm{}, false
 	if why == agent.Erased {
-		p.erased, p.locked, p.passcode, p.name = true, false, passcode{}, p.family()
+		p.erased, p.locked, p.pin, p.passcode, p.name = true, false, "", passcode{}, p.family()
 		p.apps, p.profiles = map[string]*app{}, map[string]*held{}
 		return
 	}

@@ -45,9 +45,11 @@ func (b *body) canLaunch(bundleID string) error {
 	switch {
 	case b.erased:
 		return ErrErased
+	case b.deactivated:
+		return ErrDeactivated
 	case b.lost != nil:
 		return ErrLost
-	case b.locked && b.passcode.set:
+	case b.locked && (b.passcode.set || b.pin != ""):
 		return ErrLocked
 	case bundleID == bundleWebClip: // stands for every web clip
 	case b.apps[bundleID] == nil && !b.system(bundleID):
@@ -101,11 +103,12 @@ func (b *body) Locked() bool {
 	return b.locked
 }
 
-// Unlock is the user opening the lock screen, with the passcode if there is one.
+// Unlock is the user opening the lock screen, with the passcode if there is one. It does not
+// open a Mac that is locked by a PIN: UnlockPIN does.
 func (b *body) Unlock() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.locked = false
+	b.locked = b.pin != ""
 	b.touchLocked()
 }
 

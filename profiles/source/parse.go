@@ -115,7 +115,7 @@ type mention struct {
 }
 
 func newReader(c *catalogue.Catalogue, l *layer) *reader {
-	r := &reader{policy: &Policy{}, layer: l, files: map[string]bool{}, owners: map[string]string{}}
+	r := &reader{policy: &Policy{Lost: LostWords{Escalation: intent.DefaultEscalation()}}, layer: l, files: map[string]bool{}, owners: map[string]string{}}
 	r.policy.own = l
 	r.know(c)
 	return r

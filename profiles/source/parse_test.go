@@ -88,8 +88,8 @@ func TestExample(t *testing.T) {
 	}
 	if want := (source.LostWords{
 		Message: "This phone belongs to the hospital and has been reported lost.", Phone: "020 7946 0000",
-		Footnote: "Please hand it in at any hospital reception.",
-	}); p.Lost != want {
+		Footnote: "Please hand it in at any hospital reception.", Escalation: intent.DefaultEscalation(),
+	}); !cmp.Equal(want, p.Lost) {
 		t.Errorf("Lost = %+v, want %+v", p.Lost, want)
 	}
 	s := p.Base(ward.IOS)

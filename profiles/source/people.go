@@ -63,22 +63,6 @@ func (r *reader) languages(n *yaml.Node) map[string]string {
 	return texts
 }
 
-// LostWords are what a lost phone shows to its finder. Empty ones fall back to Ward's.
-type LostWords struct {
-	Message  string
-	Phone    string
-	Footnote string
-}
-
-func (r *reader) lost() shape {
-	w := &r.policy.Lost
-	return r.object(object{what: "lost", doc: "What the finder of a lost phone reads.", fields: []field{
-		{name: "message", shape: r.text("message", &w.Message)},
-		{name: "phone", doc: "The number to call.", shape: r.text("phone", &w.Phone)},
-		{name: "footnote", shape: r.text("footnote", &w.Footnote)},
-	}})
-}
-
 // maxException is how long an exception may last: it is for circumstances, and what lasts
 // longer is a change of policy.
 const maxException = 90 * day

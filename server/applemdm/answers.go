@@ -57,6 +57,10 @@ type queryResponses struct {
 	IsSupervised         *bool
 	IsMDMLostModeEnabled *bool
 	BatteryLevel         *float64
+	ServiceSubscriptions *[]struct {
+		ICCID string
+		Slot  string
+	}
 }
 
 // readAnswer reads what an acknowledged answer tells. An answer that tells nothing
@@ -96,6 +100,7 @@ func (a *answer) told(now time.Time) (t reconcile.Told, err error) {
 			Serial: text(q.SerialNumber), Name: text(q.DeviceName), Battery: number(q.BatteryLevel),
 		}
 		add(fleet.Information, t.Information)
+		t.Cards = q.cards()
 	}
 	if s := a.SecurityInfo; s != nil {
 		add(fleet.Security, security(s.HardwareEncryptionCaps, s.PasscodePresent, s.PasscodeCompliant))
@@ -136,6 +141,19 @@ func (a *answer) told(now time.Time) (t reconcile.Told, err error) {
 		t.Location = &reconcile.Location{Latitude: *a.Latitude, Longitude: *a.Longitude, Accuracy: a.HorizontalAccuracy, At: located(a.Timestamp, now)}
 	}
 	return t, err
+}
+
+// cards reads the SIM cards and plans, nil where they were not told.
+// Source: https://developer.apple.com/documentation/devicemanagement/deviceinformationresponse
+func (r *queryResponses) cards() []reconcile.Card {
+	if r.ServiceSubscriptions == nil {
+		return nil
+	}
+	list := []reconcile.Card{}
+	for _, s := range *r.ServiceSubscriptions {
+		list = append(list, reconcile.Card{Slot: s.Slot, ICCID: strings.ReplaceAll(s.ICCID, " ", "")})
+	}
+	return list
 }
 
 // security reads hardware encryption as Apple tells it: 3 is both block and file

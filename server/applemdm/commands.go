@@ -29,6 +29,13 @@ type Compiler struct {
 	// Renewal makes the enrolment profile of an enrolled device anew, with a challenge for
 	// another identity, in the unit of work of ctx. It is signed when it is delivered.
 	Renewal func(ctx context.Context, d ward.Device, e ward.Enrolment) ([]byte, error)
+	// PIN returns the six digits that a lost Mac is locked with, made at random and kept
+	// sealed for those who may see them, in the unit of work of ctx. It returns the same ones
+	// for the same enrolment and case, for a command may be made again. Nil locks no Mac.
+	PIN func(ctx context.Context, d ward.Device, e ward.Enrolment, c ward.CaseID) (string, error)
+	// ReturnProfile makes the enrolment profile by which an erased phone comes back by itself,
+	// in the unit of work of ctx. Nil: none comes back.
+	ReturnProfile func(ctx context.Context, d ward.Device, e ward.Enrolment) ([]byte, error)
 	// Now is the clock, for the time that a DeclarativeManagement command carries beside
 	// its token. Nil leaves both out: the device then asks for them.
 	Now func() time.Time
@@ -72,6 +79,7 @@ var requestTypes = map[reconcile.Deed]string{
 	reconcile.RemoveManagement: mdmcommands.RemoveProfileRequestType,
 	reconcile.Declare:          mdmcommands.DeclarativeManagementRequestType,
 	reconcile.RenewIdentity:    mdmcommands.InstallProfileRequestType,
+	reconcile.AskSIM:           mdmcommands.DeviceInformationRequestType,
 }
 
 // queries are what is asked of a device about itself.
@@ -82,6 +90,10 @@ func (c *Compiler) command(ctx context.Context, s reconcile.Step, d ward.Device,
 	case reconcile.AskInformation:
 		cmd := mdmcommands.NewDeviceInformationCommand(uuid)
 		cmd.Command.Queries = queries
+		return cmd, nil
+	case reconcile.AskSIM:
+		cmd := mdmcommands.NewDeviceInformationCommand(uuid)
+		cmd.Command.Queries = []string{"ServiceSubscriptions"}
 		return cmd, nil
 	case reconcile.AskSecurity:
 		return mdmcommands.NewSecurityInfoCommand(uuid), nil
@@ -121,7 +133,7 @@ func (c *Compiler) command(ctx context.Context, s reconcile.Step, d ward.Device,
 	case reconcile.Locate:
 		return mdmcommands.NewDeviceLocationCommand(uuid), nil
 	case reconcile.Lock:
-		return lock(uuid, s.Lock.Message, s.Lock.Phone), nil
+		return c.lock(ctx, s, d, e, uuid)
 	case reconcile.Declare:
 		_, token, _ := strings.Cut(s.Key, ":") // what tells the step from others is the set
 		return c.declare(uuid, token)
@@ -143,18 +155,15 @@ func (c *Compiler) installProfile(ctx context.Context, p *profiles.Profile, d wa
 		}
 		cmd.Command.Payload = bound
 	}
+	if namesWipe(cmd.Command.Payload) {
+		return nil, fmt.Errorf("profile %s would have a device erase itself", p.Identifier)
+	}
 	return cmd, nil
 }
 
 func removeProfile(uuid, identifier string) any {
 	cmd := mdmcommands.NewRemoveProfileCommand(uuid)
 	cmd.Command.Identifier = identifier
-	return cmd
-}
-
-func lock(uuid, message, phone string) any {
-	cmd := mdmcommands.NewDeviceLockCommand(uuid)
-	cmd.Command.Message, cmd.Command.PhoneNumber = optional(message), optional(phone)
 	return cmd
 }
 
@@ -201,26 +210,4 @@ func (c *Compiler) values(ctx context.Context, a *profiles.App, d ward.Device, e
 		v.EnrolmentToken = token
 	}
 	return v, nil
-}
-
-// Erase makes the command that erases a device. keepDataPlan keeps an eSIM.
-func (c *Compiler) Erase(uuid string, keepDataPlan bool) (requestType string, body []byte, err error) {
-	cmd := mdmcommands.NewEraseDeviceCommand(uuid)
-	cmd.Command.PreserveDataPlan = &keepDataPlan
-	body, err = plist.Marshal(cmd)
-	return mdmcommands.EraseDeviceRequestType, body, err
-}
-
-// Lock makes the command that locks a device and shows a message.
-func (c *Compiler) Lock(uuid, message, phone string) (requestType string, body []byte, err error) {
-	body, err = plist.Marshal(lock(uuid, message, phone))
-	return mdmcommands.DeviceLockRequestType, body, err
-}
-
-// ClearPasscode makes the command that removes a device's passcode.
-func (c *Compiler) ClearPasscode(uuid string, unlockToken []byte) (requestType string, body []byte, err error) {
-	cmd := mdmcommands.NewClearPasscodeCommand(uuid)
-	cmd.Command.UnlockToken = unlockToken
-	body, err = plist.Marshal(cmd)
-	return mdmcommands.ClearPasscodeRequestType, body, err
 }

@@ -82,6 +82,7 @@ func TestCompile(t *testing.T) {
 		{reconcile.Step{Deed: reconcile.DisableLostMode}, map[string]any{"RequestType": "DisableLostMode"}, 0},
 		{reconcile.Step{Deed: reconcile.Locate}, map[string]any{"RequestType": "DeviceLocation"}, 0},
 		{reconcile.Step{Deed: reconcile.Lock, Lock: &profiles.Lock{Message: "Lost"}}, map[string]any{"RequestType": "DeviceLock", "Message": "Lost"}, 0},
+		{reconcile.Step{Deed: reconcile.AskSIM}, map[string]any{"RequestType": "DeviceInformation", "Queries": []any{"ServiceSubscriptions"}}, 0},
 		{reconcile.Step{Deed: reconcile.AskCertificates}, map[string]any{"RequestType": "CertificateList"}, 0},
 		{reconcile.Step{Deed: reconcile.RemoveManagement}, map[string]any{"RequestType": "RemoveProfile", "Identifier": "org.example.enrolment"}, 0},
 		{reconcile.Step{Deed: reconcile.RenewIdentity, Key: "identity"}, map[string]any{"RequestType": "InstallProfile", "Payload": []byte("anew for d1 e1")}, 0},
@@ -109,8 +110,8 @@ func TestCompile(t *testing.T) {
 			}
 		})
 	}
-	if len(requestTypes) != 18 {
-		t.Errorf("%d deeds have a request type, and 18 are tested", len(requestTypes))
+	if len(requestTypes) != 19 {
+		t.Errorf("%d deeds have a request type, and 19 are tested", len(requestTypes))
 	}
 }
 
@@ -123,36 +124,11 @@ func TestCompileRefuses(t *testing.T) {
 	}
 	boom := errors.New("boom")
 	c.Token = func(context.Context, ward.DeviceID, ward.EnrolmentID, string) (string, error) { return "", boom }
+	if _, _, err := c.Compile(t.Context(), reconcile.Step{Deed: reconcile.InstallProfile, Profile: &profiles.Profile{Payload: []byte("<plist><dict><key>MaxFailedAttempts</key><integer>10</integer></dict></plist>")}}, device, enrol, "U"); err == nil {
+		t.Error("a profile was compiled by which a device erases itself")
+	}
 	if _, _, err := c.Compile(t.Context(), reconcile.Step{Deed: reconcile.InstallApp, App: app}, device, enrol, "U"); !errors.Is(err, boom) {
 		t.Errorf("without a token: %v, want %v", err, boom)
-	}
-}
-
-// TestOneShotDeeds: the commands of orders and single locks.
-func TestOneShotDeeds(t *testing.T) {
-	t.Parallel()
-	c := compiler(new(int))
-	for name, tc := range map[string]struct {
-		make func() (string, []byte, error)
-		want map[string]any
-	}{
-		"erase":          {func() (string, []byte, error) { return c.Erase("U", true) }, map[string]any{"RequestType": "EraseDevice", "PreserveDataPlan": true}},
-		"lock":           {func() (string, []byte, error) { return c.Lock("U", "Lost", "020") }, map[string]any{"RequestType": "DeviceLock", "Message": "Lost", "PhoneNumber": "020"}},
-		"clear passcode": {func() (string, []byte, error) { return c.ClearPasscode("U", []byte("secret")) }, map[string]any{"RequestType": "ClearPasscode", "UnlockToken": []byte("secret")}},
-	} {
-		requestType, body, err := tc.make()
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := agent.ParseCommand(body)
-		if err != nil || got.UUID != "U" || got.RequestType != requestType {
-			t.Errorf("%s: command %s of type %s, %v", name, got.UUID, got.RequestType, err)
-		}
-		if tc.want != nil {
-			if diff := cmp.Diff(tc.want, got.Payload); diff != "" {
-				t.Errorf("%s mismatch (-want +got):\n%s", name, diff)
-			}
-		}
 	}
 }
 

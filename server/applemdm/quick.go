@@ -343,6 +343,8 @@ func (r *queryResponses) quick(q *node) bool {
 			r.IsMDMLostModeEnabled, ok = v.boolean()
 		case "BatteryLevel":
 			r.BatteryLevel, ok = v.real()
+		case "ServiceSubscriptions": // of lost phones alone
+			return false
 		}
 		if !ok {
 			return false

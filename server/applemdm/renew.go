@@ -107,27 +107,41 @@ func (c *Compiler) renewIdentity(ctx context.Context, d ward.Device, e ward.Enro
 const managementPayload = "<string>com.apple.mdm</string>"
 
 // signed returns a command as it is to be delivered: an enrolment profile in it is signed,
-// as the one was that the device has. That is done here because signing is slow, and so is
-// whoever else gives something for the profile, and in the
-// unit of work that makes the command all writers wait.
+// as the one was that the device has, be it to renew an identity or to come back by after an
+// erase. That is done here because signing is slow, and so is whoever else gives something
+// for the profile, and in the unit of work that makes the command all writers wait.
 func (s *Service) signed(ctx context.Context, cmd *mdm.Command) (*mdm.Command, error) {
-	if cmd == nil || s.sign == nil || cmd.Command.RequestType != mdmcommands.InstallProfileRequestType {
+	if cmd == nil || s.sign == nil {
 		return cmd, nil
 	}
-	var list mdmcommands.InstallProfileCommand
-	if err := plist.Unmarshal(cmd.Raw, &list); err != nil {
-		return nil, fmt.Errorf("read command %s: %w", cmd.CommandUUID, err)
+	var list any
+	var profile *[]byte
+	switch cmd.Command.RequestType {
+	case mdmcommands.InstallProfileRequestType:
+		var c mdmcommands.InstallProfileCommand
+		if err := plist.Unmarshal(cmd.Raw, &c); err != nil {
+			return nil, fmt.Errorf("read command %s: %w", cmd.CommandUUID, err)
+		}
+		list, profile = &c, &c.Command.Payload
+	case mdmcommands.EraseDeviceRequestType:
+		var c mdmcommands.EraseDeviceCommand
+		if err := plist.Unmarshal(cmd.Raw, &c); err != nil {
+			return nil, fmt.Errorf("read command %s: %w", cmd.CommandUUID, err)
+		}
+		if back := c.Command.ReturnToService; back != nil {
+			list, profile = &c, back.MDMProfileData
+		}
 	}
-	if !strings.Contains(string(list.Command.Payload), managementPayload) {
+	if profile == nil || !strings.Contains(string(*profile), managementPayload) {
 		return cmd, nil
 	}
-	profile, err := s.sign(ctx, list.Command.Payload)
+	sealed, err := s.sign(ctx, *profile)
 	if err != nil {
 		return nil, fmt.Errorf("sign the profile of command %s: %w", cmd.CommandUUID, err)
 	}
-	list.Command.Payload = profile
+	*profile = sealed
 	out := *cmd
-	if out.Raw, err = plist.Marshal(&list); err != nil {
+	if out.Raw, err = plist.Marshal(list); err != nil {
 		return nil, fmt.Errorf("encode command %s: %w", cmd.CommandUUID, err)
 	}
 	return &out, nil

@@ -218,6 +218,33 @@ func TestSigned(t *testing.T) {
 			t.Errorf("signed(%+v) = %+v, %v; want it as it is", c, got, err)
 		}
 	}
+	erasure := func(back map[string]any) *mdm.Command {
+		c := &mdm.Command{CommandUUID: "U", Raw: answerOf(t, map[string]any{"CommandUUID": "U", "Command": map[string]any{"RequestType": "EraseDevice", "ReturnToService": back}})}
+		c.Command.RequestType = "EraseDevice"
+		return c
+	}
+	stays := erasure(map[string]any{"Enabled": true})
+	if got, err := s.signed(t.Context(), stays); err != nil || got != stays {
+		t.Errorf("an erase without a profile: %+v, %v; want it as it is", got, err)
+	}
+	if _, err := s.signed(t.Context(), erasure(map[string]any{"Enabled": true, "MDMProfileData": []byte(managementPayload)})); !errors.Is(err, boom) {
+		t.Errorf("the way back of an erase: %v, want %v", err, boom)
+	}
+	signs := &Service{sign: func(_ context.Context, profile []byte) ([]byte, error) {
+		return append([]byte("signed "), profile...), nil
+	}}
+	out, err := signs.signed(t.Context(), erasure(map[string]any{"Enabled": true, "MDMProfileData": []byte(managementPayload)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := agent.ParseCommand(out.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"RequestType": "EraseDevice", "ReturnToService": map[string]any{"Enabled": true, "MDMProfileData": []byte("signed " + managementPayload)}}
+	if diff := cmp.Diff(want, got.Payload); diff != "" {
+		t.Errorf("the erase that is delivered mismatch (-want +got):\n%s", diff)
+	}
 	if _, err := s.signed(t.Context(), command("InstallProfile", managementPayload)); !errors.Is(err, boom) {
 		t.Errorf("signed() = %v, want %v", err, boom)
 	}

@@ -15,6 +15,9 @@ type Told struct {
 	Facts       []fleet.Fact
 	Information *Information // also among Facts
 	Location    *Location
+	// Cards are the SIM cards and plans that the device told, nil if it told nothing of them.
+	// They are kept as marks alone.
+	Cards []Card
 }
 
 // Location is where a lost phone said it was.
@@ -30,6 +33,10 @@ type Location struct {
 func (l *Loop) Answered(ctx context.Context, e ward.Enrolment, r command.Record, known bool, told Told) error {
 	if !known {
 		return nil
+	}
+	told, err := l.signs(ctx, e, r, told)
+	if err != nil {
+		return err
 	}
 	for _, f := range told.Facts {
 		if err := l.Fleet.SetFact(ctx, e.ID, f); err != nil {

@@ -26,6 +26,8 @@ type Observed struct {
 	// DeclaredApps are the apps that declarations manage; ManagedApplicationList leaves
 	// them out.
 	DeclaredApps *Known[[]declare.App]
+	// SIM is what the device told of its SIM cards and plans in a lost case.
+	SIM *Known[SIM]
 	// Certificates are asked for when a person wants news, for nothing is decided by them.
 	Certificates *Known[[]fleet.Certificate]
 	Credentials  map[string]Credential // by bundle id
@@ -83,6 +85,8 @@ func Observe(facts []fleet.Fact) (o Observed, err error) {
 			o.Declarations, err = known[[]fleet.Declaration](f)
 		case declare.Apps:
 			o.DeclaredApps, err = known[[]declare.App](f)
+		case SIMs:
+			o.SIM, err = known[SIM](f)
 		case fleet.Certificates:
 			o.Certificates, err = known[[]fleet.Certificate](f)
 		}

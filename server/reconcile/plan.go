@@ -33,7 +33,8 @@ const (
 	Locate           Deed = "ask for the location"
 	Lock             Deed = "lock"
 	RemoveManagement Deed = "remove management"
-	Declare          Deed = "declare" // tell the device to compare its declarations
+	AskSIM           Deed = "ask for the SIM" // which one is in it, in a lost case
+	Declare          Deed = "declare"         // tell the device to compare its declarations
 )
 
 // Step is one thing left to do. Key tells it from every other step of the device:
@@ -49,6 +50,7 @@ type Step struct {
 	Watch    []string           // AskApps: bundle ids to ask about
 	LostMode *profiles.LostMode // EnableLostMode
 	Lock     *profiles.Lock     // Lock
+	Case     ward.CaseID        // Lock: the open case, for which a Mac's PIN is made
 }
 
 // How often a fact is asked for again, and how a refused step is retried.
@@ -143,31 +145,6 @@ func (p *planner) settled(key string) bool {
 func (p *planner) once(s Step) {
 	if !p.done(s.Key) {
 		p.issue(s)
-	}
-}
-
-// lost plans for a device with an open case: nothing but the case, for a phone in
-// lost mode takes little else, and nothing may stand before its lock.
-func (p *planner) lost() {
-	id := string(p.c.ID)
-	if p.want.LostMode != nil {
-		on := "lost-mode:" + id
-		p.once(Step{Key: on, Deed: EnableLostMode, Urgent: true, LostMode: p.want.LostMode})
-		if p.want.Locate && p.done(on) {
-			p.once(Step{Key: "locate:" + id, Deed: Locate, Urgent: true})
-		}
-	}
-	if p.want.Lock != nil {
-		lock := "lock:" + id
-		p.once(Step{Key: lock, Deed: Lock, Urgent: true, Lock: p.want.Lock})
-		for i, a := range p.want.Apps {
-			if a.Remove && p.settled(lock) {
-				p.once(Step{Key: "remove-app:" + a.BundleID + ":" + id, Deed: RemoveApp, Urgent: true, App: &p.want.Apps[i]})
-			}
-		}
-		if p.want.RemoveManagement && p.settled(lock) {
-			p.once(Step{Key: "remove-management:" + id, Deed: RemoveManagement, Urgent: true})
-		}
 	}
 }
 

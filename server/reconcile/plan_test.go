@@ -160,8 +160,8 @@ func TestPlan(t *testing.T) {
 		{name: "the token is not issued while one is on its way", want: wantCert, got: told(credential(reconcile.Credential{TokenIssued: ago(hour)})), tried: []reconcile.Attempt{accepted(keyApp, 2*hour), try("configure-app:"+appID, command.Waiting, 0, 1)}},
 
 		{name: "a lost phone gets nothing but its case", want: profiles.State{LostMode: lostMode, Locate: true, Profiles: []profiles.Profile{profileA}, Apps: []profiles.App{anApp}}, c: caseOf, steps: []string{"LOST-MODE:C1"}},
-		{name: "it is located once it is in lost mode", want: profiles.State{LostMode: lostMode, Locate: true}, c: caseOf, tried: []reconcile.Attempt{accepted("lost-mode:c1", 0)}, steps: []string{"LOCATE:C1"}},
-		{name: "once", want: profiles.State{LostMode: lostMode, Locate: true}, c: caseOf, tried: []reconcile.Attempt{accepted("lost-mode:c1", hour), accepted("locate:c1", 0)}},
+		{name: "it is located once it is in lost mode", want: profiles.State{LostMode: lostMode, Locate: true}, c: caseOf, tried: []reconcile.Attempt{accepted("lost-mode:c1", 0)}, steps: []string{"LOCATE:C1:0"}},
+		{name: "once", want: profiles.State{LostMode: lostMode, Locate: true}, c: caseOf, tried: []reconcile.Attempt{accepted("lost-mode:c1", hour), accepted("locate:c1:0", 0)}},
 		{name: "not before", want: profiles.State{LostMode: lostMode, Locate: true}, c: caseOf, tried: []reconcile.Attempt{try("lost-mode:c1", command.Delivered, 0, 1)}},
 		{name: "a second case is another", want: profiles.State{LostMode: lostMode}, c: reconcile.Case{ID: "c2"}, tried: []reconcile.Attempt{accepted("lost-mode:c1", hour)}, steps: []string{"LOST-MODE:C2"}},
 		{name: "a refused lost mode is tried again", want: profiles.State{LostMode: lostMode}, c: caseOf, tried: []reconcile.Attempt{try("lost-mode:c1", command.Refused, time.Minute, 1)}, steps: []string{"LOST-MODE:C1"}},

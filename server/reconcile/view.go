@@ -75,8 +75,13 @@ func (v View) Concerns(key string) bool {
 	case "lost-mode-off":
 		i := v.Got.Information
 		return v.Case == nil && (i == nil || i.Value.LostMode == nil || *i.Value.LostMode)
-	case "lost-mode", "locate", "lock", "remove-app", "remove-management":
+	case "locate":
+		id, _, _ := strings.Cut(rest, ":") // a slot may follow
+		return v.Case != nil && id == string(v.Case.ID)
+	case "lost-mode", "lock", "remove-app", "remove-management":
 		return v.Case != nil && strings.HasSuffix(key, ":"+string(v.Case.ID))
+	case simKey, passcodeKey: // a device that refuses in lost mode does nothing wrong: it is not known
+		return false
 	}
 	return true
 }
