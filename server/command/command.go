@@ -21,11 +21,15 @@ const (
 	Accepted  State = "accepted"  // answered Acknowledged
 	Refused   State = "refused"   // answered Error or CommandFormatError
 	Cancelled State = "cancelled" // taken back before it was answered
-	Withheld  State = "withheld"  // its row fails its seal and is not delivered
+	Held      State = "held"      // the guard keeps it back; it is tried again when the device connects
+	Withheld  State = "withheld"  // its row fails its seal, or the guard refused it; it is not delivered
+	Expired   State = "expired"   // its time passed before the device took it
 )
 
 // Open reports whether the device may still be given or answer the command.
-func (s State) Open() bool { return s == Waiting || s == Delivered || s == Deferred }
+func (s State) Open() bool {
+	return s == Waiting || s == Delivered || s == Deferred || s == Held
+}
 
 // New is a command to queue.
 type New struct {
@@ -40,6 +44,7 @@ type New struct {
 	Order       ward.OrderID
 	By          ward.PersonID // who asked; empty for Ward itself
 	NoPush      bool
+	Expires     time.Time // from then on it is closed as Expired instead of handed out; zero for never
 }
 
 // Record is what is known of a command.
@@ -59,8 +64,31 @@ type Record struct {
 	Deliveries  int
 	NotNow      time.Time // last NotNow; zero if never
 	Answered    time.Time // zero while open
-	Error       string    // the device's reason when refused, or why it was cancelled
+	Expires     time.Time // zero for never
+	Error       string    // the device's reason when refused, or why it was held, withheld or cancelled
 }
+
+// Do is what becomes of a command at the moment of its hand-out.
+type Do string
+
+// The three things that a guard may say.
+const (
+	Deliver  Do = "deliver"
+	Hold     Do = "hold"     // skip it; it is asked about again when the device connects next
+	Withhold Do = "withhold" // close it for good and report it
+)
+
+// Verdict is what a guard says of a command. Why is empty for Deliver.
+type Verdict struct {
+	Do  Do
+	Why string // for people
+}
+
+// Guard judges a dangerous command at its hand-out, within the unit of work of the
+// hand-out: what it writes is kept only if the command is handed out, held or withheld as
+// it said. r is the command's record, whose State is Delivered already and whose Deliveries
+// count this hand-out. body is what the device would be given.
+type Guard func(ctx context.Context, r Record, body []byte) (Verdict, error)
 
 // Queue takes commands for devices. Every method joins the unit of work in ctx.
 type Queue interface {

@@ -7,12 +7,16 @@ import (
 	"strings"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/notify"
 )
 
 // Found ends the search: the device is managed again, orders of the case that no
 // device holds are taken back, and planning undoes lost mode and gives the device
-// new app credentials. Only an open case can be found; Conflict says otherwise.
+// new app credentials. The people on call are told. One person is enough, within the brake,
+// which counts it as a lock: what unlocks many stolen devices is as grave as what locks them.
+// Only an open case can be found; Conflict says otherwise, or that the brake holds it.
 func (s *Service) Found(ctx context.Context, id ward.CaseID, note string) (Case, error) {
 	if _, err := actor(ctx); err != nil {
 		return Case{}, err
@@ -25,26 +29,79 @@ func (s *Service) Found(ctx context.Context, id ward.CaseID, note string) (Case,
 	if note != "" {
 		text += ": " + note
 	}
+	var held error
 	err := s.Store.Do(ctx, func(ctx context.Context) error {
+		held = nil
+		if err := s.closeGate(ctx); err != nil {
+			return err
+		}
 		c, err := s.Store.Case(ctx, id)
 		if err != nil {
 			return err
 		}
+		if held, err = s.countFound(ctx, c); held != nil || err != nil {
+			return err
+		}
 		return s.found(ctx, c, text)
 	})
+	if err == nil {
+		err = held
+	}
 	if err != nil {
 		return Case{}, err
 	}
 	return s.Store.Case(ctx, id)
 }
 
+// countFound has the brake count that a device is said to be found. The holder of the device,
+// who signed in, is not counted for the organisation, as in a report; what unlocks nothing is
+// not counted at all.
+func (s *Service) countFound(ctx context.Context, c Case) (held, err error) {
+	if c.State != Open {
+		return nil, nil
+	}
+	d, err := s.Fleet.Device(ctx, c.Device)
+	if err != nil && ward.KindOf(err) != ward.NotFound {
+		return nil, err
+	}
+	use, _, err := s.signedIn(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	use.Kind, use.Device, use.Site = brake.Lock, c.Device, d.Site
+	_, held, err = s.take(ctx, use)
+	return held, err
+}
+
+// tellFound tells the people on call that a case's device is said to be found.
+func (s *Service) tellFound(ctx context.Context, c Case, cancelled int) error {
+	orders := ""
+	if cancelled == 1 {
+		orders = " An order of the case was taken back."
+	} else if cancelled > 1 {
+		orders = fmt.Sprintf(" %d orders of the case were taken back.", cancelled)
+	}
+	return s.tell(ctx, c, notify.Message{
+		Topic: notify.CaseFound, Urgent: c.Kind == Stolen, Subject: "A device that was reported " + string(c.Kind) + " is said to be found",
+		Body: fmt.Sprintf("%s says that the device that was reported %s at %s was found. What locks it is undone, and its apps get certificates anew.%s If nobody of yours has it in their hands, report it again at once.",
+			or(ward.ActorFrom(ctx).Name, "Ward"), c.Kind, stamp(c.Reported), orders),
+	})
+}
+
 func (s *Service) found(ctx context.Context, c Case, text string) error {
-	ok, err := s.Store.Move(ctx, c.ID, Open, Found, s.Now())
+	from := Open
+	if c.Drill == Dry {
+		from = Rehearsal
+	}
+	ok, err := s.Store.Move(ctx, c.ID, from, Found, s.Now())
 	if err != nil {
 		return fmt.Errorf("case %s found: %w", c.ID, err)
 	}
 	if !ok {
 		return ward.Errorf(ward.Conflict, "This case is no longer open.")
+	}
+	if c.Drill == Dry {
+		return s.foundInRehearsal(ctx, c, text)
 	}
 	cancelled, err := s.Orders.CancelCase(ctx, c.ID, "the device was found")
 	if err != nil {
@@ -62,7 +119,7 @@ func (s *Service) found(ctx context.Context, c Case, text string) error {
 	if err := s.Planner.Replan(ctx, c.Device); err != nil {
 		return fmt.Errorf("plan %s: %w", c.Device, err)
 	}
-	return nil
+	return s.tellFound(ctx, c, cancelled)
 }
 
 // restore gives a device that was lost the state that its enrolment says.
@@ -83,7 +140,9 @@ func (s *Service) restore(ctx context.Context, id ward.DeviceID) error {
 
 // Close puts a case away: one whose device was found, or one whose device is beyond
 // reach because it was erased or has left management. Conflict means that closing it
-// would give up a device that can still be locked.
+// would give up a device that can still be locked, or that nobody has decided yet whether
+// the loss must be reported; a drill needs no decision, and a dry one can be closed at any
+// time.
 func (s *Service) Close(ctx context.Context, id ward.CaseID, note string) (Case, error) {
 	if _, err := actor(ctx); err != nil {
 		return Case{}, err
@@ -97,24 +156,20 @@ func (s *Service) Close(ctx context.Context, id ward.CaseID, note string) (Case,
 		if err != nil {
 			return err
 		}
-		d, err := s.Fleet.Device(ctx, c.Device)
-		if err != nil && ward.KindOf(err) != ward.NotFound {
+		if err := s.closable(ctx, c); err != nil {
 			return err
 		}
-		if c.State == Open && (d.State == ward.Lost || d.State == ward.Managed) {
-			return ward.Errorf(ward.Conflict, "This device can still be reached, and closing its case would unlock it. Say that it was found, or have it erased first.")
-		}
-		ok := c.State != Closed
-		if ok {
-			if ok, err = s.Store.Move(ctx, id, c.State, Closed, s.Now()); err != nil {
-				return fmt.Errorf("close case %s: %w", id, err)
-			}
+		ok, err := s.Store.Move(ctx, id, c.State, Closed, s.Now())
+		if err != nil {
+			return fmt.Errorf("close case %s: %w", id, err)
 		}
 		if !ok {
-			return ward.Errorf(ward.Conflict, "This case is closed already.")
+			return closedAlready()
 		}
-		if _, err := s.Orders.CancelCase(ctx, id, "the case was closed"); err != nil {
-			return fmt.Errorf("cancel orders of case %s: %w", id, err)
+		if c.Drill != Dry {
+			if _, err := s.Orders.CancelCase(ctx, id, "the case was closed"); err != nil {
+				return fmt.Errorf("cancel orders of case %s: %w", id, err)
+			}
 		}
 		if err := s.note(ctx, id, EventClosed, "Closed: "+note); err != nil {
 			return err
@@ -125,6 +180,25 @@ func (s *Service) Close(ctx context.Context, id ward.CaseID, note string) (Case,
 		return Case{}, err
 	}
 	return s.Store.Case(ctx, id)
+}
+
+func closedAlready() error { return ward.Errorf(ward.Conflict, "This case is closed already.") }
+
+// closable returns a Conflict that says why a case can't be closed.
+func (s *Service) closable(ctx context.Context, c Case) error {
+	if c.State == Closed {
+		return closedAlready()
+	}
+	if c.State == Open {
+		d, err := s.Fleet.Device(ctx, c.Device)
+		if err != nil && ward.KindOf(err) != ward.NotFound {
+			return err
+		}
+		if d.State == ward.Lost || d.State == ward.Managed {
+			return ward.Errorf(ward.Conflict, "This device can still be reached, and closing its case would unlock it. Say that it was found, or have it erased first.")
+		}
+	}
+	return s.decided(ctx, c)
 }
 
 // Enrolled is told that an enrolment has begun, within its unit of work. If its device had
@@ -148,7 +222,7 @@ func (s *Service) Enrolled(ctx context.Context, e ward.Enrolment) error {
 		ctx = ward.WithActor(ctx, ward.System)
 		accepted := false
 		for _, r := range commands {
-			if r.RequestType != "EraseDevice" || r.State != command.Accepted {
+			if r.RequestType != eraseDevice || r.State != command.Accepted {
 				continue
 			}
 			accepted = true

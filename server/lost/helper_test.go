@@ -4,8 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,10 +14,10 @@ import (
 
 	"github.com/micromdm/nanomdm/mdm"
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/lost"
-	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/store/storetest"
 )
@@ -24,57 +25,6 @@ import (
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
 
 var start = time.Date(2026, 11, 3, 3, 0, 0, 0, time.UTC)
-
-type compiler struct{}
-
-func (compiler) Lock(d ward.Device, message, phone string) (string, []byte, error) {
-	if d.Platform != ward.IOS {
-		return "", nil, ward.Errorf(ward.Invalid, "Only an iPhone can be locked.")
-	}
-	return "DeviceLock", fmt.Appendf(nil, "lock %s, %s", message, phone), nil
-}
-
-func (compiler) Erase(order.Options) (string, []byte, error) {
-	return "EraseDevice", []byte("erase"), nil
-}
-
-func (compiler) ClearPasscode(context.Context, ward.EnrolmentID) (string, []byte, error) {
-	return "ClearPasscode", []byte("clear"), nil
-}
-
-// journal is an audit log in memory.
-type journal struct {
-	mu      sync.Mutex
-	actions []string
-}
-
-func (j *journal) Record(_ context.Context, action, _ string, _ map[string]string) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.actions = append(j.actions, action)
-	return nil
-}
-
-func (j *journal) count(action string) (n int) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, a := range j.actions {
-		if a == action {
-			n++
-		}
-	}
-	return n
-}
-
-// certificates revokes one app certificate of each device, once.
-type certificates struct{ revoked sync.Map }
-
-func (c *certificates) RevokeApps(_ context.Context, d ward.DeviceID, _ string) ([]string, error) {
-	if _, again := c.revoked.LoadOrStore(d, true); again {
-		return nil, nil
-	}
-	return []string{"5e11a1"}, nil
-}
 
 // planner turns lost mode on and off, as the loop does for a supervised phone.
 type planner struct {
@@ -108,37 +58,67 @@ func (p *planner) Replan(ctx context.Context, d ward.DeviceID) error {
 	return nil
 }
 
-// world is both services on a real database with real devices and a real queue.
+// world is the service on a real database with real devices, a real queue and a real brake.
 type world struct {
 	*lost.Service
-	orders  *order.Service
 	t       *testing.T
 	db      *store.DB
+	orders  *orders
 	audit   *journal
+	post    *post
+	facts   *facts
 	plan    *planner
 	revoked atomic.Int64 // how often the list of revoked certificates was to be made
 	mu      sync.Mutex
 	now     time.Time
 }
 
-func newWorld(t *testing.T, db *store.DB, l lost.Limits) *world {
-	t.Helper()
-	w := &world{t: t, db: db, audit: &journal{}, now: start}
-	w.plan = &planner{w: w}
-	now := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
-	var err error
-	w.orders, err = order.New(order.Config{Store: db.Orders(), Fleet: db.Fleet(), Cases: db.Cases(), Queue: db.Commands(), Compiler: compiler{}, Audit: w.audit, Now: now})
-	if err != nil {
-		t.Fatal(err)
+type count int
+
+func (n count) Count(context.Context, string) (int, error) { return int(n), nil }
+
+// limits returns the default limits with others for what one person may do.
+func limits(person, all int) map[brake.Kind][]brake.Limit {
+	l := brake.DefaultLimits()
+	if all == 0 {
+		return l
 	}
-	w.Service, err = lost.New(lost.Config{
-		Store: db.Cases(), Fleet: db.Fleet(), Certificates: &certificates{}, Planner: w.plan, Orders: w.orders, Queue: db.Commands(), Compiler: compiler{}, Audit: w.audit,
-		Now: now, AfterRevoke: func() { w.revoked.Add(1) }, Limits: l, Phone: "0113 496 0000",
+	for _, k := range []brake.Kind{brake.Lock, brake.Report, brake.Revoke} {
+		l[k] = []brake.Limit{{Window: time.Hour, Most: all, PerPerson: person}}
+	}
+	return l
+}
+
+// newWorld makes a world in which one person may do so many deeds an hour, and all
+// persons so many; zero for the default.
+func newWorld(t *testing.T, db *store.DB, person, all int) *world {
+	t.Helper()
+	w := &world{t: t, db: db, audit: &journal{}, post: &post{}, facts: &facts{}, now: start}
+	w.orders = &orders{queue: db.Commands(), fleet: db.Fleet()}
+	w.plan = &planner{w: w}
+	w.Service = w.copy(limits(person, all))
+	return w
+}
+
+// copy returns another copy of the server on the same database.
+func (w *world) copy(l map[brake.Kind][]brake.Limit) *lost.Service {
+	w.t.Helper()
+	now := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
+	b, err := brake.New(brake.Config{
+		Journal: w.db.Journal(), Anchor: brake.FileAnchor(filepath.Join(w.t.TempDir(), "brake.head")), Fleet: count(100), Key: make([]byte, 32), Limits: l, Now: now,
 	})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	return w
+	s, err := lost.New(lost.Config{
+		Store: w.db.Cases(), Fleet: w.db.Fleet(), Brake: b, Certificates: &certificates{}, Planner: w.plan, Orders: w.orders, Queue: patient{w.db.Commands()}, Compiler: compiler{},
+		Audit: w.audit, Now: now, Notify: w.post, Facts: w.facts, People: people{"nurse": "Nurse@hospital.example", "ada": "ada@hospital.example"},
+		AfterRevoke: func() { w.revoked.Add(1) },
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
 }
 
 func (w *world) pass(d time.Duration) {
@@ -149,11 +129,16 @@ func (w *world) pass(d time.Duration) {
 
 func (w *world) device(id ward.DeviceID) ward.Enrolment {
 	w.t.Helper()
-	err := w.db.Fleet().InsertDevice(w.t.Context(), ward.Device{ID: id, Platform: ward.IOS, Ownership: ward.Corporate, State: ward.Managed, Created: start})
-	if err != nil {
+	return w.add(ward.Device{ID: id, Platform: ward.IOS, Ownership: ward.Corporate, State: ward.Managed, Created: start})
+}
+
+// add adds a device and enrols it.
+func (w *world) add(d ward.Device) ward.Enrolment {
+	w.t.Helper()
+	if err := w.db.Fleet().InsertDevice(w.t.Context(), d); err != nil {
 		w.t.Fatal(err)
 	}
-	return w.enrol(id)
+	return w.enrol(d.ID)
 }
 
 // enrol begins a new epoch of a device, by a new identity.
@@ -242,17 +227,24 @@ func (w *world) accept(e ward.Enrolment) string {
 	return r.RequestType
 }
 
-// erase has two persons order an erase for a case.
-func (w *world) erase(c lost.Case) order.Order {
+// erase puts an erase that an order brought into the queue of the case's device.
+func (w *world) erase(c lost.Case) {
 	w.t.Helper()
-	o, err := w.orders.Request(w.as("ada"), order.Request{Kind: order.Erase, Devices: []ward.DeviceID{c.Device}, Reason: "not found", Case: c.ID})
+	e, err := w.db.Fleet().Current(w.t.Context(), c.Device)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if o, err = w.orders.Approve(w.as("ben"), o.ID, o.Hash); err != nil {
+	if _, err := w.db.Commands().Enqueue(w.t.Context(), command.New{Enrolment: e.ID, RequestType: "EraseDevice", Body: []byte("erase"), Urgent: true, First: true, Case: c.ID, Order: "o1"}); err != nil {
 		w.t.Fatal(err)
 	}
-	return o
+}
+
+// decide has ada decide that a loss is not reportable.
+func (w *world) decide(c lost.Case) {
+	w.t.Helper()
+	if _, err := w.Decide(w.as("ada"), c.ID, lost.Decision{Reasoning: "It was encrypted and locked."}); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // wantKind checks the kind of an error; the empty kind is none.
@@ -261,4 +253,9 @@ func wantKind(t *testing.T, what string, err error, want ward.Kind) {
 	if got := ward.KindOf(err); got != want {
 		t.Errorf("%s: error %v of kind %q, want %q", what, err, got, want)
 	}
+}
+
+// sorted returns a sorted copy.
+func sorted[T any](all []T, cmp func(a, b T) int) []T {
+	return slices.SortedStableFunc(slices.Values(all), cmp)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/command"
 )
 
@@ -29,11 +30,8 @@ func (s *Service) Lock(ctx context.Context, id ward.DeviceID, message, phone str
 		return "", err
 	}
 	var uuid string
-	err = s.Brake.Do(ctx, DeedLock, id, func(ctx context.Context) error {
-		e, err := s.Fleet.Current(ctx, id)
-		if ward.KindOf(err) == ward.NotFound || (err == nil && e.State != ward.EnrolmentActive) {
-			return ward.Errorf(ward.Conflict, "This device is not enrolled, so no command can reach it.")
-		}
+	err = s.Counted(ctx, brake.Lock, id, func(ctx context.Context) error {
+		e, err := s.reachable(ctx, id)
 		if err != nil {
 			return err
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/server/unit"
+	"github.com/wardmdm/ward/server/brake"
 )
 
 // maxWords is the longest text of a report in bytes, maxDevices the most devices that
@@ -16,6 +16,7 @@ import (
 const (
 	maxWords   = 2000
 	maxDevices = 100
+	maxAhead   = time.Hour // what the clock of a reporter may be ahead
 )
 
 // Report is what is told of missing devices.
@@ -25,7 +26,13 @@ type Report struct {
 	LastSeenWhere string
 	LastSeenAt    time.Time
 	WasUnlocked   Answer
+	DataOpen      Answer // whether patient data was open
 	Note          string
+	// Identified says how the reporter was known, such as "help desk: called back on the
+	// number of the staff list". Empty becomes BySignIn for somebody who signed in and
+	// reports a device of their own, NotRecorded for everybody else.
+	Identified string
+	Drill      Drill
 
 	// What the device shows; the organisation's words where empty.
 	Message, Phone, Footnote string
@@ -35,18 +42,45 @@ type Report struct {
 // lost, its app certificates are revoked and the commands that lock it are queued. A
 // device that has an open case keeps it. The cases come back in the order of the
 // devices, also with an error, which then is about the other devices: it is of kind
-// Conflict when the brake holds the rest.
+// Conflict when the brake holds the rest. Of a dry drill nothing is done: its case says
+// what would be.
 func (s *Service) Report(ctx context.Context, r Report) ([]Case, error) {
 	if _, err := actor(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.check(); err != nil {
+	return s.reportAll(ctx, r, s.signedIn)
+}
+
+// holder says what the brake is to count a report of a device as, and how who reports it
+// is known where they did not say; that may be empty.
+type holder func(ctx context.Context, d ward.Device) (e brake.Entry, identified string, err error)
+
+// signedIn is the holder of a device who has signed in by themselves; a report by their
+// token may be by a program, and so may one by the token of somebody else.
+func (s *Service) signedIn(ctx context.Context, d ward.Device) (e brake.Entry, identified string, err error) {
+	who := ward.ActorFrom(ctx)
+	e.Person = counts(who)
+	if s.People == nil || who.Via != ward.ViaSession || who.Person == "" || d.Email == "" {
+		return e, "", nil
+	}
+	mine, err := s.People.Email(ctx, who.Person)
+	if err != nil && ward.KindOf(err) != ward.NotFound {
+		return e, "", fmt.Errorf("address of %s: %w", who.Person, err)
+	}
+	if strings.EqualFold(strings.TrimSpace(mine), strings.TrimSpace(d.Email)) {
+		e.Note, identified = brake.Self, BySignIn
+	}
+	return e, identified, nil
+}
+
+func (s *Service) reportAll(ctx context.Context, r Report, by holder) ([]Case, error) {
+	if err := r.check(s.Now()); err != nil {
 		return nil, err
 	}
 	var cases []Case
 	var failed []*ward.Error
 	for i, id := range r.Devices {
-		c, held, err := s.report(ctx, r, id)
+		c, held, err := s.report(ctx, r, id, by)
 		if err == nil && held == nil {
 			cases = append(cases, c)
 			continue
@@ -82,7 +116,7 @@ func together(done int, failed []*ward.Error) error {
 	return e
 }
 
-func (r *Report) check() error {
+func (r *Report) check(now time.Time) error {
 	var wrong []string
 	if len(r.Devices) == 0 {
 		wrong = append(wrong, "Name at least one device.")
@@ -97,15 +131,24 @@ func (r *Report) check() error {
 	default:
 		wrong = append(wrong, fmt.Sprintf("A device is lost or stolen, not %q.", string(r.Kind)))
 	}
-	switch r.WasUnlocked {
-	case Unknown, Yes, No:
-	default:
-		wrong = append(wrong, fmt.Sprintf("Whether it was unlocked is answered yes, no or nothing, not %q.", string(r.WasUnlocked)))
+	for _, q := range []struct {
+		about  string
+		answer Answer
+	}{{"it was unlocked", r.WasUnlocked}, {"patient data was open", r.DataOpen}} {
+		if q.answer != Unknown && q.answer != Yes && q.answer != No {
+			wrong = append(wrong, fmt.Sprintf("Whether %s is answered yes, no or nothing, not %q.", q.about, string(q.answer)))
+		}
+	}
+	if r.Drill != Real && r.Drill != Dry && r.Drill != Live {
+		wrong = append(wrong, fmt.Sprintf("A drill is dry or live, not %q.", string(r.Drill)))
+	}
+	if r.LastSeenAt.After(now.Add(maxAhead)) {
+		wrong = append(wrong, "The device can't have been last seen at a time to come.")
 	}
 	for _, f := range []struct {
 		name string
 		text *string
-	}{{"place", &r.LastSeenWhere}, {"note", &r.Note}, {"message", &r.Message}, {"telephone number", &r.Phone}, {"footnote", &r.Footnote}} {
+	}{{"place", &r.LastSeenWhere}, {"note", &r.Note}, {"note of how the reporter is known", &r.Identified}, {"message", &r.Message}, {"telephone number", &r.Phone}, {"footnote", &r.Footnote}} {
 		*f.text = strings.TrimSpace(*f.text)
 		if len(*f.text) > maxWords {
 			wrong = append(wrong, fmt.Sprintf("The %s is too long: %d bytes, %d at most.", f.name, len(*f.text), maxWords))
@@ -118,89 +161,4 @@ func (r *Report) check() error {
 		return ward.Errorf(ward.Invalid, "%s", wrong[0])
 	}
 	return &ward.Error{Kind: ward.Invalid, Message: "The report has mistakes.", Details: wrong}
-}
-
-// report opens the case of one device. held says that the brake held it, which is
-// committed: the attempt stands in the audit log.
-func (s *Service) report(ctx context.Context, r Report, id ward.DeviceID) (c Case, held, err error) {
-	err = s.Store.Do(ctx, func(ctx context.Context) error {
-		if err := s.Store.CloseGate(ctx, s.Now()); err != nil {
-			return err
-		}
-		d, err := s.Fleet.Device(ctx, id)
-		if err != nil {
-			return err
-		}
-		switch c, err = s.Store.OpenCase(ctx, id); {
-		case err == nil:
-			return s.again(ctx, c)
-		case ward.KindOf(err) != ward.NotFound:
-			return err
-		}
-		if held, err = s.Brake.take(ctx, DeedReport, id); held != nil || err != nil {
-			return err
-		}
-		c, err = s.open(ctx, r, d)
-		return err
-	})
-	return c, held, err
-}
-
-// again keeps a second report of a device whose case is open.
-func (s *Service) again(ctx context.Context, c Case) error {
-	if err := s.note(ctx, c.ID, EventReportedAgain, "Reported again; this case was open already"); err != nil {
-		return err
-	}
-	return s.Audit.Record(ctx, ActionLost, string(c.Device), map[string]string{"case": string(c.ID), "again": "true"})
-}
-
-// open does all that a report causes, within the unit of work in ctx.
-func (s *Service) open(ctx context.Context, r Report, d ward.Device) (Case, error) {
-	who := ward.ActorFrom(ctx)
-	c := Case{
-		ID: s.NewID(), Device: d.ID, Kind: r.Kind, State: Open, ReportedBy: who.Person, ReportedName: who.Name, Reported: s.Now().Truncate(time.Microsecond),
-		LastSeenWhere: r.LastSeenWhere, LastSeenAt: r.LastSeenAt, WasUnlocked: r.WasUnlocked, Note: r.Note,
-		Message: or(r.Message, s.Message), Phone: or(r.Phone, s.Phone), Footnote: or(r.Footnote, s.Footnote),
-	}
-	ok, err := s.Store.Add(ctx, c)
-	if err != nil {
-		return c, fmt.Errorf("open case of %s: %w", d.ID, err)
-	}
-	if !ok {
-		return c, fmt.Errorf("open case of %s: it has one that could not be seen", d.ID)
-	}
-	if err := s.note(ctx, c.ID, EventReported, "Reported "+string(c.Kind)); err != nil {
-		return c, err
-	}
-	if d.State == ward.Managed {
-		if err := s.Fleet.SetDeviceState(ctx, d.ID, ward.Lost); err != nil {
-			return c, err
-		}
-	}
-	detail := map[string]string{"case": string(c.ID), "kind": string(c.Kind)}
-	serials, err := s.Certificates.RevokeApps(ctx, d.ID, string(c.Kind))
-	if err != nil {
-		return c, fmt.Errorf("revoke app certificates of %s: %w", d.ID, err)
-	}
-	if len(serials) > 0 {
-		detail["revoked"] = strings.Join(serials, " ")
-		unit.AfterCommit(ctx, s.AfterRevoke)
-		if err := s.note(ctx, c.ID, EventRevoked, "App certificates revoked: "+strings.Join(serials, ", ")); err != nil {
-			return c, err
-		}
-	}
-	if err := s.Audit.Record(ctx, ActionLost, string(d.ID), detail); err != nil {
-		return c, err
-	}
-	if err := s.Planner.Replan(ctx, d.ID); err != nil {
-		return c, fmt.Errorf("plan %s: %w", d.ID, err)
-	}
-	return c, nil
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

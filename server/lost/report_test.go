@@ -1,6 +1,7 @@
 package lost_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/store/storetest"
 )
@@ -18,18 +21,20 @@ import (
 func TestReport(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db, lost.Limits{})
+		w := newWorld(t, db, 0, 0)
 		e := w.device("d1")
 		cs, err := w.Report(w.as("ada"), lost.Report{
-			Devices: []ward.DeviceID{"d1"}, Kind: lost.Stolen, LastSeenWhere: " bus 36 ", LastSeenAt: start.Add(-time.Hour), WasUnlocked: lost.Yes, Note: "grey cover", Footnote: "Ward 7",
+			Devices: []ward.DeviceID{"d1"}, Kind: lost.Stolen, LastSeenWhere: " bus 36 ", LastSeenAt: start.Add(-time.Hour), WasUnlocked: lost.Yes, DataOpen: lost.No, Note: "grey cover", Footnote: "Ward 7",
+			Identified: "help desk: called back on the number of the staff list",
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := lost.Case{
 			ID: cs[0].ID, Device: "d1", Kind: lost.Stolen, State: lost.Open, ReportedBy: "ada", ReportedName: "Name of ada", Reported: start,
-			LastSeenWhere: "bus 36", LastSeenAt: start.Add(-time.Hour), WasUnlocked: lost.Yes, Note: "grey cover",
-			Message: "This device has been lost. Please hand it in.", Phone: "0113 496 0000", Footnote: "Ward 7",
+			LastSeenWhere: "bus 36", LastSeenAt: start.Add(-time.Hour), WasUnlocked: lost.Yes, DataOpen: lost.No, Note: "grey cover",
+			Identified: "help desk: called back on the number of the staff list", Aware: start,
+			Footnote: "Ward 7",
 		}
 		if diff := cmp.Diff([]lost.Case{want}, cs); diff != "" {
 			t.Errorf("Report mismatch (-want +got)\n%s", diff)
@@ -48,7 +53,7 @@ func TestReport(t *testing.T) {
 func TestReportIsWhole(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db, lost.Limits{PerPerson: 1})
+		w := newWorld(t, db, 1, 50)
 		e := w.device("d1")
 		w.plan.fail.Store(true)
 		if _, err := w.Report(w.as("ada"), lost.Report{Devices: []ward.DeviceID{"d1"}}); err == nil || ward.KindOf(err) != ward.Internal {
@@ -68,7 +73,7 @@ func TestReportIsWhole(t *testing.T) {
 func TestReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db, lost.Limits{PerPerson: 1, Installation: 1})
+		w := newWorld(t, db, 1, 1)
 		e := w.device("d1")
 		ids := make([]ward.CaseID, 16)
 		var wg sync.WaitGroup
@@ -94,7 +99,7 @@ func TestReportedAtOnce(t *testing.T) {
 
 func TestReportMistakes(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, storetest.SQLite(t), lost.Limits{})
+	w := newWorld(t, storetest.SQLite(t), 0, 0)
 	w.device("d1")
 	w.device("d2")
 	tests := []struct {
@@ -107,6 +112,9 @@ func TestReportMistakes(t *testing.T) {
 		{"no device", lost.Report{}, 0, ward.Invalid, "at least one"},
 		{"too many", lost.Report{Devices: make([]ward.DeviceID, 101)}, 0, ward.Invalid, "100 at most"},
 		{"another kind", lost.Report{Devices: []ward.DeviceID{"d1"}, Kind: "eaten"}, 0, ward.Invalid, "eaten"},
+		{"an answer about data", lost.Report{Devices: []ward.DeviceID{"d1"}, DataOpen: "maybe"}, 0, ward.Invalid, "patient data was open"},
+		{"another drill", lost.Report{Devices: []ward.DeviceID{"d1"}, Drill: "wet"}, 0, ward.Invalid, "wet"},
+		{"seen in the future", lost.Report{Devices: []ward.DeviceID{"d1"}, LastSeenAt: start.Add(2 * time.Hour)}, 0, ward.Invalid, "time to come"},
 		{"another answer", lost.Report{Devices: []ward.DeviceID{"d1"}, WasUnlocked: "perhaps"}, 0, ward.Invalid, "perhaps"},
 		{"a long note", lost.Report{Devices: []ward.DeviceID{"d1"}, Note: strings.Repeat("n", 2001), Kind: "x"}, 0, ward.Invalid, "note is too long"},
 		{"an unknown device", lost.Report{Devices: []ward.DeviceID{"d9"}}, 0, ward.NotFound, "d9"},
@@ -126,7 +134,7 @@ func TestReportMistakes(t *testing.T) {
 func TestBrake(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		w := newWorld(t, db, lost.Limits{PerPerson: 4, Installation: 6})
+		w := newWorld(t, db, 4, 6)
 		var ids []ward.DeviceID
 		for i := range 12 {
 			ids = append(ids, ward.DeviceID(fmt.Sprintf("d%02d", i)))
@@ -135,13 +143,7 @@ func TestBrake(t *testing.T) {
 		errs := make([]error, len(ids))
 		var wg sync.WaitGroup
 		for i, id := range ids {
-			wg.Go(func() {
-				if i%2 == 0 {
-					_, errs[i] = w.Lock(w.as("eve"), id, "", "")
-					return
-				}
-				_, errs[i] = w.Report(w.as("eve"), lost.Report{Devices: []ward.DeviceID{id}})
-			})
+			wg.Go(func() { _, errs[i] = w.Report(w.as("eve"), lost.Report{Devices: []ward.DeviceID{id}}) })
 		}
 		wg.Wait()
 		done := 0
@@ -159,7 +161,7 @@ func TestBrake(t *testing.T) {
 			t.Errorf("one person did %d, %d attempts are audited as held, want 4 and 8", done, held)
 		}
 		cs, err := w.Report(w.as("ben"), lost.Report{Devices: ids}) // those that are lost already do not count
-		wantKind(t, "the installation's limit", err, ward.Conflict)
+		wantKind(t, "the organisation's limit", err, ward.Conflict)
 		fresh := 0
 		for _, c := range cs {
 			if c.ReportedBy == "ben" {
@@ -167,18 +169,104 @@ func TestBrake(t *testing.T) {
 			}
 		}
 		if fresh != 2 {
-			t.Errorf("a colleague reported %d, want the 2 that the installation had left", fresh)
+			t.Errorf("a colleague reported %d, want the 2 that the organisation had left", fresh)
 		}
 		w.pass(time.Hour)
+		w.device("fresh")
+		_, err = w.Report(w.as("cay"), lost.Report{Devices: []ward.DeviceID{"fresh"}})
+		wantKind(t, "what is held stays held, whatever the time", err, ward.Conflict)
 		if _, err := w.Lock(w.as("eve"), ids[11], "", ""); err != nil {
-			t.Errorf("after the window: %v", err)
+			t.Errorf("a lock, which has a window of its own: %v", err)
 		}
 	})
 }
 
+// TestOwnDevice: whoever signed in and lost a device of their own is not held by a brake that
+// holds an attack, and is not counted for the organisation.
+func TestOwnDevice(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db, 2, 2)
+		phone := func(id ward.DeviceID, email string) ward.DeviceID {
+			w.add(ward.Device{ID: id, Platform: ward.IOS, Ownership: ward.Corporate, State: ward.Managed, Created: start, Owner: "Nia Nurse", Email: email})
+			return id
+		}
+		report := func(ctx context.Context, id ward.DeviceID) (lost.Case, error) {
+			cs, err := w.Report(ctx, lost.Report{Devices: []ward.DeviceID{id}})
+			if len(cs) != 1 {
+				return lost.Case{}, err
+			}
+			return cs[0], err
+		}
+		own, err := report(w.as("nurse"), phone("mine", " nurse@HOSPITAL.example"))
+		if err != nil || own.Identified != lost.BySignIn {
+			t.Errorf("own device: identified %q, %v", own.Identified, err)
+		}
+		for i := range 2 {
+			c, err := report(w.as("eve"), phone(ward.DeviceID(fmt.Sprint("x", i)), "")) // the first was not counted
+			if err != nil || c.Identified != lost.NotRecorded {
+				t.Errorf("device %d of somebody else: identified %q, %v", i, c.Identified, err)
+			}
+		}
+		_, err = report(w.as("ben"), phone("x2", ""))
+		wantKind(t, "the brake", err, ward.Conflict)
+		program := ward.WithActor(t.Context(), ward.Actor{Person: "nurse", Name: "Nia", Via: ward.ViaToken, Token: "t1"})
+		_, err = report(program, phone("mine2", "nurse@hospital.example"))
+		wantKind(t, "a program with the holder's token", err, ward.Conflict)
+		if _, err = report(w.as("nurse"), "mine2"); err != nil {
+			t.Errorf("own device while the brake holds: %v", err)
+		}
+		_, err = report(w.as("nurse"), phone("mine3", "nurse@hospital.example"))
+		wantKind(t, "a third device of one's own within the hour", err, ward.Conflict)
+	})
+}
+
+func TestCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t), 1, 50)
+	w.device("d1")
+	ran := 0
+	do := func(ctx context.Context, err error) error {
+		return w.Counted(ctx, brake.Revoke, "d1", func(context.Context) error { ran++; return err })
+	}
+	wantKind(t, "a deed that fails", do(w.as("ada"), ward.Errorf(ward.NotFound, "No.")), ward.NotFound)
+	wantKind(t, "the first", do(w.as("ada"), nil), "")
+	wantKind(t, "the second", do(w.as("ada"), nil), ward.Conflict)
+	wantKind(t, "another person's", do(w.as("ben"), nil), "")
+	wantKind(t, "nobody's", do(t.Context(), nil), ward.Forbidden)
+	wantKind(t, "of no device", w.Counted(w.as("cay"), brake.Revoke, "", func(context.Context) error { ran++; return nil }), "")
+	held := w.audit.all(lost.ActionHeld)
+	if ran != 4 || len(held) != 1 || held[0].subject != "d1" || held[0].detail["deed"] != "revoke" || !strings.Contains(held[0].detail["why"], "one person") {
+		t.Errorf("ran %d times, audited %+v", ran, held)
+	}
+}
+
+// TestReportedAgain: what a second reporter knows is kept with the case.
+func TestReportedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t), 0, 0)
+	w.device("d1")
+	first := w.report("d1")
+	cs, err := w.Report(w.as("ben"), lost.Report{Devices: []ward.DeviceID{"d1"}, Kind: lost.Stolen, LastSeenWhere: "bus 36", WasUnlocked: lost.Yes, DataOpen: lost.No, Identified: "by voice"})
+	if err != nil || cs[0].ID != first.ID || cs[0].Kind != lost.Lost {
+		t.Fatalf("Report = %+v, %v", cs, err)
+	}
+	events, err := w.Timeline(t.Context(), first.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(events, func(e lost.Event) bool { return e.Kind == lost.EventReportedAgain })
+	if want := "Reported again; this case was open already. Reporter known by: by voice. Last seen: bus 36. Unlocked: yes. Patient data open: no."; i < 0 || events[i].Text != want || events[i].Person != "ben" {
+		t.Errorf("the timeline says %+v, want %s", events[max(i, 0)], want)
+	}
+	if got := w.post.subjects(notify.CaseOpened); len(got) != 1 {
+		t.Errorf("people were told %q, want once", got)
+	}
+}
+
 func TestLock(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, storetest.SQLite(t), lost.Limits{})
+	w := newWorld(t, storetest.SQLite(t), 0, 0)
 	e := w.device("d1")
 	uuid, err := w.Lock(w.as("ada"), "d1", " Call us ", "1")
 	if err != nil {

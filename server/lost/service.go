@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/unit"
 )
 
@@ -16,10 +18,14 @@ import (
 // *ward.Error of kind NotFound.
 type Store interface {
 	unit.Unit
-	Brakes
 	Locations
-	// Add keeps a new case. It reports false, and changes nothing, if the device has an
-	// open case.
+	Codes
+	Assessments
+	// CloseGate makes every other unit of work that opens a case, or that the brake
+	// counts, wait until this one ends. A gate that is gone is a brake.ErrTampered.
+	CloseGate(ctx context.Context, now time.Time) error
+	// Add keeps a new case. It reports false, and changes nothing, if it is to be open and
+	// the device has an open case.
 	Add(ctx context.Context, c Case) (bool, error)
 	Case(ctx context.Context, id ward.CaseID) (Case, error)
 	OpenCase(ctx context.Context, device ward.DeviceID) (Case, error)
@@ -27,8 +33,15 @@ type Store interface {
 	// Move moves the case from one state to another at t. It reports false, and changes
 	// nothing, if the case is in another state than from.
 	Move(ctx context.Context, id ward.CaseID, from, to State, t time.Time) (bool, error)
+	// SetReal makes an open drill a real case, of which the organisation is aware since t.
+	SetReal(ctx context.Context, id ward.CaseID, t time.Time) error
 	AddEvent(ctx context.Context, id ward.CaseID, e Event) error
 	Events(ctx context.Context, id ward.CaseID) ([]Event, error)
+	// Once keeps that a step of a case was taken. It reports false if it was before,
+	// whichever copy of the server took it.
+	Once(ctx context.Context, id ward.CaseID, step string, at time.Time) (bool, error)
+	// Steps returns the steps of a case that were taken.
+	Steps(ctx context.Context, id ward.CaseID) (map[string]time.Time, error)
 	// CaseCommands returns every command of the case, the oldest first.
 	CaseCommands(ctx context.Context, id ward.CaseID) ([]command.Record, error)
 }
@@ -44,6 +57,12 @@ type Fleet interface {
 	Afresh(ctx context.Context, id, than ward.EnrolmentID) (bool, error)
 }
 
+// Brake counts a deed within the unit of work in ctx, or holds it. A *ward.Error of kind
+// Conflict means that the person has done too many; nothing is held by it.
+type Brake interface {
+	Take(ctx context.Context, e brake.Entry) (*brake.Hold, error)
+}
+
 // Certificates revokes what a device proves itself by to apps, never its management
 // identity: that must still fetch the command that locks it. It returns the serial
 // numbers of the certificates that it revoked.
@@ -56,14 +75,21 @@ type Planner interface {
 	Replan(ctx context.Context, device ward.DeviceID) error
 }
 
-// Orders takes back the orders of a case that no device holds yet.
+// Orders are for what two people must approve.
 type Orders interface {
+	// CancelCase takes back the orders of a case that no device holds yet.
 	CancelCase(ctx context.Context, id ward.CaseID, reason string) (int, error)
+	// Propose asks, as Ward, for an order to erase the device of a case. A *ward.Error
+	// says why there can't be one.
+	Propose(ctx context.Context, id ward.CaseID, device ward.DeviceID, reason string) (ward.OrderID, error)
 }
 
-// Compiler makes the command that locks a device. A *ward.Error says why it can't.
+// Compiler makes commands. A *ward.Error says why it can't.
 type Compiler interface {
 	Lock(d ward.Device, message, phone string) (requestType string, body []byte, err error)
+	Sound() (requestType string, body []byte, err error)
+	Locate() (requestType string, body []byte, err error)
+	Restart(d ward.Device) (requestType string, body []byte, err error)
 }
 
 // Recorder keeps the audit log, within the unit of work in ctx.
@@ -71,14 +97,38 @@ type Recorder interface {
 	Record(ctx context.Context, action, subject string, detail map[string]string) error
 }
 
-// The actions that stand in the audit log. The subject of the first five is the
+// Notifier tells the people on call, within the unit of work in ctx.
+type Notifier interface {
+	Tell(ctx context.Context, m notify.Message) error
+}
+
+// People knows who may sign in. Email may be empty; NotFound means that there is no such
+// person.
+type People interface {
+	Email(ctx context.Context, id ward.PersonID) (string, error)
+}
+
+// The actions that stand in the audit log. The subject of those called device is the
 // device, of the others the case.
 const (
 	ActionLost             = "device.lost"
 	ActionFound            = "device.found"
 	ActionNotErased        = "device.not-erased" // it had accepted an erase, and came back as it was
 	ActionLock             = "device.lock"
+	ActionRestart          = "device.restart"
+	ActionCodeMade         = "device.recovery-code" // a recovery code was made
+	ActionCodeDropped      = "device.recovery-code-dropped"
 	ActionHeld             = "brake.held"
+	ActionUncounted        = "brake.uncounted" // done though the brake could not count it
+	ActionRehearsed        = "case.rehearsed" // a dry run
+	ActionReal             = "case.real"      // a drill has become a real loss
+	ActionSound            = "case.sound"
+	ActionLocate           = "case.locate"
+	ActionProposed         = "case.erase-proposed"
+	ActionNotProposed      = "case.erase-not-proposed"
+	ActionReminded         = "case.reminded"
+	ActionAware            = "case.aware"
+	ActionDecided          = "case.decided"
 	ActionClosed           = "case.closed"
 	ActionLocated          = "location.received"
 	ActionLocationDropped  = "location.dropped" // it came when the case was no longer open
@@ -90,6 +140,7 @@ const (
 type Config struct {
 	Store        Store
 	Fleet        Fleet
+	Brake        Brake
 	Certificates Certificates
 	Planner      Planner
 	Orders       Orders
@@ -98,32 +149,36 @@ type Config struct {
 	Audit        Recorder
 	Now          func() time.Time
 
+	Notify      Notifier    // nil: nobody is told
+	People      People      // nil: nobody who signs in is known as the holder of a device
+	Facts       Facts       // nil: nothing is known of devices
+	Escalations Escalations // nil: DefaultEscalation for every device
+	Rehearsal   Rehearser   // nil: what Apple lets be done to such a device
+	Answers     Answers     // nil: no raw answers are kept
+
 	// AfterRevoke is called after the commit of a unit of work that revoked
 	// certificates, to have the revocation list made anew. It must not block. May be nil.
 	AfterRevoke func()
-	Limits      Limits
-	// Message, Phone and Footnote are what a lost device shows when the reporter says
-	// nothing else. An empty Message becomes a plain sentence, for Apple's lost mode
-	// needs a message or a number.
-	Message, Phone, Footnote string
-	NewID                    func() ward.CaseID
+	// DrillEvery is how often a drill is due; 90 days if zero.
+	DrillEvery time.Duration
+	NewID      func() ward.CaseID
 }
 
-// Service runs cases. It may be used by several goroutines. Report, Lock and Found
-// are units of work of their own: called within one, an attempt that the brake holds
-// is not audited if that unit fails.
-type Service struct {
-	Config
-	Brake *Brake
-}
+// Service runs cases. It may be used by several goroutines. Report, Lock, Restart, Found and
+// Counted are units of work of their own: called within one, an attempt that the brake
+// holds is not audited if that unit fails.
+type Service struct{ Config }
 
 // New returns a service.
 func New(c Config) (*Service, error) {
-	if c.Store == nil || c.Fleet == nil || c.Certificates == nil || c.Planner == nil || c.Orders == nil || c.Queue == nil || c.Compiler == nil || c.Audit == nil || c.Now == nil {
-		return nil, errors.New("lost service: Store, Fleet, Certificates, Planner, Orders, Queue, Compiler, Audit and Now are needed")
+	if c.Store == nil || c.Fleet == nil || c.Brake == nil || c.Certificates == nil || c.Planner == nil || c.Orders == nil || c.Queue == nil || c.Compiler == nil || c.Audit == nil || c.Now == nil {
+		return nil, errors.New("lost service: Store, Fleet, Brake, Certificates, Planner, Orders, Queue, Compiler, Audit and Now are needed")
 	}
-	if c.Message == "" {
-		c.Message = "This device has been lost. Please hand it in."
+	if c.DrillEvery < 0 {
+		return nil, errors.New("lost service: DrillEvery can't be negative")
+	}
+	if c.DrillEvery == 0 {
+		c.DrillEvery = 90 * 24 * time.Hour
 	}
 	if c.NewID == nil {
 		c.NewID = func() ward.CaseID { return ward.CaseID(strings.ToLower(rand.Text())) }
@@ -131,17 +186,24 @@ func New(c Config) (*Service, error) {
 	if c.AfterRevoke == nil {
 		c.AfterRevoke = func() {}
 	}
-	b, err := NewBrake(c.Store, c.Audit, c.Now, c.Limits)
-	if err != nil {
-		return nil, err
-	}
-	return &Service{c, b}, nil
+	return &Service{c}, nil
 }
+
+// Which says which cases a filter selects by whether they are drills.
+type Which string
+
+// The choices.
+const (
+	All        Which = ""
+	OnlyReal   Which = "real"
+	OnlyDrills Which = "drills"
+)
 
 // Filter selects cases; empty fields select all.
 type Filter struct {
 	State  State
 	Device ward.DeviceID
+	Which  Which
 	After  ward.CaseID // the last case of the page before
 	Limit  int         // at most 100; 50 if zero
 }
@@ -161,7 +223,7 @@ func (s *Service) Case(ctx context.Context, id ward.CaseID) (Case, error) {
 }
 
 // OpenCase returns the open case of a device; NotFound means that it has none. It is
-// one look-up in a small index, fit for every check-in.
+// one look-up in a small index, fit for every check-in. A dry rehearsal is not open.
 func (s *Service) OpenCase(ctx context.Context, device ward.DeviceID) (Case, error) {
 	return s.Store.OpenCase(ctx, device)
 }
@@ -177,6 +239,24 @@ func actor(ctx context.Context) (ward.Actor, error) {
 
 // note keeps an entry of a case's timeline, by who acts now.
 func (s *Service) note(ctx context.Context, id ward.CaseID, k EventKind, text string) error {
+	return s.keep(ctx, id, Event{Kind: k, Text: text})
+}
+
+// keep is note for an entry that tells more than a text.
+func (s *Service) keep(ctx context.Context, id ward.CaseID, e Event) error {
 	a := ward.ActorFrom(ctx)
-	return s.Store.AddEvent(ctx, id, Event{At: s.Now(), Kind: k, Text: text, Person: a.Person, Name: a.Name})
+	e.At, e.Person, e.Name = s.Now(), a.Person, a.Name
+	return s.Store.AddEvent(ctx, id, e)
+}
+
+// tell tells the people on call.
+func (s *Service) tell(ctx context.Context, c Case, m notify.Message) error {
+	if s.Notify == nil {
+		return nil
+	}
+	if w := c.Drill.Words(); w != "" {
+		m.Subject, m.Body = w+": "+m.Subject, "This is a rehearsal. "+m.Body
+	}
+	m.Case, m.Device, m.At, m.Link = c.ID, c.Device, s.Now(), "/cases/"+string(c.ID)
+	return s.Notify.Tell(ctx, m)
 }

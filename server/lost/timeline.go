@@ -77,6 +77,9 @@ func (s *Service) contacts(ctx context.Context, device ward.DeviceID, commands [
 	return out, nil
 }
 
+// eraseDevice is Apple's request type of an erase.
+const eraseDevice = "EraseDevice"
+
 // sameContact is how much later than its answer a device may still be seen in the
 // same connection.
 const sameContact = 2 * time.Second
@@ -100,7 +103,7 @@ func Words(r command.Record, c Contact) string {
 		return fmt.Sprintf("%s: the device asked at %s to be asked later%s", name, stamp(r.NotNow), silent(r.NotNow, c))
 	case command.Accepted:
 		w := fmt.Sprintf("%s: accepted by the device at %s", name, stamp(r.Answered))
-		if r.RequestType != "EraseDevice" {
+		if r.RequestType != eraseDevice {
 			return w
 		}
 		if !c.Afresh.IsZero() && c.Afresh.After(r.Answered) {
@@ -116,6 +119,10 @@ func Words(r command.Record, c Contact) string {
 		return fmt.Sprintf("%s: taken back at %s%s", name, stamp(r.Answered), because(r.Error))
 	case command.Withheld:
 		return fmt.Sprintf("%s: withheld at %s%s", name, stamp(r.Answered), because(r.Error))
+	case command.Held:
+		return fmt.Sprintf("%s: held back, and not given to the device%s", name, because(r.Error))
+	case command.Expired:
+		return fmt.Sprintf("%s: not fetched in time, and given up at %s%s", name, stamp(r.Answered), because(r.Error))
 	}
 	return fmt.Sprintf("%s: %s", name, r.State)
 }
@@ -153,6 +160,10 @@ func deed(requestType string) string {
 		return "Erase"
 	case "ClearPasscode":
 		return "Clear the passcode"
+	case "PlayLostModeSound":
+		return "Play a sound"
+	case "RestartDevice":
+		return "Restart"
 	case "RemoveProfile":
 		return "Remove a profile"
 	case "RemoveApplication":

@@ -2,17 +2,20 @@ package order
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/notify"
 )
 
-// Refuse is a second person's no. The order must wait for an approval; who asked for
-// it cancels it instead.
+// Refuse is another person's no. The order must wait for a signature; who asked for it
+// cancels it instead.
 func (s *Service) Refuse(ctx context.Context, id ward.OrderID, reason string) (Order, error) {
 	who, err := person(ctx)
 	if err != nil {
@@ -22,7 +25,7 @@ func (s *Service) Refuse(ctx context.Context, id ward.OrderID, reason string) (O
 		return Order{}, err
 	}
 	err = s.Store.Do(ctx, func(ctx context.Context) error {
-		o, err := s.Store.Order(ctx, id)
+		o, err := s.Store.Lock(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -36,20 +39,20 @@ func (s *Service) Refuse(ctx context.Context, id ward.OrderID, reason string) (O
 		if !ok {
 			return ward.Errorf(ward.Conflict, "This order is no longer waiting for an answer, so it can't be refused.")
 		}
-		return s.Audit.Record(ctx, ActionRefused, string(id), map[string]string{"reason": reason})
+		return s.over(ctx, o, ActionRefused, string(who.Person), reason)
 	})
 	if err != nil {
 		return Order{}, s.deny(ctx, string(id), err)
 	}
-	return s.Store.Order(ctx, id)
+	return s.Order(ctx, id)
 }
 
-// Cancel takes an order back: by who asked for it, or by an administrator. Of an
-// order that was issued, the commands that no device holds are taken off the queue;
-// what was delivered can't be, and its target goes on to say what the device
-// answers. Conflict means that nothing was left to take back.
+// Cancel takes an order back: by who asked for it, by an administrator or at the console.
+// Of an order that was issued, the commands that no device holds are taken off the queue;
+// what was delivered can't be, is not handed out again, and its target goes on to say what
+// the device answers. Conflict means that nothing was left to take back.
 func (s *Service) Cancel(ctx context.Context, id ward.OrderID, reason string) (Order, error) {
-	who, err := person(ctx)
+	who, err := asker(ctx)
 	if err != nil {
 		return Order{}, s.deny(ctx, string(id), err)
 	}
@@ -57,11 +60,11 @@ func (s *Service) Cancel(ctx context.Context, id ward.OrderID, reason string) (O
 		return Order{}, err
 	}
 	err = s.Store.Do(ctx, func(ctx context.Context) error {
-		o, err := s.Store.Order(ctx, id)
+		o, err := s.Store.Lock(ctx, id)
 		if err != nil {
 			return err
 		}
-		if o.RequestedBy != who.Person && !slices.Contains(who.Roles, ward.RoleAdmin) {
+		if !mayCancel(who, o) {
 			return ward.Errorf(ward.Forbidden, "An order is cancelled by who asked for it or by an administrator.")
 		}
 		return s.takeBack(ctx, o, s.closing(who, reason))
@@ -69,7 +72,7 @@ func (s *Service) Cancel(ctx context.Context, id ward.OrderID, reason string) (O
 	if err != nil {
 		return Order{}, s.deny(ctx, string(id), err)
 	}
-	return s.Store.Order(ctx, id)
+	return s.Order(ctx, id)
 }
 
 // CancelCase takes back every order of a case that can still be, because what it was
@@ -80,12 +83,16 @@ func (s *Service) CancelCase(ctx context.Context, id ward.CaseID, reason string)
 		return 0, ward.Errorf(ward.Invalid, "Name the case whose orders are to be cancelled.")
 	}
 	err = s.Store.Do(ctx, func(ctx context.Context) error {
-		for _, st := range []State{Requested, Issued} {
+		n = 0
+		for _, st := range []State{Requested, Approved, Issued} {
 			open, err := s.all(ctx, Filter{State: st, Case: id})
 			if err != nil {
 				return fmt.Errorf("orders of case %s: %w", id, err)
 			}
 			for _, o := range open {
+				if o, err = s.Store.Lock(ctx, o.ID); err != nil {
+					return err
+				}
 				err := s.takeBack(ctx, o, s.closing(ward.ActorFrom(ctx), reason))
 				if ward.KindOf(err) == ward.Conflict { // it was delivered: nothing to take back
 					continue
@@ -114,87 +121,160 @@ func (s *Service) all(ctx context.Context, f Filter) (out []Order, err error) {
 	}
 }
 
-// takeBack cancels an order and those of its commands that no device holds. With
-// Conflict nothing was changed.
+// takeBack cancels an order, which is locked, and those of its commands that no device
+// holds. With Conflict nothing was changed.
 func (s *Service) takeBack(ctx context.Context, o Order, c Closing) error {
-	if o.State == Requested {
-		ok, err := s.Store.Close(ctx, o.ID, Requested, Cancelled, c)
-		if err != nil {
-			return fmt.Errorf("cancel order %s: %w", o.ID, err)
+	taken := 0
+	if !o.State.Open() {
+		if o.State != Issued {
+			return ward.Errorf(ward.Conflict, "This order is %s already, so it can't be cancelled.", o.State)
 		}
-		if ok {
-			return s.recordCancelled(ctx, o.ID, c.Reason, 0)
-		}
-		if o, err = s.Store.Order(ctx, o.ID); err != nil { // it was decided in this moment
+		why := cancelledWhy + c.Reason
+		if _, err := s.Queue.TakeBack(ctx, o.ID, why); err != nil {
 			return err
 		}
-	}
-	if o.State != Issued {
-		return ward.Errorf(ward.Conflict, "This order is %s already, so it can't be cancelled.", o.State)
-	}
-	taken := 0
-	for _, t := range o.Targets {
-		n, err := s.takeCommand(ctx, o.ID, t, c)
-		if err != nil {
-			return fmt.Errorf("cancel order %s for %s: %w", o.ID, t.Device, err)
+		var err error
+		if taken, err = s.Store.EndTargets(ctx, o.ID, TakenBack, c.At, c.Reason, why); err != nil {
+			return fmt.Errorf("cancel order %s: %w", o.ID, err)
 		}
-		taken += n
+		if taken == 0 {
+			return ward.Errorf(ward.Conflict, "It is too late to cancel this order: no command of it is left in the queue.")
+		}
 	}
-	if taken == 0 {
-		return ward.Errorf(ward.Conflict, "It is too late to cancel this order: no command of it is left in the queue.")
+	if ok, err := s.Store.Close(ctx, o.ID, o.State, Cancelled, c); err != nil || !ok {
+		return errors.Join(fmt.Errorf("cancel order %s: it is no longer %s", o.ID, o.State), err)
 	}
-	if _, err := s.Store.Close(ctx, o.ID, Issued, Cancelled, c); err != nil {
-		return fmt.Errorf("cancel order %s: %w", o.ID, err)
+	detail := map[string]string{"reason": c.Reason, "commands_taken_back": strconv.Itoa(taken)}
+	err := s.journal(ctx, o, brake.Entry{Event: brake.Cancelled, Person: string(c.Person), Note: c.Reason})
+	if errors.Is(err, brake.ErrTampered) { // nothing keeps people from taking an order back
+		detail["journal"] = "it was changed by somebody else, so this does not stand in it"
+	} else if err != nil {
+		return err
 	}
-	return s.recordCancelled(ctx, o.ID, c.Reason, taken)
+	return s.Audit.Record(ctx, ActionCancelled, string(o.ID), detail)
 }
 
-// takeCommand takes the command for one target off the queue unless the device holds
-// it, and returns how many it took.
-func (s *Service) takeCommand(ctx context.Context, id ward.OrderID, t Target, c Closing) (int, error) {
-	if t.Outcome.Final() || t.Command == "" {
-		return 0, nil
+// CancelledAll says what CancelAll did.
+type CancelledAll struct {
+	Orders   int // taken back, as far as no device held their commands
+	Commands int // taken off the queue
+	TooLate  int // destructive commands that devices hold already
+}
+
+// CancelAll takes back every order that is not carried out, and every destructive command
+// that no device holds, whatever its origin, in one unit of work. It is for an
+// administrator, by session or token, and for the console. Everyone is told.
+func (s *Service) CancelAll(ctx context.Context, reason string) (n CancelledAll, err error) {
+	who, err := asker(ctx)
+	if err == nil && who.Via != ward.ViaConsole && (who.Person == "" || !slices.Contains(who.Roles, ward.RoleAdmin)) {
+		err = ward.Errorf(ward.Forbidden, "Every order at once is cancelled by an administrator or at the server's console.")
 	}
-	n, err := s.Queue.CancelOpen(ctx, t.Enrolment, "the order was cancelled: "+c.Reason, func(r command.Record) bool {
-		return r.UUID == t.Command && (r.State == command.Waiting || r.State == command.Deferred)
+	if err != nil {
+		return n, s.deny(ctx, "", err)
+	}
+	if reason, err = closingReason(reason); err != nil {
+		return n, err
+	}
+	err = s.Store.Do(ctx, func(ctx context.Context) error {
+		n = CancelledAll{}
+		open, err := s.Store.LockOpen(ctx)
+		if err != nil {
+			return fmt.Errorf("orders that are open: %w", err)
+		}
+		c := s.closing(who, reason)
+		if n.Commands, n.TooLate, err = s.takeAll(ctx, reason); err != nil {
+			return err
+		}
+		for _, o := range open {
+			err := s.takeBack(ctx, o, c)
+			if ward.KindOf(err) == ward.Conflict {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			n.Orders++
+		}
+		detail := map[string]string{"reason": reason, "orders": strconv.Itoa(n.Orders), "commands": strconv.Itoa(n.Commands), "too_late": strconv.Itoa(n.TooLate)}
+		if err := s.Audit.Record(ctx, ActionCancelledAll, "", detail); err != nil {
+			return err
+		}
+		return s.Notify.Tell(ctx, notify.Message{
+			Topic: notify.Cancelled, Subject: "Every order was cancelled by " + who.Name, Link: "/orders", Urgent: true, Everyone: true, At: c.At,
+			Body: fmt.Sprintf("%d orders were taken back and %d commands taken off the queue; devices hold %d already. Reason: %s", n.Orders, n.Commands, n.TooLate, reason),
+		})
 	})
-	if err != nil || n == 0 {
-		return 0, err
+	if err != nil {
+		return CancelledAll{}, s.deny(ctx, "", err)
 	}
-	t.Outcome, t.Answered, t.Error = TakenBack, c.At, c.Reason
-	_, err = s.Store.SetTarget(ctx, id, t)
-	return n, err
+	return n, nil
 }
 
-func (s *Service) recordCancelled(ctx context.Context, id ward.OrderID, reason string, taken int) error {
-	return s.Audit.Record(ctx, ActionCancelled, string(id), map[string]string{"reason": reason, "commands_taken_back": strconv.Itoa(taken)})
+// cancelledWhy begins the reason that stands with a command that was taken back.
+const cancelledWhy = "the order was cancelled: "
+
+// takeAll takes every destructive command off the queue that no device holds: first the
+// many that orders queued, at one blow.
+func (s *Service) takeAll(ctx context.Context, reason string) (taken, tooLate int, err error) {
+	ordered, err := s.Queue.TakeBack(ctx, "", cancelledWhy+reason)
+	if err != nil {
+		return 0, 0, err
+	}
+	taken, tooLate, err = s.Queue.TakeBackIf(ctx, cancelledWhy+reason, func(_ command.Record, body []byte) bool {
+		if body == nil {
+			return true
+		}
+		_, destructive, err := s.TypeOf(body)
+		return destructive || err != nil
+	})
+	return taken + ordered, tooLate, err
 }
 
-// Expire closes the orders that nobody approved in time and returns how many.
+// Expire closes the orders that were not signed in time and returns how many.
 func (s *Service) Expire(ctx context.Context) (n int, err error) {
-	now := s.Now()
+	now := s.now()
 	due, err := s.Store.Due(ctx, now, 100)
 	if err != nil {
 		return 0, fmt.Errorf("orders that expire: %w", err)
 	}
 	for _, id := range due {
+		closed := false
 		err := s.Store.Do(ctx, func(ctx context.Context) error {
-			ok, err := s.Store.Close(ctx, id, Requested, Expired, Closing{Name: ward.System.Name, At: now, Reason: "nobody approved it in time"})
-			if err != nil || !ok {
+			closed, err = s.Store.Close(ctx, id, Requested, Expired, Closing{Name: ward.System.Name, At: now, Reason: "it was not signed by two people in time"})
+			if err != nil || !closed {
 				return err
 			}
-			n++
-			return s.Audit.Record(ward.WithActor(ctx, ward.System), ActionExpired, string(id), map[string]string{})
+			o, err := s.Store.Order(ctx, id)
+			if err != nil {
+				return err
+			}
+			return s.over(ward.WithActor(ctx, ward.System), o, ActionExpired, "via system", "it was not signed in time")
 		})
 		if err != nil {
 			return n, fmt.Errorf("expire order %s: %w", id, err)
+		}
+		if closed {
+			n++
 		}
 	}
 	return n, nil
 }
 
+// over has the journal and the audit log know that an order came to nothing, so that nobody
+// brings it back by the database. A journal that was changed keeps nobody from saying no.
+func (s *Service) over(ctx context.Context, o Order, action, by, reason string) error {
+	detail := map[string]string{"reason": reason}
+	err := s.journal(ctx, o, brake.Entry{Event: brake.Cancelled, Person: by, Note: reason})
+	if errors.Is(err, brake.ErrTampered) {
+		detail["journal"] = "it was changed by somebody else, so this does not stand in it"
+	} else if err != nil {
+		return err
+	}
+	return s.Audit.Record(ctx, action, string(o.ID), detail)
+}
+
 func (s *Service) closing(who ward.Actor, reason string) Closing {
-	return Closing{Person: who.Person, Name: who.Name, At: s.Now(), Reason: reason}
+	return Closing{Person: who.Person, Name: who.Name, At: s.now(), Reason: reason}
 }
 
 func closingReason(r string) (string, error) {

@@ -4,18 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/brake"
+	"github.com/wardmdm/ward/server/notify"
 )
 
 // maxReason is the longest reason in bytes.
 const maxReason = 2000
 
-// Request is what one person asks for.
+// Request is what is asked for.
 type Request struct {
 	Kind    Kind
 	Devices []ward.DeviceID
@@ -24,29 +27,37 @@ type Request struct {
 	Case    ward.CaseID // of one of the devices; empty outside a case
 }
 
-// Request asks for an order. Nothing reaches a device until another person approves
-// it. Forbidden means that a rule stands against it (a personal device, an actor who
-// is no signed-in person), Conflict that a device can't be reached so now or that
-// the order names more devices than one order may.
+// Request asks for an order. Nothing reaches a device until two people have signed it.
+// Forbidden means that a rule stands against it (a personal device, an actor who may not
+// ask), Conflict that a device can't be reached so now or that the order names more devices
+// than one order may. A person, a token, the console and Ward itself may ask.
 func (s *Service) Request(ctx context.Context, r Request) (Order, error) {
-	who, err := person(ctx)
+	who, err := asker(ctx)
 	if err != nil {
 		return Order{}, s.deny(ctx, "", err)
 	}
-	r.Reason = strings.TrimSpace(r.Reason)
-	if err := r.check(); err != nil {
+	now := s.now()
+	if err := r.check(now, s.Notice); err != nil {
 		return Order{}, err
 	}
-	if n := len(r.Devices); n > s.MaxDevices {
-		return Order{}, s.deny(ctx, "", ward.Errorf(ward.Conflict, "The brake holds this order: it names %d devices, and one order may name %d at most.", n, s.MaxDevices))
+	if err := s.checkNumber(r); err != nil {
+		return Order{}, s.deny(ctx, deviceList(r.Devices), err)
 	}
-	now := s.Now().Truncate(time.Microsecond) // as fine as it is kept
 	o := Order{
 		ID: s.NewID(), Kind: r.Kind, Options: r.Options, Reason: r.Reason, Case: r.Case,
-		RequestedBy: who.Person, RequestedName: who.Name, State: Requested, Created: now, Expires: now.Add(s.Lifetime),
+		RequestedBy: name(who), RequestedName: who.Name, State: Requested, Created: now, Expires: now.Add(s.Lifetime),
+	}
+	if c := r.Options.Campaign; c != nil {
+		o.Expires = c.Start.Add(s.CommandLife)
 	}
 	err = s.Store.Do(ctx, func(ctx context.Context) error {
+		if err := s.checkOpen(ctx, who); err != nil {
+			return err
+		}
 		if err := s.checkCase(ctx, r); err != nil {
+			return err
+		}
+		if err := s.checkBrake(ctx, r); err != nil {
 			return err
 		}
 		if o.Targets, err = s.targets(ctx, r); err != nil {
@@ -58,41 +69,119 @@ func (s *Service) Request(ctx context.Context, r Request) (Order, error) {
 		if err := s.Store.Add(ctx, o); err != nil {
 			return fmt.Errorf("add order %s: %w", o.ID, err)
 		}
-		return s.Audit.Record(ctx, ActionRequested, string(o.ID), o.detail())
+		if err := s.Audit.Record(ctx, ActionRequested, string(o.ID), o.detail()); err != nil {
+			return err
+		}
+		if err := s.journal(ctx, o, brake.Entry{Event: brake.Requested, Person: string(o.RequestedBy)}); err != nil {
+			return err
+		}
+		return s.tell(ctx, o, notify.OrderWaiting, who.Via == ward.ViaSystem, "waits for two signatures", "Asked for by "+o.RequestedName+": "+o.Reason)
 	})
 	if err != nil {
 		return Order{}, s.deny(ctx, deviceList(r.Devices), err)
 	}
+	o.Why = o.why()
 	return o, nil
 }
 
-// check finds every mistake of a request that needs no look at the fleet.
-func (r *Request) check() error {
-	var wrong []string
-	if r.Kind != Erase && r.Kind != ClearPasscode {
-		wrong = append(wrong, fmt.Sprintf("The kind of an order is %s or %s, not %q.", Erase, ClearPasscode, string(r.Kind)))
+// journal appends entries about an order. A rehearsal leaves none.
+func (s *Service) journal(ctx context.Context, o Order, entries ...brake.Entry) error {
+	kind := o.Kind.brake()
+	if !o.Kind.Devices() {
+		kind = o.Options.Brake.Kind
 	}
-	if r.Kind == ClearPasscode && r.Options != (Options{}) {
-		wrong = append(wrong, "An order that clears a passcode has no options.")
+	if o.Options.Drill || len(entries) == 0 {
+		return nil
 	}
-	if r.Reason == "" {
-		wrong = append(wrong, "Say why: an order needs a reason.")
-	}
-	if len(r.Reason) > maxReason {
-		wrong = append(wrong, fmt.Sprintf("The reason is too long: %d bytes, %d at most.", len(r.Reason), maxReason))
-	}
-	if len(r.Devices) == 0 {
-		wrong = append(wrong, "Name at least one device.")
-	}
-	r.Devices = slices.Clone(r.Devices)
-	slices.Sort(r.Devices)
-	for i := 1; i < len(r.Devices); i++ {
-		if r.Devices[i] == r.Devices[i-1] {
-			wrong = append(wrong, fmt.Sprintf("The device %s is named twice.", r.Devices[i]))
-			break
+	for i := range entries {
+		e := &entries[i]
+		e.Kind, e.Order, e.At, e.Campaign = kind, o.ID, s.now(), o.Options.Campaign != nil
+		if e.Hash == "" {
+			e.Hash = o.Hash
+		}
+		if o.Kind == ReleaseBrake && e.Event == brake.Requested {
+			e.Note = brake.ToRelease
 		}
 	}
-	return problems(ward.Invalid, wrong)
+	if err := s.Journal.RecordAll(ctx, entries); err != nil {
+		return fmt.Errorf("journal of order %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+// announced reports whether everybody is to hear of the order, for it is about more than the
+// brake lets pass.
+func (o Order) announced() bool { return o.Kind == LiftBrake || o.Options.Campaign != nil }
+
+// tell tells the people on call of an order.
+func (s *Service) tell(ctx context.Context, o Order, topic notify.Topic, urgent bool, what, more string) error {
+	m := notify.Message{
+		Topic: topic, Subject: o.title() + " " + what, Body: more, Link: "/orders/" + string(o.ID), Order: o.ID, Case: o.Case,
+		Urgent: urgent, Everyone: topic == notify.BreakGlass || o.announced(), At: s.now(),
+	}
+	if len(o.Targets) == 1 {
+		m.Device = o.Targets[0].Device
+	}
+	if err := s.Notify.Tell(ctx, m); err != nil {
+		return fmt.Errorf("tell of order %s: %w", o.ID, err)
+	}
+	return nil
+}
+
+// title names an order to people, in a few words.
+func (o Order) title() string {
+	words := "The order to " + map[Kind]string{
+		Erase: "erase", ClearPasscode: "clear the passcode of", RemoveManagement: "remove the management of", LockPIN: "lock with a PIN",
+		ReleaseBrake: "release the brake", LiftBrake: "lift the brake",
+	}[o.Kind]
+	if o.Options.Drill {
+		words = "Drill: " + words
+	}
+	switch n := len(o.Targets); {
+	case n == 1:
+		return words + " " + o.Targets[0].label()
+	case n > 1:
+		return words + " " + strconv.Itoa(n) + " devices"
+	}
+	return words
+}
+
+func (t Target) label() string { return label(ward.Device{ID: t.Device, Name: t.Name}) }
+
+// checkNumber holds an order that names too many devices.
+func (s *Service) checkNumber(r Request) error {
+	most, what := s.MaxDevices, "one order"
+	if r.Options.Campaign != nil {
+		most, what = s.MaxCampaign, "a campaign"
+	}
+	if n := len(r.Devices); n > most {
+		return ward.Errorf(ward.Conflict, "The brake holds this order: it names %d devices, and %s may name %d at most.", n, what, most)
+	}
+	return nil
+}
+
+// How many orders may wait for signatures at a time: each is told to people, who must not
+// drown in them.
+const (
+	openByOne = 20
+	openByAll = 200
+)
+
+// checkOpen refuses more orders from one who has so many waiting. Ward itself may always ask.
+func (s *Service) checkOpen(ctx context.Context, who ward.Actor) error {
+	if who.Via == ward.ViaSystem {
+		return nil
+	}
+	mine, all, err := s.Store.CountOpen(ctx, name(who))
+	switch {
+	case err != nil:
+		return err
+	case mine >= openByOne:
+		return ward.Errorf(ward.Conflict, "%d orders that you asked for wait for signatures: have them signed or cancel some before you ask for more.", mine)
+	case all >= openByAll:
+		return ward.Errorf(ward.Conflict, "%d orders wait for signatures, which is more than people can look at. If this is an attack, cancel all orders.", all)
+	}
+	return nil
 }
 
 // checkCase makes sure that a case is about one of the devices of its order.
@@ -106,6 +195,21 @@ func (s *Service) checkCase(ctx context.Context, r Request) error {
 	}
 	if !slices.Contains(r.Devices, d) {
 		return ward.Errorf(ward.Invalid, "The case %s is about another device.", r.Case)
+	}
+	return nil
+}
+
+// checkBrake refuses to release what is not held.
+func (s *Service) checkBrake(ctx context.Context, r Request) error {
+	if r.Kind != ReleaseBrake {
+		return nil
+	}
+	ledger, err := s.Journal.Ledger(ctx)
+	if err != nil {
+		return err
+	}
+	if _, held := ledger.Held(r.Options.Brake.Kind); !held {
+		return ward.Errorf(ward.Conflict, "The brake does not hold %s: there is nothing to release.", many(r.Options.Brake.Kind))
 	}
 	return nil
 }
@@ -145,42 +249,29 @@ func (s *Service) target(ctx context.Context, r Request, id ward.DeviceID) (Targ
 	if err != nil {
 		return Target{}, err
 	}
-	if err := allowed(r.Kind, d, e); err != nil {
+	if err := allowed(r.Kind, r.Options, d, e); err != nil {
 		return Target{}, err
 	}
-	if _, _, err := s.compile(ctx, r.Kind, r.Options, e.ID); err != nil {
-		return Target{}, err
+	if r.Kind != LockPIN && r.Options.ReturnToService == nil { // they would make a PIN, or an invitation
+		if _, _, _, err := s.compile(ctx, r.Kind, r.Options, d, e); err != nil {
+			return Target{}, err
+		}
 	}
 	return Target{Device: id, Enrolment: e.ID, Name: d.Name}, nil
 }
 
-// allowed says whether the rules let an order of this kind touch the device. It is
-// asked when the order is made and again when it is approved.
-func allowed(k Kind, d ward.Device, e ward.Enrolment) error {
-	if d.Ownership != ward.Corporate {
-		if k == Erase {
-			return ward.Errorf(ward.Forbidden, "%s is a personal device. A personal device is never erased: remove its management instead, which takes away only what Ward put there.", label(d))
-		}
-		return ward.Errorf(ward.Forbidden, "%s is a personal device: its passcode is its owner's and is never cleared.", label(d))
+func (s *Service) compile(ctx context.Context, k Kind, o Options, d ward.Device, e ward.Enrolment) (uuid, requestType string, body []byte, err error) {
+	switch k {
+	case Erase:
+		return s.Compiler.Erase(ctx, d, e, o)
+	case ClearPasscode:
+		return s.Compiler.ClearPasscode(ctx, d, e)
+	case RemoveManagement:
+		return s.Compiler.RemoveManagement(ctx, d, e)
+	case LockPIN:
+		return s.Compiler.LockPIN(ctx, d, e, o)
 	}
-	right := ward.RightErase
-	if k == ClearPasscode {
-		right = ward.RightLockAndPasscode
-	}
-	if !e.Rights.Has(right) {
-		return ward.Errorf(ward.Forbidden, "%s was enrolled without the right to this, so it would refuse the command.", label(d))
-	}
-	if d.Platform != ward.IOS && (k != Erase || d.Platform != ward.MacOS) {
-		return ward.Errorf(ward.Conflict, "%s runs %s: Ward has no such command for it.", label(d), d.Platform)
-	}
-	return nil
-}
-
-func (s *Service) compile(ctx context.Context, k Kind, o Options, e ward.EnrolmentID) (string, []byte, error) {
-	if k == ClearPasscode {
-		return s.Compiler.ClearPasscode(ctx, e)
-	}
-	return s.Compiler.Erase(o)
+	return "", "", nil, fmt.Errorf("an order of kind %s has no command", k)
 }
 
 // label names a device to a person.
@@ -202,10 +293,16 @@ func problems(k ward.Kind, wrong []string) error {
 	return &ward.Error{Kind: k, Message: "This order can't be made.", Details: wrong}
 }
 
+// deviceList names devices for the audit log, which needs no list of thousands: the hash
+// covers it.
 func deviceList(ids []ward.DeviceID) string {
-	words := make([]string, len(ids))
-	for i, id := range ids {
-		words[i] = string(id)
+	const most = 50
+	words := make([]string, 0, most)
+	for _, id := range ids[:min(len(ids), most)] {
+		words = append(words, string(id))
+	}
+	if len(ids) > most {
+		words = append(words, fmt.Sprintf("and %d more", len(ids)-most))
 	}
 	return strings.Join(words, " ")
 }
@@ -216,13 +313,38 @@ func (o Order) detail() map[string]string {
 	for i, t := range o.Targets {
 		ids[i] = t.Device
 	}
-	d := map[string]string{"kind": string(o.Kind), "devices": deviceList(ids), "hash": o.Hash, "reason": o.Reason}
+	d := map[string]string{"kind": string(o.Kind), "hash": o.Hash, "reason": o.Reason}
+	if len(ids) > 0 {
+		d["devices"] = deviceList(ids)
+	}
 	if o.Case != "" {
 		d["case"] = string(o.Case)
 	}
-	if o.Kind == Erase {
-		d["preserve_data_plan"] = strconv.FormatBool(o.Options.PreserveDataPlan)
-		d["disallow_proximity_setup"] = strconv.FormatBool(o.Options.DisallowProximitySetup)
+	maps.Copy(d, o.Options.detail(o.Kind))
+	return d
+}
+
+func (o Options) detail(k Kind) map[string]string {
+	d := map[string]string{}
+	if k == Erase {
+		d["preserve_data_plan"] = strconv.FormatBool(o.PreserveDataPlan)
+		d["disallow_proximity_setup"] = strconv.FormatBool(o.DisallowProximitySetup)
+		d["return_to_service"] = strconv.FormatBool(o.ReturnToService != nil)
+		if o.Obliteration != "" {
+			d["obliteration"] = o.Obliteration
+		}
+	}
+	if c := o.Campaign; c != nil {
+		d["campaign_start"], d["campaign_per_hour"] = c.Start.UTC().Format(time.RFC3339), strconv.Itoa(c.PerHour)
+	}
+	if b := o.Brake; b != nil {
+		d["brake"] = string(b.Kind)
+		if b.Hours > 0 {
+			d["hours"] = strconv.Itoa(b.Hours)
+		}
+	}
+	if o.Drill {
+		d["drill"] = "true"
 	}
 	return d
 }

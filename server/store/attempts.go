@@ -19,7 +19,7 @@ type tried struct {
 
 // versioned are the kinds of steps whose keys end with a version, so that each version
 // leaves an attempt behind.
-var versioned = []string{"profile:", "app:", "declarations:", "apps:"}
+var versioned = []string{"profile:", "app:", "declarations:", "apps:", "locate:"}
 
 // thing is what a step brings, without its version; "" for steps without versions.
 func (t tried) thing() string {

@@ -14,7 +14,7 @@ import (
 	"github.com/wardmdm/ward/server/order"
 )
 
-// Cases keeps the cases of lost devices and the brake's count.
+// Cases keeps the cases of lost devices, and the recovery codes of their holders.
 type Cases struct{ *DB }
 
 var (
@@ -25,25 +25,28 @@ var (
 // Cases returns the store of cases.
 func (db *DB) Cases() Cases { return Cases{db} }
 
-const caseColumns = `id, device_id, kind, state, reported_by, reported_name, reported_at, seen_where, seen_at, was_unlocked, note, message, phone, footnote, found_at, closed_at`
+const caseColumns = `id, device_id, kind, state, reported_by, reported_name, reported_at, seen_where, seen_at, was_unlocked, note, message, phone, footnote, found_at, closed_at,
+	identified, data_open, drill, aware_at`
 
 // caseRead adds when a location was last received.
 const caseRead = `SELECT ` + caseColumns + `, COALESCE((SELECT MAX(l.received_at) FROM case_location l WHERE l.case_id = lost_case.id), 0) FROM lost_case`
 
 func scanCase(r scanner) (c lost.Case, err error) {
-	var reported, seen, found, closed, located int64
+	var reported, seen, found, closed, aware, located int64
 	err = r.Scan(&c.ID, &c.Device, &c.Kind, &c.State, &c.ReportedBy, &c.ReportedName, &reported, &c.LastSeenWhere, &seen, &c.WasUnlocked, &c.Note,
-		&c.Message, &c.Phone, &c.Footnote, &found, &closed, &located)
+		&c.Message, &c.Phone, &c.Footnote, &found, &closed, &c.Identified, &c.DataOpen, &c.Drill, &aware, &located)
 	c.Reported, c.LastSeenAt, c.Found, c.Closed, c.Located = fromMicros(reported), fromMicros(seen), fromMicros(found), fromMicros(closed), fromMicros(located)
+	c.Aware = fromMicros(aware)
 	return c, err
 }
 
 // Add meets lost.Store.
 func (s Cases) Add(ctx context.Context, c lost.Case) (bool, error) {
-	n, err := s.exec(ctx, `INSERT INTO lost_case (`+caseColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+	n, err := s.exec(ctx, `INSERT INTO lost_case (`+caseColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 		ON CONFLICT (device_id) WHERE state = 'open' DO NOTHING`,
 		string(c.ID), string(c.Device), string(c.Kind), string(c.State), string(c.ReportedBy), c.ReportedName, micros(c.Reported), c.LastSeenWhere, micros(c.LastSeenAt),
-		string(c.WasUnlocked), c.Note, c.Message, c.Phone, c.Footnote, micros(c.Found), micros(c.Closed))
+		string(c.WasUnlocked), c.Note, c.Message, c.Phone, c.Footnote, micros(c.Found), micros(c.Closed),
+		c.Identified, string(c.DataOpen), string(c.Drill), micros(c.Aware))
 	return n > 0, err
 }
 
@@ -76,6 +79,13 @@ func (s Cases) List(ctx context.Context, f lost.Filter) ([]lost.Case, error) {
 	}
 	add("state = $%d", string(f.State))
 	add("device_id = $%d", string(f.Device))
+	switch f.Which {
+	case lost.OnlyReal:
+		where = append(where, "drill = ''")
+	case lost.OnlyDrills:
+		where = append(where, "drill <> ''")
+	case lost.All:
+	}
 	add("seq < (SELECT a.seq FROM lost_case a WHERE a.id = $%d)", string(f.After))
 	rows, err := s.query(ctx, caseRead+` WHERE `+strings.Join(where, " AND ")+` ORDER BY seq DESC LIMIT $1`, args...)
 	return scanAll(rows, err, func(r scanner) (lost.Case, error) { return scanCase(r) })
@@ -91,50 +101,10 @@ func (s Cases) Move(ctx context.Context, id ward.CaseID, from, to lost.State, t 
 	return n > 0, err
 }
 
-// AddEvent meets lost.Store.
-func (s Cases) AddEvent(ctx context.Context, id ward.CaseID, e lost.Event) error {
-	_, err := s.exec(ctx, `INSERT INTO case_event (case_id, kind, text, person, name, at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		string(id), string(e.Kind), e.Text, string(e.Person), e.Name, micros(e.At))
-	return err
-}
-
-// Events meets lost.Store, in the order in which they were kept.
-func (s Cases) Events(ctx context.Context, id ward.CaseID) ([]lost.Event, error) {
-	rows, err := s.query(ctx, `SELECT kind, text, person, name, at FROM case_event WHERE case_id = $1 ORDER BY seq`, string(id))
-	return scanAll(rows, err, func(r scanner) (e lost.Event, err error) {
-		var at int64
-		err = r.Scan(&e.Kind, &e.Text, &e.Person, &e.Name, &at)
-		e.At = fromMicros(at)
-		return e, err
-	})
-}
-
 // CaseCommands meets lost.Store.
 func (s Cases) CaseCommands(ctx context.Context, id ward.CaseID) ([]command.Record, error) {
 	rows, err := s.query(ctx, `SELECT `+commandColumns+` FROM command WHERE case_id = $1 AND case_id <> '' ORDER BY seq`, string(id))
 	return scanAll(rows, err, func(r scanner) (command.Record, error) { return scanCommand(r) })
-}
-
-// CloseGate meets lost.Brakes: the gate's row stays locked until the unit of work
-// ends. On SQLite the one writer is gate enough, and the row costs nothing.
-func (s Cases) CloseGate(ctx context.Context, now time.Time) error {
-	n, err := s.exec(ctx, `UPDATE brake_gate SET used_at = $1 WHERE id = 1`, micros(now))
-	if err == nil && n != 1 {
-		return fmt.Errorf("brake: its gate is missing from the database")
-	}
-	return err
-}
-
-// Uses meets lost.Brakes.
-func (s Cases) Uses(ctx context.Context, actor string, since time.Time) (mine, all int, err error) {
-	err = s.row(ctx, `SELECT COUNT(CASE WHEN actor = $1 THEN 1 END), COUNT(*) FROM brake_use WHERE at > $2`, actor, micros(since)).Scan(&mine, &all)
-	return mine, all, err
-}
-
-// AddUse meets lost.Brakes.
-func (s Cases) AddUse(ctx context.Context, d lost.Deed, subject, actor string, at time.Time) error {
-	_, err := s.exec(ctx, `INSERT INTO brake_use (deed, subject, actor, at) VALUES ($1, $2, $3, $4)`, string(d), subject, actor, micros(at))
-	return err
 }
 
 // place of a location: its seal fails in any other row.

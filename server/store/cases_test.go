@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -19,6 +18,7 @@ func TestCaseRows(t *testing.T) {
 		want := lost.Case{
 			ID: "c1", Device: "d1", Kind: lost.Stolen, State: lost.Open, ReportedBy: "ada", ReportedName: "Ada", Reported: at, LastSeenWhere: "Łódź", LastSeenAt: at,
 			WasUnlocked: lost.No, Note: "n", Message: "m", Phone: "p", Footnote: "f",
+			Identified: "by voice", DataOpen: lost.Yes, Drill: lost.Live, Aware: at,
 		}
 		add := func(id ward.CaseID) bool {
 			t.Helper()
@@ -68,37 +68,6 @@ func TestLocationIsSealed(t *testing.T) {
 		}
 		if l, err := db.Cases().LastLocation(ctx, "c2"); err == nil || ward.KindOf(err) != ward.Internal {
 			t.Errorf("a location that was moved reads as %+v, %v", l, err)
-		}
-	})
-}
-
-// TestGate: units of work that count do so one after another, whatever the engine.
-func TestGate(t *testing.T) {
-	t.Parallel()
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		at := time.Date(2026, 11, 3, 3, 0, 0, 0, time.UTC)
-		done := make(chan error, 20)
-		for range 20 {
-			go func() {
-				done <- db.Do(context.Background(), func(ctx context.Context) error {
-					if err := db.Cases().CloseGate(ctx, at); err != nil {
-						return err
-					}
-					mine, all, err := db.Cases().Uses(ctx, "eve", at.Add(-time.Hour))
-					if err != nil || mine >= 5 || all >= 5 {
-						return err
-					}
-					return db.Cases().AddUse(ctx, lost.DeedLock, "d", "eve", at)
-				})
-			}()
-		}
-		for range 20 {
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-		if mine, all, err := db.Cases().Uses(t.Context(), "eve", at.Add(-time.Hour)); mine != 5 || all != 5 || err != nil {
-			t.Errorf("Uses = %d, %d, %v, want 5", mine, all, err)
 		}
 	})
 }

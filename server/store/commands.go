@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -27,7 +28,7 @@ const openCommand = `pending AND urgent >= -1`
 
 const resume = `UPDATE command SET deferred = FALSE WHERE enrolment_id = $1 AND ` + openCommand + ` AND deferred`
 
-const next = `UPDATE command SET state = 'delivered', delivered_at = $2, deliveries = deliveries + 1
+const next = `UPDATE command SET state = 'delivered', delivered_at = $2, deliveries = deliveries + 1, error = ''
 	WHERE seq = (SELECT seq FROM command WHERE enrolment_id = $1 AND ` + openCommand + ` AND NOT deferred ORDER BY urgent, seq LIMIT 1) AND pending
 	RETURNING sealed, ` + commandColumns
 
@@ -35,9 +36,13 @@ const next = `UPDATE command SET state = 'delivered', delivered_at = $2, deliver
 // ended row back to pending has nothing that could be delivered.
 const spent = "-"
 
-// place binds a sealed command to its row.
-func place(uuid string, id ward.EnrolmentID, requestType string, order ward.OrderID) []string {
-	return []string{uuid, string(id), requestType, string(order)}
+// place binds a sealed command to its row, and to the time that it expires at.
+func place(uuid string, id ward.EnrolmentID, requestType string, order ward.OrderID, expires int64) []string {
+	p := []string{uuid, string(id), requestType, string(order)}
+	if expires != 0 {
+		p = append(p, strconv.FormatInt(expires, 10))
+	}
+	return p
 }
 
 // Enqueue meets command.Queue.
@@ -45,8 +50,8 @@ func (c Commands) Enqueue(ctx context.Context, n command.New) (string, error) {
 	if n.UUID == "" {
 		n.UUID = strings.ToUpper(uuid.NewString())
 	}
-	now := micros(c.now())
-	sealed := c.queue.Seal(n.Body, place(n.UUID, n.Enrolment, n.RequestType, n.Order)...)
+	now, expires := micros(c.now()), micros(n.Expires)
+	sealed := c.queue.Seal(n.Body, place(n.UUID, n.Enrolment, n.RequestType, n.Order, expires)...)
 	urgent := 1 // sorts after
 	if n.Urgent {
 		urgent = 0
@@ -55,10 +60,10 @@ func (c Commands) Enqueue(ctx context.Context, n command.New) (string, error) {
 		urgent = -1
 	}
 	err := c.Do(ctx, func(ctx context.Context) error {
-		rows, err := c.exec(ctx, `INSERT INTO command (uuid, enrolment_id, request_type, sealed, urgent, pending, deferred, state, step_key, case_id, order_id, requested_by, created_at, delivered_at, deliveries, not_now_at, answered_at, error)
-			SELECT $1, e.id, $3, $4, $5, TRUE, FALSE, 'waiting', $6, $7, $8, $9, $10, 0, 0, 0, 0, '' FROM enrolment e WHERE e.id = $2 AND e.state = 'active'
+		rows, err := c.exec(ctx, `INSERT INTO command (uuid, enrolment_id, request_type, sealed, urgent, pending, deferred, state, step_key, case_id, order_id, requested_by, created_at, delivered_at, deliveries, not_now_at, answered_at, error, expires_at)
+			SELECT $1, e.id, $3, $4, $5, TRUE, FALSE, 'waiting', $6, $7, $8, $9, $10, 0, 0, 0, 0, '', $11 FROM enrolment e WHERE e.id = $2 AND e.state = 'active'
 			ON CONFLICT (uuid, enrolment_id) DO NOTHING`, // a failed INSERT would end the whole unit on PostgreSQL
-			n.UUID, string(n.Enrolment), n.RequestType, sealed, urgent, n.StepKey, string(n.Case), string(n.Order), string(n.By), now)
+			n.UUID, string(n.Enrolment), n.RequestType, sealed, urgent, n.StepKey, string(n.Case), string(n.Order), string(n.By), now, expires)
 		if err != nil {
 			return err
 		}
@@ -118,14 +123,15 @@ func (c Commands) Attempts(ctx context.Context, id ward.EnrolmentID) ([]reconcil
 	})
 }
 
-const commandColumns = `seq, uuid, enrolment_id, request_type, urgent, state, step_key, case_id, order_id, requested_by, created_at, delivered_at, deliveries, not_now_at, answered_at, error`
+const commandColumns = `seq, uuid, enrolment_id, request_type, urgent, state, step_key, case_id, order_id, requested_by, created_at, delivered_at, deliveries, not_now_at, answered_at, error, expires_at`
 
 func scanCommand(r scanner) (c command.Record, err error) {
 	var urgent int
-	var created, delivered, notNow, answered int64
-	err = r.Scan(&c.Seq, &c.UUID, &c.Enrolment, &c.RequestType, &urgent, &c.State, &c.StepKey, &c.Case, &c.Order, &c.By, &created, &delivered, &c.Deliveries, &notNow, &answered, &c.Error)
+	var created, delivered, notNow, answered, expires int64
+	err = r.Scan(&c.Seq, &c.UUID, &c.Enrolment, &c.RequestType, &urgent, &c.State, &c.StepKey, &c.Case, &c.Order, &c.By, &created, &delivered, &c.Deliveries, &notNow, &answered, &c.Error, &expires)
 	c.Urgent = urgent <= 0
 	c.Created, c.Delivered, c.NotNow, c.Answered = fromMicros(created), fromMicros(delivered), fromMicros(notNow), fromMicros(answered)
+	c.Expires = fromMicros(expires)
 	return c, err
 }
 
@@ -142,7 +148,11 @@ func (c Commands) List(ctx context.Context, id ward.EnrolmentID, before int64, l
 // Open returns the commands of an enrolment that it may still be given or answer, in
 // the order of their delivery.
 func (c Commands) Open(ctx context.Context, id ward.EnrolmentID) ([]command.Record, error) {
-	rows, err := c.query(ctx, `SELECT `+commandColumns+` FROM command WHERE enrolment_id = $1 AND `+openCommand+` ORDER BY urgent, seq`, string(id))
+	return c.open(ctx, id, "")
+}
+
+func (c Commands) open(ctx context.Context, id ward.EnrolmentID, suffix string) ([]command.Record, error) {
+	rows, err := c.query(ctx, `SELECT `+commandColumns+` FROM command WHERE enrolment_id = $1 AND `+openCommand+` ORDER BY urgent, seq`+suffix, string(id))
 	return scanAll(rows, err, scanCommand)
 }
 
@@ -155,7 +165,7 @@ func (c Commands) Command(ctx context.Context, uuid string, id ward.EnrolmentID)
 // CancelOpen meets command.Queue.
 func (c Commands) CancelOpen(ctx context.Context, id ward.EnrolmentID, reason string, match func(command.Record) bool) (n int, err error) {
 	err = c.Do(ctx, func(ctx context.Context) error {
-		open, err := c.Open(ctx, id)
+		open, err := c.open(ctx, id, c.dialect.hold) // or one might be handed out between
 		if err != nil {
 			return err
 		}
@@ -226,36 +236,3 @@ func (c Commands) report(ctx context.Context, id ward.EnrolmentID, a Answer) (r 
 func (c Commands) Resume(ctx context.Context, id ward.EnrolmentID) error {
 	return c.later(ctx, resume, string(id))
 }
-
-// Next hands out the next command of an enrolment: urgent ones first, then by age,
-// without those it answered NotNow to in this connection. body is nil when there is
-// none. Rows that fail their seal are withheld and returned, so that somebody is
-// told.
-func (c Commands) Next(ctx context.Context, id ward.EnrolmentID) (r command.Record, body []byte, forged []command.Record, err error) {
-	err = c.Do(ctx, func(ctx context.Context) error {
-		for {
-			var sealed []byte
-			r, err = scanCommand(prefixed{c.row(ctx, next, string(id), micros(c.now())), &sealed})
-			if err != nil {
-				return none(err)
-			}
-			if body, err = c.queue.Open(sealed, place(r.UUID, r.Enrolment, r.RequestType, r.Order)...); err == nil {
-				return nil
-			}
-			if err := c.close(ctx, r, command.Withheld, "its row fails its seal"); err != nil {
-				return err
-			}
-			r.State = command.Withheld
-			forged = append(forged, r)
-		}
-	})
-	return r, body, forged, err
-}
-
-// prefixed scans one more column before the others.
-type prefixed struct {
-	scanner
-	first any
-}
-
-func (p prefixed) Scan(dest ...any) error { return p.scanner.Scan(append([]any{p.first}, dest...)...) }

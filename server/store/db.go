@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/seal"
 	"github.com/wardmdm/ward/server/unit"
 )
@@ -26,6 +27,7 @@ type DB struct {
 	secrets *seal.Box // unlock tokens, keys
 	last    *lastSeen
 	pushes  chan struct{}
+	guard   command.Guard // see SetGuard
 }
 
 // Options say how to open a database.

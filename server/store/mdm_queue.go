@@ -59,7 +59,10 @@ func (m MDM) StoreCommandReport(r *mdm.Request, report *mdm.CommandResults) erro
 	default: // Error, CommandFormatError and what Apple may yet invent
 		a.State, a.Reason = command.Refused, refusal(report)
 	}
-	a.Secret = bytes.Contains(report.Raw, []byte("<key>Latitude</key>")) || bytes.Contains(report.Raw, []byte("<key>UnlockToken</key>"))
+	if bytes.Contains(report.Raw, []byte("<key>Latitude</key>")) {
+		a.Raw = nil // the case keeps where it is, sealed, and deletes it in time
+	}
+	a.Secret = bytes.Contains(report.Raw, []byte("<key>UnlockToken</key>"))
 	return m.Do(ctx, func(ctx context.Context) error {
 		rec, known, err := m.Commands().Report(ctx, e.ID, a)
 		if err != nil || m.OnReport == nil {
