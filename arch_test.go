@@ -34,12 +34,12 @@ type rule struct {
 // be put on one side or the other.
 var (
 	domain = []string{
-		"server/access", "server/audit", "server/authorize", "server/command", "server/compliance", "server/credential", "server/declare", "server/fleet",
-		"server/lost", "server/order", "server/policy", "server/posture", "server/reconcile",
+		"server/access", "server/approver", "server/audit", "server/brake", "server/casefile", "server/authorize", "server/command", "server/compliance", "server/credential", "server/declare", "server/fleet",
+		"server/lost", "server/notify", "server/order", "server/policy", "server/posture", "server/reconcile",
 	}
 	shared   = []string{"server/unit", "server/seal", "server/logkey"}
 	adapters = []string{
-		"server/api", "server/apns", "server/appgate", "server/applemdm", "server/ca", "server/jobs", "server/web",
+		"server/api", "server/apns", "server/appgate", "server/applemdm", "server/ca", "server/jobs", "server/post", "server/web",
 	}
 )
 

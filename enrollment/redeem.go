@@ -28,6 +28,12 @@ func (s *Service) Find(ctx context.Context, token string) (Invitation, error) {
 // to attest a key, SCEP where that way was asked for, else empty; the rule and the
 // invitation come before it.
 func (s *Service) Open(ctx context.Context, token string, wish Identity) (Invitation, []byte, error) {
+	return s.OpenFor(ctx, token, wish, ChallengeLife)
+}
+
+// OpenFor is Open for a profile that may be installed for a time of its own, because it
+// reaches its device over the channel of the device's management and may have to wait there.
+func (s *Service) OpenFor(ctx context.Context, token string, wish Identity, life time.Duration) (Invitation, []byte, error) {
 	inv, err := s.Find(ctx, token)
 	if err != nil {
 		return Invitation{}, nil, err
@@ -53,7 +59,7 @@ func (s *Service) Open(ctx context.Context, token string, wish Identity) (Invita
 		return Invitation{}, nil, fmt.Errorf("profile of invitation %s: %w", inv.ID, err)
 	}
 	now := s.o.Now().UTC()
-	c := Challenge{Hash: hash(kept), Invitation: inv.ID, Identifier: t.Identifier, Created: now, Expires: now.Add(ChallengeLife)}
+	c := Challenge{Hash: hash(kept), Invitation: inv.ID, Identifier: t.Identifier, Created: now, Expires: now.Add(life)}
 	if err := s.o.Store.PutChallenge(ctx, c); err != nil {
 		return Invitation{}, nil, fmt.Errorf("keep challenge: %w", err)
 	}

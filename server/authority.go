@@ -12,8 +12,8 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/api"
 	"github.com/wardmdm/ward/server/authorize"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/ca"
-	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/reconcile"
 	"github.com/wardmdm/ward/server/web"
 )
@@ -31,7 +31,7 @@ func (a authority) registrar() *ca.Registrar {
 	return &ca.Registrar{
 		Authority: a.s.Authority, Holders: holders(a), Audit: a.s.record, AfterRevoke: a.s.remakeCRL,
 		Brake: func(ctx context.Context, d ward.DeviceID, fn func(ctx context.Context) error) error {
-			return a.s.Lost.Brake.Do(ctx, lost.DeedRevoke, d, fn)
+			return a.s.Lost.Counted(ctx, brake.Revoke, d, fn)
 		},
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
+	"github.com/wardmdm/ward/profiles"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -34,10 +35,12 @@ type Config struct {
 	MDM          MDM       `yaml:"mdm"`
 	APNs         APNs      `yaml:"apns"`
 	Brake        Brake     `yaml:"brake"`
+	Orders       Orders    `yaml:"orders"`
 	Retention    Retention `yaml:"retention"`
 	Policy       Policy    `yaml:"policy"`
 	Lost         Lost      `yaml:"lost"`
 	Authorize    Authorize `yaml:"authorize"`
+	Notify       Notify    `yaml:"notify"`
 	Log          Log       `yaml:"log"`
 
 	// Trial makes TLS and a push service of the server's own; nothing is asked.
@@ -103,12 +106,6 @@ type APNs struct {
 	CA  string `yaml:"ca"`
 }
 
-// Brake bounds what one person, and everybody together, may lock or report an hour.
-type Brake struct {
-	PerPerson    int `yaml:"per_person_an_hour"`
-	Installation int `yaml:"installation_an_hour"`
-}
-
 // Retention says how long what was done is kept, in days.
 type Retention struct {
 	Commands  int `yaml:"command_days"`
@@ -126,6 +123,13 @@ type Lost struct {
 	Message  string `yaml:"message"`
 	Phone    string `yaml:"phone"`
 	Footnote string `yaml:"footnote"`
+
+	DrillDays int `yaml:"drill_days"`
+}
+
+// words are what a lost device shows where neither its report nor the policy says.
+func (l Lost) words() profiles.LostMode {
+	return profiles.LostMode{Message: l.Message, Phone: l.Phone, Footnote: l.Footnote}
 }
 
 // Authorize says who may ask whether a device may come in, and what lets it in.
@@ -154,8 +158,9 @@ func DefaultConfig() Config {
 	return Config{
 		Data: "data", Listen: "127.0.0.1:8443", Organisation: "Ward",
 		TLS: TLS{Mode: TLSFiles}, Enrolment: Enrolment{Attestation: enrollment.AttestationPreferred}, MDM: MDM{LateDays: 400}, APNs: APNs{URL: "https://api.push.apple.com"},
-		Brake:     Brake{PerPerson: 10, Installation: 50},
+		Brake: defaultBrake(), Orders: defaultOrders(),
 		Retention: Retention{Commands: 180, Locations: 30},
+		Lost:      Lost{DrillDays: 90},
 		Policy:    Policy{Above: 0.25, From: 25},
 		Authorize: Authorize{Header: "X-SSL-Client-Escaped-Cert"},
 		Log:       Log{Level: "info", Format: "json"},
@@ -213,6 +218,9 @@ func (c *Config) mistakes() (m []string) {
 	}
 	c.tlsMistakes(bad)
 	c.Authorize.mistakes(bad)
+	c.Brake.mistakes(bad)
+	c.Orders.mistakes(bad)
+	c.Notify.mistakes(bad)
 	c.Enrolment.mistakes(bad)
 	c.MDM.mistakes(bad)
 	c.fileMistakes(bad)
@@ -220,8 +228,7 @@ func (c *Config) mistakes() (m []string) {
 		bad("apns.url", "%q is not an https address", c.APNs.URL)
 	}
 	for field, n := range map[string]int{
-		"brake.per_person_an_hour": c.Brake.PerPerson, "brake.installation_an_hour": c.Brake.Installation,
-		"retention.command_days": c.Retention.Commands, "retention.location_days": c.Retention.Locations,
+		"retention.command_days": c.Retention.Commands, "retention.location_days": c.Retention.Locations, "lost.drill_days": c.Lost.DrillDays,
 	} {
 		if n < 1 {
 			bad(field, "%d is not a number above 0", n)

@@ -12,7 +12,6 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent/virtual"
 	"github.com/wardmdm/ward/enrollment"
-	"github.com/wardmdm/ward/server/command"
 	"go.uber.org/zap/zaptest/observer"
 )
 
@@ -48,23 +47,20 @@ func (w *world) refused(t *testing.T, what string, want int, deed func() said) {
 // old certificate proves nothing any more.
 func TestEnrolAnew(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
-		w := start(t, url, nil)
+		w := start(t, url, brisk)
 		first := w.invite(t, ward.Corporate, nil)
 		old := w.identity(t, first.Token, "UDID-1")
 		enrolWire(t, old, "SN1")
 		old.drain(t)
 		d := w.show(t, "SN1")
-		raw := encode(t, map[string]any{"CommandUUID": "STALE", "Command": map[string]any{"RequestType": "EraseDevice"}})
-		if _, err := w.queue.Enqueue(w.ctx, command.New{UUID: "STALE", Enrolment: d.Enrolment.ID, RequestType: "EraseDevice", Body: raw}); err != nil {
-			t.Fatal(err)
-		}
+		stale := w.erase(t, w.approvers(t, 2), d.Device.ID, "")
 
 		second := w.invite(t, ward.Corporate, nil)
 		next := w.identity(t, second.Token, "UDID-1")
 		w.refused(t, "taking over a UDID", http.StatusForbidden, func() said { return next.authenticate(t, "SN1") })
 		thief := wire{w, "UDID-2", next.cert, next.key}
 		w.refused(t, "taking over a serial number", http.StatusForbidden, func() said { return thief.authenticate(t, "SN1") })
-		if got := old.idle(t); got.command(t).UUID != "STALE" {
+		if got := old.idle(t); got.command(t).UUID != stale {
 			t.Errorf("after two attempts at its place the phone was answered %d %q, want its command", got.status, got.body)
 		}
 		if err := w.Devices.Release(w.ctx, d.Device.ID); err != nil {
@@ -81,7 +77,7 @@ func TestEnrolAnew(t *testing.T) {
 			}
 		}
 		w.refused(t, "the old certificate's Idle", http.StatusForbidden, func() said { return old.idle(t) })
-		w.refused(t, "the old certificate's answer", http.StatusForbidden, func() said { return old.report(t, "Acknowledged", "STALE", nil) })
+		w.refused(t, "the old certificate's answer", http.StatusForbidden, func() said { return old.report(t, "Acknowledged", stale, nil) })
 		w.refused(t, "the old certificate's TokenUpdate", http.StatusForbidden, func() said { return old.tokenUpdate(t) })
 		w.refused(t, "the old certificate's CheckOut", http.StatusForbidden, func() said { return old.checkOut(t) })
 		w.refused(t, "the old certificate's Authenticate", http.StatusForbidden, func() said { return old.authenticate(t, "SN1") })

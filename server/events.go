@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"fmt"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/applemdm"
@@ -10,6 +11,7 @@ import (
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/reconcile"
 	"github.com/wardmdm/ward/server/unit"
 	"go.uber.org/zap"
@@ -112,6 +114,9 @@ func (v events) CheckedOut(ctx context.Context, e ward.Enrolment) error {
 	}
 	if d.State != ward.Lost {
 		if err := v.Cease(ctx, e, false); err != nil {
+			return err
+		}
+		if err := v.s.Lost.DropCode(ctx, d.ID); err != nil {
 			return err
 		}
 	}
@@ -228,18 +233,33 @@ func (v events) erased(ctx context.Context, e ward.Enrolment) error {
 	return v.revoke(ctx, e.Device, "erased")
 }
 
-// forged reports queue rows that failed their seal.
+// tellForged has the audit log and the people on call know of a command that stood in the
+// queue behind the back of what decides.
+func (s *Server) tellForged(ctx context.Context, r command.Record) error {
+	return s.db.Do(ctx, func(ctx context.Context) error {
+		detail := map[string]string{"enrolment": string(r.Enrolment), "request_type": r.RequestType, "order": string(r.Order), "why": r.Error}
+		if err := s.record.Record(ctx, "command.withheld", r.UUID, detail); err != nil {
+			return err
+		}
+		return s.Notify.Tell(ctx, notify.Message{
+			Topic: notify.Forged, Subject: "A command that nobody ordered was withheld", Order: r.Order, Urgent: true,
+			Body: fmt.Sprintf("%s stood in the queue of a device, and was not delivered: %s. Somebody may have written to the database, or a key was changed. The command is %s, of the enrolment %s.", r.RequestType, r.Error, r.UUID, r.Enrolment),
+		})
+	})
+}
+
+// forged reports queue rows that failed their seal, or that no order stands behind.
 func (s *Server) forged(ctx context.Context, rows []command.Record) {
 	for _, r := range rows {
 		s.metrics.forged.Inc()
-		s.Log.Error("a queued command fails its seal and is withheld: somebody changed the database",
-			zap.String("command", r.UUID), zap.String("enrolment", string(r.Enrolment)), zap.String("request_type", r.RequestType))
-		detail := map[string]string{"enrolment": string(r.Enrolment), "request_type": r.RequestType, "order": string(r.Order)}
-		if err := s.record.Record(ctx, "command.withheld", r.UUID, detail); err != nil {
-			s.Log.Error("withheld command not audited", zap.String("command", r.UUID), zap.Error(err))
+		s.Log.Error("a queued command is withheld: nobody ordered it as it stands there",
+			zap.String("command", r.UUID), zap.String("enrolment", string(r.Enrolment)), zap.String("request_type", r.RequestType), zap.String("why", r.Error))
+		if err := s.tellForged(ctx, r); err != nil {
+			s.Log.Error("withheld command not reported", zap.String("command", r.UUID), zap.Error(err))
 		}
 		if r.Order != "" {
-			if err := s.Orders.Answered(ctx, r.Order, r.Enrolment, command.Withheld, s.now(), r.Error); err != nil {
+			err := s.Orders.Answered(ctx, r.Order, r.Enrolment, command.Withheld, s.now(), r.Error)
+			if err != nil && ward.KindOf(err) != ward.NotFound { // an order that does not name the device has nothing to keep
 				s.Log.Error("withheld command's order not told", zap.String("order", string(r.Order)), zap.Error(err))
 			}
 		}

@@ -8,20 +8,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/micromdm/nanomdm/mdm"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/profiles/catalogue"
 	"github.com/wardmdm/ward/server/apns"
-	"github.com/wardmdm/ward/server/applemdm"
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/jobs"
 	"github.com/wardmdm/ward/server/logkey"
-	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/unit"
 	"go.uber.org/zap"
@@ -154,7 +151,10 @@ func (a appCertificates) RevokeApps(ctx context.Context, id ward.DeviceID, _ str
 }
 
 // openCases tells the loop of the open case of a device.
-type openCases struct{ s store.Cases }
+type openCases struct {
+	s         store.Cases
+	otherwise profiles.LostMode
+}
 
 func (o openCases) OpenCase(ctx context.Context, id ward.DeviceID) (*profiles.Case, error) {
 	c, err := o.s.OpenCase(ctx, id)
@@ -164,7 +164,7 @@ func (o openCases) OpenCase(ctx context.Context, id ward.DeviceID) (*profiles.Ca
 	if err != nil {
 		return nil, err
 	}
-	return &profiles.Case{ID: c.ID, Kind: profiles.CaseKind(c.Kind), Message: c.Message, Phone: c.Phone, Footnote: c.Footnote, Reported: c.Reported}, nil
+	return &profiles.Case{ID: c.ID, Kind: profiles.CaseKind(c.Kind), Message: c.Message, Phone: c.Phone, Footnote: c.Footnote, Reported: c.Reported, Otherwise: o.otherwise}, nil
 }
 
 // caseDevices tells the orders whose case a case is.
@@ -173,34 +173,6 @@ type caseDevices struct{ s store.Cases }
 func (c caseDevices) CaseDevice(ctx context.Context, id ward.CaseID) (ward.DeviceID, error) {
 	k, err := c.s.Case(ctx, id)
 	return k.Device, err
-}
-
-// deedCompiler makes the commands of orders and of single locks. Their bodies carry the
-// CommandUUID, which queue takes from there.
-type deedCompiler struct {
-	c *applemdm.Compiler
-	m store.MDM
-}
-
-func newUUID() string { return strings.ToUpper(uuid.NewString()) }
-
-func (d deedCompiler) Erase(o order.Options) (string, []byte, error) {
-	return d.c.Erase(newUUID(), o.PreserveDataPlan)
-}
-
-func (d deedCompiler) ClearPasscode(ctx context.Context, id ward.EnrolmentID) (string, []byte, error) {
-	token, err := d.m.UnlockToken(ctx, id)
-	if err != nil {
-		return "", nil, err
-	}
-	return d.c.ClearPasscode(newUUID(), token)
-}
-
-// lockCompiler makes the command of a single lock.
-type lockCompiler struct{ c *applemdm.Compiler }
-
-func (l lockCompiler) Lock(_ ward.Device, message, phone string) (string, []byte, error) {
-	return l.c.Lock(newUUID(), message, phone)
 }
 
 // queue is the command queue for parts that leave the CommandUUID to the body.

@@ -34,8 +34,12 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// TestMain is also the server that TestKill kills: the test binary runs itself as one.
+// TestMain is also the server that TestKill and TestKillOrders kill: the test binary runs
+// itself as one.
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(killOrdersFolder); dir != "" {
+		os.Exit(obeyUntilKilled(dir, os.Getenv(killDatabase), os.Getenv(killURL)))
+	}
 	if dir := os.Getenv(killFolder); dir != "" {
 		os.Exit(serveUntilKilled(dir, os.Getenv(killDatabase), os.Getenv(killURL)))
 	}

@@ -16,6 +16,9 @@ import (
 // invitePath is where the links of invitations lead; the token follows it.
 const invitePath = "/invite/"
 
+// recoveryPath is where the holder of a device that has just enrolled gets a recovery code.
+const recoveryPath = "/recovery/"
+
 // InviteURL returns the link of an invitation's token.
 func (s *Server) InviteURL(token string) string { return s.config.PublicURL + invitePath + token }
 
@@ -100,6 +103,10 @@ func (s *Server) invite(w http.ResponseWriter, r *http.Request) {
 	old := err == nil && s.Enrolment.MustAttest(inv) && tooOld(r, inv)
 	if old || !wantsProfile(r) || (err == nil && s.Enrolment.MayChoose(inv) && asksPage(r)) {
 		if err != nil {
+			if _, ok, failed := s.RecoverableBy(r.Context(), token); failed == nil && ok { // its device has just enrolled
+				http.Redirect(w, r, recoveryPath+token, http.StatusSeeOther)
+				return
+			}
 			s.web.ErrorPage(w, r, err)
 			return
 		}

@@ -18,6 +18,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	pushes   *prometheus.CounterVec
 	forged   prometheus.Counter
+	held     prometheus.Counter
 	requests *prometheus.HistogramVec
 
 	authorized *prometheus.CounterVec
@@ -27,13 +28,14 @@ func newMetrics() *metrics {
 	m := &metrics{
 		registry:   prometheus.NewRegistry(),
 		pushes:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ward_pushes_total", Help: "Pushes by outcome."}, []string{"outcome"}),
-		forged:     prometheus.NewCounter(prometheus.CounterOpts{Name: "ward_commands_withheld_total", Help: "Queued commands whose row failed its seal."}),
+		forged:     prometheus.NewCounter(prometheus.CounterOpts{Name: "ward_commands_withheld_total", Help: "Queued commands that failed their seal or that nobody ordered."}),
+		held:       prometheus.NewCounter(prometheus.CounterOpts{Name: "ward_brake_held_total", Help: "How often the brake began to hold a kind of deeds."}),
 		authorized: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ward_authorize_total", Help: "Questions whether a device may come in, by the answer."}, []string{"reason"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "ward_http_request_seconds", Help: "Time to answer a request, by part.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}, []string{"part"}),
 	}
-	m.registry.MustRegister(m.pushes, m.forged, m.requests, m.authorized, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.pushes, m.forged, m.held, m.requests, m.authorized, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

@@ -24,6 +24,7 @@ func (s *Server) apiHandler() (http.Handler, error) {
 	return api.New(api.Options{
 		PublicURL: s.config.PublicURL, InviteURL: s.InviteURL, Unit: s.db, Access: s.Access, Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Invitations: s.Enrolment,
 		Policies: s.Policy, Audit: s.Audit, Pushes: pushCertificates{s}, Authority: authority{s}, Enqueuer: enqueuer{s}, Backups: backups{s.db}, Now: s.now,
+		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, CaseFile: s.CaseFile, OrderFile: s.OrderFile, MacPIN: s.MacPIN,
 	})
 }
 
@@ -32,7 +33,8 @@ func (s *Server) pages() (http.Handler, error) {
 	w, err := web.New(web.Options{
 		Policies: s.Policy, Certificates: authority{s}.ofDevice,
 		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Now: s.now, Log: s.Log.Named("web"),
-		Name: s.config.Organisation, Secure: true,
+		Name: s.config.Organisation, Secure: true, PublicURL: s.config.PublicURL,
+		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, Files: s, Recovery: s,
 	})
 	s.web = w
 	return w, err
@@ -46,8 +48,9 @@ func (b backups) Write(ctx context.Context, w io.Writer) error { return b.db.Dum
 // enqueuer queues raw commands of scripts.
 type enqueuer struct{ s *Server }
 
-func (e enqueuer) Enqueue(ctx context.Context, channels []string, raw []byte, noPush bool) (api.Enqueued, error) {
-	cmd, err := applemdm.ReadRaw(raw)
+// Queue meets api.Enqueuer.
+func (e enqueuer) Queue(ctx context.Context, r api.RawCommand) (api.Enqueued, error) {
+	cmd, err := applemdm.ReadRaw(r.Body)
 	if err != nil {
 		return api.Enqueued{}, err
 	}
@@ -58,7 +61,7 @@ func (e enqueuer) Enqueue(ctx context.Context, channels []string, raw []byte, no
 	}
 	var targets []target
 	failed := map[string]error{}
-	for _, channel := range channels {
+	for _, channel := range r.Channels {
 		en, err := e.s.fleet.Latest(ctx, channel)
 		if err != nil {
 			failed[channel] = err
@@ -66,13 +69,13 @@ func (e enqueuer) Enqueue(ctx context.Context, channels []string, raw []byte, no
 		}
 		targets = append(targets, target{channel, en.ID})
 	}
-	body := append([]byte(nil), raw...)
+	body := append([]byte(nil), r.Body...)
 	err = e.s.db.Do(ctx, func(ctx context.Context) error {
 		out.Failed = make(map[string]error, len(failed))
 		maps.Copy(out.Failed, failed)
 		for _, t := range targets {
 			_, err := e.s.queue.Enqueue(ctx, command.New{
-				UUID: cmd.CommandUUID, Enrolment: t.id, RequestType: cmd.Command.RequestType, Body: body, By: ward.ActorFrom(ctx).Person, NoPush: noPush,
+				UUID: cmd.CommandUUID, Enrolment: t.id, RequestType: cmd.Command.RequestType, Body: body, By: ward.ActorFrom(ctx).Person, NoPush: r.NoPush, Expires: r.Expires,
 			})
 			if k := ward.KindOf(err); k == ward.Conflict || k == ward.NotFound {
 				out.Failed[t.channel] = err
@@ -82,10 +85,10 @@ func (e enqueuer) Enqueue(ctx context.Context, channels []string, raw []byte, no
 				return err
 			}
 		}
-		if len(out.Failed) == len(channels) {
+		if len(out.Failed) == len(r.Channels) {
 			return nil // nothing was done
 		}
-		return e.s.record.Record(ctx, "command.enqueued", cmd.CommandUUID, map[string]string{"request_type": cmd.Command.RequestType, "channels": strings.Join(channels, ",")})
+		return e.s.record.Record(ctx, "command.enqueued", cmd.CommandUUID, map[string]string{"request_type": cmd.Command.RequestType, "channels": strings.Join(r.Channels, ",")})
 	})
 	return out, err
 }
@@ -169,4 +172,9 @@ func (p pushCertificates) Import(ctx context.Context, certPEM, keyPEM []byte) (a
 		return p.s.record.Record(ctx, "apns.imported", c.Topic, map[string]string{"serial": c.Serial, "not_after": c.NotAfter.Format("2006-01-02")})
 	})
 	return status(c.Status(p.s.now())), err
+}
+
+// Enqueue meets api.Enqueuer.
+func (e enqueuer) Enqueue(ctx context.Context, channels []string, raw []byte, noPush bool) (api.Enqueued, error) {
+	return e.Queue(ctx, api.RawCommand{Channels: channels, Body: raw, NoPush: noPush})
 }

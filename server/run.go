@@ -115,7 +115,10 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "expiry", Every: time.Hour, Do: system(authority{s}.watch().Do)},
 		{Name: "rollout", Every: 15 * time.Second, Do: system(func(ctx context.Context) error { return s.Policy.Advance(ctx, s.now()) })},
 		{Name: "exceptions", Every: time.Minute, Do: system(func(ctx context.Context) error { return s.Policy.TellEnded(ctx, s.now()) })},
-		{Name: "orders", Every: time.Minute, Do: system(func(ctx context.Context) error { _, err := s.Orders.Expire(ctx); return err })},
+		{Name: "orders", Every: 5 * time.Second, Do: system(s.advanceOrders)},
+		{Name: "cases", Every: time.Minute, Do: system(s.Lost.Escalate)},
+		{Name: "brake", Every: time.Hour, Wake: s.Brake.Wanted(), Do: system(s.Brake.Check)},
+		{Name: "notify", Every: 5 * time.Second, Wake: s.Notify.Wanted(), Do: system(s.Notify.Do)},
 		{Name: "tokens", Every: time.Minute, Do: s.Access.Flush},
 		{Name: "retention", Every: time.Hour, Do: system(s.retain)},
 	}
@@ -160,5 +163,5 @@ func (s *Server) retain(ctx context.Context) error {
 	_, attempts := s.db.Policies().PurgeAttempts(ctx, now.AddDate(0, 0, -7))
 	_, compiled := declare.PurgeArtifacts(ctx, s.db.Declarations(), now)
 	_, sessions := s.db.Sessions().DeleteExpired(ctx)
-	return errors.Join(commands, locations, once, orders, drift, attempts, compiled, sessions, s.Access.Purge(ctx))
+	return errors.Join(s.Notify.Tidy(ctx), s.db.Approvers().PurgeNonces(ctx, now), commands, locations, once, orders, drift, attempts, compiled, sessions, s.Access.Purge(ctx))
 }

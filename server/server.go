@@ -18,13 +18,16 @@ import (
 	"github.com/wardmdm/ward/server/apns"
 	"github.com/wardmdm/ward/server/apns/standin"
 	"github.com/wardmdm/ward/server/applemdm"
+	"github.com/wardmdm/ward/server/approver"
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/authorize"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/posture"
@@ -38,14 +41,17 @@ import (
 // Server is a server with all its parts. New makes one, Run runs it.
 type Server struct {
 	Access      *access.Service
+	Approvers   *approver.Service
 	Audit       *audit.Service
 	Authority   *ca.Authority
 	Authorizer  *authorize.Service
+	Brake       *brake.Service
 	Devices     *posture.Reader
 	Enrolment   *enrollment.Service
 	Log         *zap.Logger
 	Loop        *reconcile.Loop
 	Lost        *lost.Service
+	Notify      *notify.Service
 	Orders      *order.Service
 	Policy      *policy.Service
 	Credentials *credential.Service
@@ -96,7 +102,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openEnrolment, s.openLoop, s.openAuthorize, s.openProtocol, s.openTLS}
+	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openProtocol, s.openTLS}
 	for _, step := range steps {
 		if err := step(ctx, master); err != nil {
 			return nil, err
@@ -106,6 +112,9 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 		if err := os.WriteFile(s.RootFile(), s.Authority.RootPEM(), 0o600); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.adoptCases(ward.WithActor(ctx, ward.System)); err != nil {
+		return nil, err
 	}
 	s.setup, err = s.Access.EnsureFirstAdministrator(ward.WithActor(ctx, ward.System))
 	return s, err
@@ -247,35 +256,36 @@ func (s *Server) topic(ctx context.Context) (string, error) {
 	return topics[0], nil
 }
 
-func (s *Server) openLoop(_ context.Context, _ *seal.Master) (err error) {
+func (s *Server) openLoop(_ context.Context, _ *seal.Master) error {
 	s.Policy = policy.New(s.db.Policies(), s.record, s.now, s.PlanSoon)
 	s.Policy.Rule = policy.Rule{Above: s.config.Policy.Above, From: s.config.Policy.From}
 	s.Policy.NetworkLife = networkLife
 	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s}, Devices: s.fleet, Judge: tokenJudge{judge{s}}, Audit: s.record, Now: s.now}
 	s.compiler = &applemdm.Compiler{
+		PIN: pins{s.db}.ofCase, ReturnProfile: s.returnProfile,
 		ServerURL: s.config.PublicURL, ManagementProfile: enrollment.ManagementProfileIdentifier, Now: s.now, Bind: s.binder().Bind,
 		Token: func(ctx context.Context, d ward.DeviceID, e ward.EnrolmentID, bundle string) (string, error) {
 			return s.Credentials.Issue(ctx, credential.Grant{Device: d, Enrolment: e, App: bundle})
 		},
 	}
-	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases()}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
+	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases(), s.config.Lost.words()}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
 	s.Loop.NetworkLife = networkLife
 	s.Loop.Identities, s.Loop.Wake, s.compiler.Renewal = s.fleet, s.wake, s.renewal
 	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep
 	s.Loop.Standing = judge{s}.standing
-	s.Orders, err = order.New(order.Config{
-		Store: s.db.Orders(), Fleet: s.fleet, Cases: caseDevices{s.db.Cases()}, Queue: s.queue, Compiler: deedCompiler{s.compiler, s.mdm}, Audit: s.record, Now: s.now,
-	})
-	if err != nil {
-		return err
-	}
-	s.Lost, err = lost.New(lost.Config{
-		Store: s.db.Cases(), Fleet: s.fleet, Certificates: s.appCerts, Planner: s.Loop, Orders: s.Orders, Queue: s.queue, Compiler: lockCompiler{s.compiler},
-		Audit: s.record, Now: s.now, AfterRevoke: s.remakeCRL,
-		Limits:  lost.Limits{PerPerson: s.config.Brake.PerPerson, Installation: s.config.Brake.Installation},
-		Message: s.config.Lost.Message, Phone: s.config.Lost.Phone, Footnote: s.config.Lost.Footnote,
-	})
 	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Commands: s.queue, Queue: s.queue, Audit: s.record, Now: s.now}
+	return nil
+}
+
+// openLost puts the cases of lost devices together.
+func (s *Server) openLost(_ context.Context, _ *seal.Master) (err error) {
+	facts := lostFacts{s}
+	s.Lost, err = lost.New(lost.Config{
+		Store: s.db.Cases(), Fleet: s.fleet, Brake: s.Brake, Certificates: s.appCerts, Planner: s.Loop, Orders: proposals{s.Orders, s.fleet}, Queue: s.queue,
+		Compiler: s.compiler, Audit: s.record, Now: s.now,
+		Notify: s.Notify, People: accountHolders{addresses{s.db.Access()}, s.now}, Facts: facts, Escalations: facts, Rehearsal: facts, Answers: s.db.Answers(),
+		AfterRevoke: s.remakeCRL, DrillEvery: time.Duration(s.config.Lost.DrillDays) * 24 * time.Hour,
+	})
 	return err
 }
 

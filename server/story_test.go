@@ -152,7 +152,8 @@ func (s *story) notNow(t *testing.T) {
 	})
 }
 
-// errors: what a phone refuses shows with the phone's own reason.
+// errors: what a phone refuses shows with the phone's own reason, and an erase that nobody
+// ordered with Ward's.
 func (s *story) errors(t *testing.T) {
 	t.Helper()
 	d := s.w.show(t, s.personal.Serial())
@@ -165,20 +166,29 @@ func (s *story) errors(t *testing.T) {
 		}
 	}
 	send("ERASE-BEHIND", "EraseDevice", nil)
+	send("NO-RIGHT", "RestartDevice", nil)
 	send("BROKEN", "Settings", map[string]any{"Settings": "not a list"})
-	raw := encode(t, map[string]any{"CommandUUID": "NO-COMMAND", "Command": map[string]any{"Nothing": 1}})
+	// Its type stands where no device looks for it.
+	raw := encode(t, map[string]any{"CommandUUID": "NO-COMMAND", "Command": map[string]any{"Nothing": "Settings"}})
 	if _, err := s.w.queue.Enqueue(s.w.ctx, command.New{UUID: "NO-COMMAND", Enrolment: d.Enrolment.ID, RequestType: "Settings", Body: raw}); err != nil {
 		t.Fatal(err)
 	}
-	for uuid, want := range map[string]string{"ERASE-BEHIND": "MCMDMErrorDomain 12007", "BROKEN": "MCMDMErrorDomain 12008", "NO-COMMAND": "CommandFormatError"} {
+	for uuid, want := range map[string]string{"ERASE-BEHIND": "nobody ordered it", "NO-RIGHT": "MCChaperoneErrorDomain 29000", "BROKEN": "MCMDMErrorDomain 12008", "NO-COMMAND": "CommandFormatError"} {
+		state := command.Refused
+		if uuid == "ERASE-BEHIND" {
+			state = command.Withheld
+		}
 		eventually(t, "the refusal of "+uuid, func() bool {
 			cs := s.w.show(t, s.personal.Serial()).Commands
 			i := slices.IndexFunc(cs, func(r command.Record) bool { return r.UUID == uuid })
-			return i >= 0 && cs[i].State == command.Refused && strings.Contains(cs[i].Error, want)
+			return i >= 0 && cs[i].State == state && strings.Contains(cs[i].Error, want)
 		})
 	}
-	if s.personal.Erased() {
-		t.Error("a personal phone was erased")
+	if came := s.personal.Destructive(); len(came) > 0 {
+		t.Errorf("a personal phone was given %+v", came)
+	}
+	if n := s.w.alarms(t, withheldAlarm); n != 1 {
+		t.Errorf("%d lines in the log say that a command was withheld, want 1", n)
 	}
 	if st := s.w.show(t, s.personal.Serial()).Device.State; st != ward.Managed {
 		t.Errorf("after a refused erase the device is %s, want managed", st)

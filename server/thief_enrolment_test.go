@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +12,6 @@ import (
 	"github.com/micromdm/nanomdm/mdm"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/ca"
-	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/lost"
 )
@@ -56,12 +56,10 @@ func answered(t *testing.T, what string, got said, want int) {
 // lies has a rooted phone accept an erase that it does not do.
 func (a *away) lies(t *testing.T, c ward.CaseID) {
 	t.Helper()
-	raw := encode(t, map[string]any{"CommandUUID": "ERASE", "Command": map[string]any{"RequestType": "EraseDevice"}})
-	n := command.New{UUID: "ERASE", Enrolment: a.e.ID, RequestType: "EraseDevice", Body: raw, Urgent: true, Case: c}
-	if _, err := a.w.queue.Enqueue(a.w.ctx, n); err != nil {
-		t.Fatal(err)
+	a.w.erase(t, a.w.approvers(t, 2), a.id, c)
+	if kinds := a.drain(t); !slices.Contains(kinds, "EraseDevice") {
+		t.Fatalf("it was given %v, want the erase among them", kinds)
 	}
-	a.drain(t)
 	a.stands(t, "the erase was accepted", c, ward.Erased, lost.Open)
 }
 
@@ -149,7 +147,7 @@ func TestThiefEraseRenewed(t *testing.T) {
 // that accepted an erase; the release that came with the erase is taken back.
 func TestThiefEraseWithoutCase(t *testing.T) {
 	t.Parallel()
-	a := newAway(t, "", nil)
+	a := newAway(t, "", brisk)
 	a.lies(t, "")
 	a.comesBack(t)
 	a.stands(t, "it came back as it was", "", ward.Erased, "")

@@ -39,7 +39,7 @@ func losses(ctx context.Context, p plan, at *place, say teller) (r report, err e
 	}
 	c := &b.order.Config
 	c.Trial, c.TLS.Mode, c.Log.Level = true, server.TLSSelfMade, "warn"
-	c.Brake = server.Brake{PerPerson: p.reports + 1, Installation: p.reports + 1} // it would rightly hold this
+	c.Brake.PerPerson, c.Brake.Installation = p.reports+p.returns+1, p.reports+p.returns+1 // it would rightly hold this
 	if b.fleet, err = m.fleet(ctx, min(busy, p.devices), 0); err != nil {
 		return r, err
 	}
@@ -63,25 +63,37 @@ func (b *bench) lose(ctx context.Context, m *makers) (*lossFigures, error) {
 		return nil, err
 	}
 	f := &lossFigures{Devices: b.plan.devices, Reports: b.plan.reports}
-	b.say("enrolling %d phones by invitation", b.plan.devices)
+	all := b.plan.devices + b.plan.returns
+	b.say("enrolling %d phones by invitation", all)
 	start := time.Now()
 	if err := phones.Each(ctx, b.plan.connections, b.enrolPhone); err != nil {
 		return nil, err
 	}
-	f.EnrolledASec = float64(b.plan.devices) / time.Since(start).Seconds()
-	phones.Start(ctx)
-	err = phones.Each(ctx, b.plan.devices, func(ctx context.Context, _ int, p *virtual.Phone) error {
-		return p.Await(ctx, func(p *virtual.Phone) bool { return asked(p, "InstalledApplicationList") })
-	})
+	f.EnrolledASec = float64(all) / time.Since(start).Seconds()
+	on, off := phones.Phones()[:b.plan.devices], phones.Phones()[b.plan.devices:]
+	for _, p := range on {
+		phones.Run(ctx, p)
+	}
+	err = switchOff(ctx, off, b.plan.connections)
+	for _, p := range on {
+		if err == nil {
+			err = settled(ctx, p)
+		}
+	}
 	if err == nil {
 		err = b.loseAll(ctx, phones, f)
+	}
+	if err == nil {
+		b.say("asking every phone whether it is connected")
+		err = b.connected(ctx, f, phones)
 	}
 	return f, join(err, phones.Stop())
 }
 
 // loseAll reports the losses while other devices are busy.
 func (b *bench) loseAll(ctx context.Context, phones *virtual.Fleet, f *lossFigures) error {
-	rounds := (b.plan.traffic*int(time.Duration(b.plan.reports)*spacing/time.Second+6))/len(b.fleet) + 1
+	all := b.plan.reports + b.plan.returns
+	rounds := (b.plan.traffic*int(time.Duration(all)*spacing/time.Second+8))/len(b.fleet) + 1
 	b.say("signing %d answers", rounds*len(b.fleet))
 	if err := b.prepare(rounds); err != nil {
 		return err
@@ -97,13 +109,11 @@ func (b *bench) loseAll(ctx context.Context, phones *virtual.Fleet, f *lossFigur
 	}()
 	b.say("reporting %d losses", b.plan.reports)
 	took, errs := b.reports(ctx, phones)
+	b.say("switching %d phones on that were reported lost while they were off", b.plan.returns)
+	b.returns(ctx, f, phones.Phones()[b.plan.devices:], phones)
 	halt()
 	<-done
-	for _, err := range append(errs, others.failure) {
-		if err != nil {
-			f.Failures, f.Failure = f.Failures+1, err.Error()
-		}
-	}
+	f.note(append(errs, others.failure)...)
 	f.CyclesASec = float64(len(others.took)) / 3 / time.Since(began).Seconds()
 	slices.Sort(took)
 	slices.Sort(others.took)
@@ -132,11 +142,16 @@ func (b *bench) reports(ctx context.Context, phones *virtual.Fleet) (took []time
 // loseOne reports a loss and waits until the phone is given its next command, to tell
 // where it is: the server gives that when it has kept the answer to the one before.
 func (b *bench) loseOne(ctx context.Context, p *virtual.Phone) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
 	if _, err := b.c.ask(ctx, http.MethodPost, "/api/v1/devices/"+p.Serial()+"/lost", []byte(`{"kind": "lost", "where": "Bus 47"}`)); err != nil {
 		return err
 	}
+	return acknowledged(ctx, p)
+}
+
+// acknowledged waits until the server has the phone's word that lost mode is on.
+func acknowledged(ctx context.Context, p *virtual.Phone) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	return p.Await(ctx, func(p *virtual.Phone) bool {
 		_, on := p.InLostMode()
 		return on && asked(p, "DeviceLocation")
@@ -187,7 +202,7 @@ func (b *bench) phones(ctx context.Context, m *makers) (*virtual.Fleet, error) {
 	roots.AppendCertsFromPEM(b.child.Roots)
 	transport := agent.NewTransport(roots)
 	var next atomic.Int64
-	all := make([]virtual.Options, b.plan.devices)
+	all := make([]virtual.Options, b.plan.devices+b.plan.returns)
 	for i := range all {
 		all[i] = virtual.Options{
 			UDID: fmt.Sprintf("00008120-%016X", 0xB000+i), Serial: fmt.Sprintf("LOST%06d", i+1), Supervised: true, PasscodeSet: true,

@@ -45,8 +45,9 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 			&cli.IntFlag{Name: "rounds", Value: 4, Usage: "how many cycles of each device are measured"},
 			&cli.IntFlag{Name: "history", Value: 5000, Usage: "how many old commands each device has in the second measurement; 0 leaves it out"},
 			&cli.IntFlag{Name: "history-devices", Value: 100, Usage: "how many devices that measurement has"},
-			&cli.BoolFlag{Name: "lost", Usage: "measure from the report of a loss to lost mode, and nothing else"},
+			&cli.BoolFlag{Name: "lost", Usage: "measure from the report of a loss to lost mode, also of phones that were off, and nothing else"},
 			&cli.IntFlag{Name: "reports", Value: 100, Usage: "how many losses are reported"},
+			&cli.IntFlag{Name: "returns", Value: 50, Usage: "how many more phones are off when they are reported, and are switched on afterwards"},
 			&cli.IntFlag{Name: "traffic", Value: 200, Usage: "how many cycles a second other devices make meanwhile"},
 			&cli.BoolFlag{Name: "authorize", Usage: "measure the question whether a device may come in, and nothing else; 100,000 devices unless --devices says otherwise"},
 			&cli.IntFlag{Name: "rate", Value: 5000, Usage: "how many such questions are asked a second"},
@@ -67,7 +68,8 @@ type plan struct {
 	devices, connections int
 	rounds               int
 	history, aged        int // old commands, and devices that have them
-	reports, traffic     int
+	reports, returns     int
+	traffic              int
 	rate                 int
 	length               time.Duration
 	idle                 time.Duration
@@ -77,7 +79,7 @@ type plan struct {
 func newPlan(c *cli.Context) (plan, error) {
 	p := plan{
 		postgres: c.Bool("postgres"), tls: c.Bool("tls"), devices: c.Int("devices"), connections: c.Int("connections"), rounds: c.Int("rounds"),
-		history: c.Int("history"), aged: c.Int("history-devices"), reports: c.Int("reports"), traffic: c.Int("traffic"),
+		history: c.Int("history"), aged: c.Int("history-devices"), reports: c.Int("reports"), returns: c.Int("returns"), traffic: c.Int("traffic"),
 		rate: c.Int("rate"), length: c.Duration("length"), idle: 30 * time.Second, profile: c.Path("profile"),
 	}
 	if c.Bool("authorize") && !c.IsSet("devices") {
@@ -85,10 +87,10 @@ func newPlan(c *cli.Context) (plan, error) {
 	}
 	if c.Bool("quick") {
 		p.devices, p.connections, p.rounds, p.history, p.aged = min(p.devices, 40), min(p.connections, 8), min(p.rounds, 2), min(p.history, 200), min(p.aged, 20)
-		p.reports, p.traffic, p.idle = min(p.reports, 10), min(p.traffic, 50), time.Second
+		p.reports, p.returns, p.traffic, p.idle = min(p.reports, 10), min(p.returns, 3), min(p.traffic, 50), time.Second
 		p.rate, p.length = min(p.rate, 500), min(p.length, 300*time.Millisecond)
 	}
-	for name, n := range map[string]int{"devices": p.devices, "connections": p.connections, "rounds": p.rounds, "history-devices": p.aged, "reports": p.reports, "traffic": p.traffic, "rate": p.rate} {
+	for name, n := range map[string]int{"devices": p.devices, "connections": p.connections, "rounds": p.rounds, "history-devices": p.aged, "reports": p.reports, "returns": p.returns, "traffic": p.traffic, "rate": p.rate} {
 		if n < 1 {
 			return p, fmt.Errorf("--%s is %d: it needs at least 1", name, n)
 		}

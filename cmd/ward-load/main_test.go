@@ -50,7 +50,7 @@ func TestQuick(t *testing.T) {
 				t.Errorf("%s: %d requests, p50 %v, p99 %v", f.Name, f.Requests, f.P50, f.P99)
 			}
 		}
-		if l := r.Losses; c.flags[0] == "--lost" && (l == nil || l.Reports != 2 || l.P99 <= 0) {
+		if l := r.Losses; c.flags[0] == "--lost" && (l == nil || l.Reports != 2 || l.P99 <= 0 || l.Returns != 3 || l.ReturnP99 <= 0 || l.Connected != 8) {
 			t.Errorf("losses: %+v", l)
 		}
 	}
@@ -59,7 +59,7 @@ func TestQuick(t *testing.T) {
 // TestMistakes runs by itself: the library keeps its help flag in a package variable,
 // which two commands in one process would both write.
 func TestMistakes(t *testing.T) {
-	for _, flags := range [][]string{{"--devices", "0"}, {"--lost", "--devices", "5", "--reports", "6"}, {"more"}, {"--no-such-flag"}} {
+	for _, flags := range [][]string{{"--devices", "0"}, {"--lost", "--devices", "5", "--reports", "6"}, {"--lost", "--returns", "0"}, {"more"}, {"--no-such-flag"}} {
 		if err := run(t.Context(), append([]string{"ward-load"}, flags...), nil, new(bytes.Buffer)); err == nil {
 			t.Errorf("%v is understood, want an error", flags)
 		}

@@ -34,6 +34,23 @@ type lossFigures struct {
 	Failure      string  `json:"failure,omitempty"`
 	TrafficP99   float64 `json:"traffic_p99_ms"`
 	EnrolledASec float64 `json:"enrolments_per_second"`
+
+	// Returns are the phones that were reported lost while they were off; their times run
+	// from when they were switched on.
+	Returns    int     `json:"returns"`
+	ReturnP50  float64 `json:"return_p50_ms"`
+	ReturnP99  float64 `json:"return_p99_ms"`
+	ReturnMost float64 `json:"return_most_ms"`
+	Connected  int     `json:"still_connected"` // phones that answered when all was over
+}
+
+// note counts failures and keeps one of them.
+func (f *lossFigures) note(errs ...error) {
+	for _, err := range errs {
+		if err != nil {
+			f.Failures, f.Failure = f.Failures+1, err.Error()
+		}
+	}
 }
 
 // report is the outcome of a run.
@@ -75,6 +92,8 @@ func (r report) print(w io.Writer) error {
 	if l := r.Losses; l != nil {
 		line("%d losses reported, %d phones connected, %.0f cycles/s of other traffic", l.Reports, l.Devices, l.CyclesASec)
 		line("from the report to lost mode acknowledged: p50 %.0f ms, p99 %.0f ms, most %.0f ms; failures %d", l.P50, l.P99, l.Most, l.Failures)
+		line("%d phones were off when they were reported; from switching on to lost mode acknowledged: p50 %.0f ms, p99 %.0f ms, most %.0f ms", l.Returns, l.ReturnP50, l.ReturnP99, l.ReturnMost)
+		line("%d of %d phones answered when all was over", l.Connected, l.Devices+l.Returns)
 		line("the other traffic's p99 was %.0f ms; phones enrolled at %.0f a second", l.TrafficP99, l.EnrolledASec)
 		if l.Failure != "" {
 			line("one failure: %s", l.Failure)

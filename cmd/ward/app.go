@@ -31,7 +31,8 @@ func newApp() *cli.App {
 		HideHelpCommand: true,
 		Commands: []*cli.Command{
 			newServeCommand(), newDemoCommand(), newBackupCommand(), newRestoreCommand(),
-			newDeviceCommand(), newInviteCommand(), newCaseCommand(), newOrderCommand(),
+			newDeviceCommand(), newInviteCommand(), newLostCommand(), newCaseCommand(), newDrillCommand(),
+			newOrderCommand(), newBrakeCommand(), newApproverCommand(), newGlassCommand(), newNotifyCommand(),
 			newPolicyCommand(), newCommandCommand(), newPersonCommand(), newTokenCommand(),
 			newCatalogueCommand(),
 			newAuditCommand(), newAPNsCommand(), newCACommand(),

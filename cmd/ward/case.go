@@ -10,25 +10,44 @@ import (
 	"github.com/urfave/cli/v2"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/api"
+	"github.com/wardmdm/ward/server/lost"
 )
 
 func newCaseCommand() *cli.Command {
+	note := func() cli.Flag { return &cli.StringFlag{Name: "note", Usage: "`TEXT` for the record"} }
+	purpose := func() cli.Flag {
+		return &cli.StringFlag{Name: "purpose", Usage: "`WHY` the location is needed; it is kept with the case"}
+	}
 	return &cli.Command{
 		Name:  "case",
-		Usage: "follow lost and stolen devices",
+		Usage: "follow lost and stolen devices, from the report to the file of the case",
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "show cases, the newest first", Action: caseList,
-				Flags: remoteFlags(&cli.StringFlag{Name: "state", Usage: "only open, found or closed ones"}),
+				Flags: remoteFlags(
+					&cli.StringFlag{Name: "state", Usage: "only open, rehearsal, found or closed ones"},
+					&cli.StringFlag{Name: "drills", Usage: "only, or none"},
+				),
 			},
 			{Name: "show", Usage: "tell a case from the report to now", ArgsUsage: "CASE", Action: caseShow, Flags: remoteFlags()},
 			{
-				Name: "location", Usage: "tell where a lost device last said it was; each look is recorded", ArgsUsage: "CASE",
-				Action: caseLocation, Flags: remoteFlags(),
+				Name: "sound", Usage: "have a device in lost mode play a sound", ArgsUsage: "CASE", Flags: remoteFlags(),
+				Action: caseDeed("sound", "The sound is queued. ward case show tells when the device has accepted it."),
 			},
+			{Name: "locate", Usage: "ask a device in lost mode where it is, once more than the policy does", ArgsUsage: "CASE", Action: caseLocate, Flags: remoteFlags(purpose())},
 			{
-				Name: "close", Usage: "put a case away whose device was found or is beyond reach", ArgsUsage: "CASE", Action: caseClose,
-				Flags: remoteFlags(&cli.StringFlag{Name: "note", Usage: "`TEXT` for the record"}),
+				Name: "location", Usage: "tell where a lost device last said it was; each look is recorded", ArgsUsage: "CASE",
+				Action: caseLocation, Flags: remoteFlags(purpose()),
+			},
+			{Name: "pin", Usage: "tell the PIN that a Mac was locked with; each look is recorded", ArgsUsage: "CASE", Action: casePIN, Flags: remoteFlags()},
+			{
+				Name: "found", Usage: "end the search: the device is unlocked and managed again", ArgsUsage: "CASE", Flags: remoteFlags(note()),
+				Action: caseEnd("found", "Case %s: the device is found. Lost mode ends, and it gets new app credentials."),
+			},
+			newAssessCommand(), newDecideCommand(), newAwareCommand(), newFileCommand(),
+			{
+				Name: "close", Usage: "put a case away whose device was found or is beyond reach", ArgsUsage: "CASE", Flags: remoteFlags(note()),
+				Action: caseEnd("close", "Case %s is closed."),
 			},
 		},
 	}
@@ -43,20 +62,34 @@ func caseList(c *cli.Context) error {
 		return err
 	}
 	q := url.Values{}
-	if s := c.String("state"); s != "" {
-		q.Set("state", s)
+	for _, name := range []string{"state", "drills"} {
+		if s := c.String(name); s != "" {
+			q.Set(name, s)
+		}
 	}
 	raw, err := cl.list(c.Context, "/cases", q, 0)
 	if err != nil {
 		return err
 	}
 	return answer(c, raw, func(p *printer, v api.List[api.Case]) {
+		if len(v.Items) == 0 {
+			p.line("No case.")
+			return
+		}
 		rows := make([][]string, len(v.Items))
 		for i, k := range v.Items {
-			rows[i] = []string{string(k.ID), string(k.Device), string(k.Kind), string(k.State), stamp(k.Reported), reporter(k), at(k.Located, "not yet")}
+			rows[i] = []string{string(k.ID), string(k.Device), caseKind(k), string(k.State), stamp(k.Reported), reporter(k), at(k.Located, "not yet")}
 		}
 		p.table([]string{"CASE", "DEVICE", "KIND", "STATE", "REPORTED", "BY", "LOCATED"}, rows)
 	})
+}
+
+// caseKind says of a drill that it is one.
+func caseKind(k api.Case) string {
+	if w := k.Drill.Words(); w != "" {
+		return strings.ToLower(w) + ": " + string(k.Kind)
+	}
+	return string(k.Kind)
 }
 
 func casePath(id string, more string) string { return "/cases/" + url.PathEscape(id) + more }
@@ -70,33 +103,83 @@ func caseShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return answer(c, raw, func(p *printer, k api.CaseDetail) {
-		p.line("Case %s: %s, %s", string(k.ID), string(k.Kind), string(k.State))
-		p.facts("device", string(k.Device), "reported", stamp(k.Reported)+" by "+reporter(k.Case), "last seen by a person", at(k.When, ""),
-			"where", k.Where, "was unlocked", string(k.Unlocked), "note", k.Note, "it shows", strings.TrimSpace(k.Message+" "+k.Phone),
-			"found", at(k.Found, ""), "closed", at(k.Closed, ""))
-		if k.Located != nil {
-			p.line("  a location came at %s: ward case location %s", stamp(*k.Located), string(k.ID))
-		}
-		p.line("\nWhat happened")
-		rows := make([][]string, len(k.Timeline))
-		for i, e := range k.Timeline {
-			who := ""
-			if e.By != nil {
-				who = e.By.Name
-			}
-			rows[i] = []string{"  " + stamp(e.At), cmp.Or(e.Text, string(e.Kind)), who}
-		}
-		p.table(nil, rows)
-	})
+	return answer(c, raw, printCase)
 }
 
-func caseLocation(c *cli.Context) error {
-	cl, args, err := readyFor(c, "CASE")
+func printCase(p *printer, k api.CaseDetail) {
+	p.line("Case %s: %s, %s", string(k.ID), caseKind(k.Case), string(k.State))
+	p.facts("device", string(k.Device), "reported", stamp(k.Reported)+" by "+reporter(k.Case), "reporter known by", k.Identified, "last seen by a person", at(k.When, ""),
+		"where", k.Where, "was unlocked", string(k.Unlocked), "patient data open", string(k.DataOpen), "note", k.Note, "it shows", strings.TrimSpace(k.Message+" "+k.Phone),
+		"found", at(k.Found, ""), "closed", at(k.Closed, ""))
+	if k.Drill == lost.Real {
+		p.facts("became aware", stamp(k.Aware), "72 hours end", stamp(k.Deadline))
+	}
+	if k.Located != nil {
+		p.line("  a location came at %s: ward case location %s --purpose WHY", stamp(*k.Located), string(k.ID))
+	}
+	p.line("\nWhat happened")
+	rows := make([][]string, len(k.Timeline))
+	for i, e := range k.Timeline {
+		who := ""
+		if e.By != nil {
+			who = e.By.Name
+		}
+		text := cmp.Or(e.Text, string(e.Kind))
+		if e.Purpose != "" {
+			text += " (" + e.Purpose + ")"
+		}
+		rows[i] = []string{"  " + stamp(e.At), text, who}
+	}
+	p.table(nil, rows)
+}
+
+// caseDeed is the action of a command that asks something of the device of a case.
+func caseDeed(deed, done string) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		cl, args, err := readyFor(c, "CASE")
+		if err != nil {
+			return err
+		}
+		raw, err := cl.send(c.Context, http.MethodPost, casePath(args[0], "/"+deed), nil)
+		if err != nil {
+			return err
+		}
+		return said(c, raw, done)
+	}
+}
+
+// purposed returns a client, the case that is the only argument, and --purpose, which is
+// kept: a location is personal data.
+func purposed(c *cli.Context) (cl *client, id, purpose string, err error) {
+	args, err := arguments(c, "CASE")
+	if err != nil {
+		return nil, "", "", err
+	}
+	if purpose = strings.TrimSpace(c.String("purpose")); purpose == "" {
+		return nil, "", "", usagef(c, "--purpose is missing: where a device is may say where a person is, so the record says what for.")
+	}
+	cl, err = connect(c)
+	return cl, args[0], purpose, err
+}
+
+func caseLocate(c *cli.Context) error {
+	cl, id, purpose, err := purposed(c)
 	if err != nil {
 		return err
 	}
-	raw, err := cl.do(c.Context, request{method: http.MethodGet, path: casePath(args[0], "/location")})
+	raw, err := cl.send(c.Context, http.MethodPost, casePath(id, "/locate"), map[string]string{"purpose": purpose})
+	if err != nil {
+		return err
+	}
+	return said(c, raw, "The device is asked where it is. ward case show tells when it has answered.")
+}
+
+func caseLocation(c *cli.Context) error {
+	cl, id, purpose, err := purposed(c)
+	if err != nil {
+		return err
+	}
+	raw, err := cl.do(c.Context, request{method: http.MethodGet, path: casePath(id, "/location"), query: url.Values{"purpose": {purpose}}})
 	if err != nil {
 		return err
 	}
@@ -111,17 +194,41 @@ func caseLocation(c *cli.Context) error {
 	})
 }
 
-func caseClose(c *cli.Context) error {
+func casePIN(c *cli.Context) error {
 	cl, args, err := readyFor(c, "CASE")
 	if err != nil {
 		return err
 	}
-	if c.String("note") == "" {
-		return usagef(c, "--note is missing: the record has to say why the case is closed.")
-	}
-	raw, err := cl.send(c.Context, http.MethodPost, casePath(args[0], "/close"), map[string]string{"note": c.String("note")})
+	raw, err := cl.do(c.Context, request{method: http.MethodGet, path: casePath(args[0], "/pin")})
 	if err != nil {
 		return err
 	}
-	return said(c, raw, "Case "+args[0]+" is closed.")
+	return answer(c, raw, func(p *printer, v api.PINs) {
+		for _, pin := range v.Items {
+			p.facts(pin.Use, pin.PIN)
+		}
+		p.line("This look is recorded in the audit log.")
+	})
+}
+
+// caseEnd is the action of the commands that end a case or its search.
+func caseEnd(deed, done string) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		args, err := arguments(c, "CASE")
+		if err != nil {
+			return err
+		}
+		if deed == "close" && c.String("note") == "" {
+			return usagef(c, "--note is missing: the record has to say why the case is closed.")
+		}
+		cl, err := connect(c)
+		if err != nil {
+			return err
+		}
+		raw, err := cl.send(c.Context, http.MethodPost, casePath(args[0], "/"+deed), map[string]string{"note": c.String("note")})
+		if err != nil {
+			return err
+		}
+		return said(c, raw, strings.Replace(done, "%s", args[0], 1))
+	}
 }

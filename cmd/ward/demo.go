@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"time"
@@ -11,7 +10,6 @@ import (
 	"github.com/urfave/cli/v2"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server"
-	"github.com/wardmdm/ward/server/access"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -21,8 +19,9 @@ func newDemoCommand() *cli.Command {
 		Usage: "play the whole story with virtual iPhones on a real server of your own",
 		Description: "Starts a server on loopback with a temporary data folder, enrols virtual iPhones,\n" +
 			"keeps consumer messaging apps off them, gives them the approved app and its\n" +
-			"certificate, and locks and wipes a lost one. Each step is judged by what the\n" +
-			"phones hold. Then the server stays up to be looked at.",
+			"certificate, and locks a lost one. Two people with passkeys wipe it, the brake holds\n" +
+			"what comes too fast, and the file of the case is checked as a stranger would. Each\n" +
+			"step is judged by what the phones hold. Then the server stays up to be looked at.",
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "devices", Value: 24, Usage: "how many iPhones, 6 to 1000"},
 			&cli.PathFlag{Name: "data", Usage: "keep the data in this `FOLDER`, which must be new"},
@@ -119,33 +118,4 @@ func play(ctx context.Context, c *cli.Context, srv *server.Server, n int, link s
 	out.line("The server stays up at %s. Press Ctrl-C to end it.", srv.URL())
 	<-ctx.Done()
 	return nil
-}
-
-// demoPeople makes the two persons of the story, each with a token, as the console.
-func demoPeople(ctx context.Context, srv *server.Server) (support, second, approver string, err error) {
-	ctx = ward.WithActor(ctx, ward.Actor{Name: "console", Via: ward.ViaConsole})
-	person := func(name string, roles ...ward.Role) (ward.PersonID, error) {
-		p, err := srv.Access.CreatePerson(ctx, access.NewPerson{Name: name, Roles: roles})
-		return p.ID, err
-	}
-	token := func(id ward.PersonID, name string) (secret string, err error) {
-		_, secret, err = srv.Access.CreateToken(ctx, access.NewToken{Person: id, Name: name})
-		return secret, err
-	}
-	alex, err := person("Alex Morgan", ward.RoleSupport, ward.RoleAdmin, ward.RoleGovern, ward.RoleApprover)
-	if err != nil {
-		return "", "", "", fmt.Errorf("make Alex: %w", err)
-	}
-	priya, err := person("Priya Shah", ward.RoleApprover, ward.RoleGovern)
-	if err != nil {
-		return "", "", "", fmt.Errorf("make Priya: %w", err)
-	}
-	if support, err = token(alex, "desk"); err != nil {
-		return "", "", "", err
-	}
-	if second, err = token(alex, "phone"); err != nil {
-		return "", "", "", err
-	}
-	approver, err = token(priya, "on call")
-	return support, second, approver, err
 }

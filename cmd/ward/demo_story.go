@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"sync"
 	"time"
 
@@ -42,25 +41,21 @@ type story struct {
 	began   time.Time
 	figures []figure
 
-	desk, desk2, onCall *client // Alex with two tokens, and Priya
+	people
 
 	mu         sync.Mutex
 	apps       map[*virtual.Phone]*virtual.App
-	checkpoint []byte
+	checkpoint []byte // of the audit log, from before the loss
+	lostCase   string // of the supervised phone
 }
 
 func newStory(ctx context.Context, srv *server.Server, n int, out *teller) (*story, error) {
 	s := &story{n: n, srv: srv, out: out, began: time.Now(), apps: map[*virtual.Phone]*virtual.App{}}
-	desk, desk2, onCall, err := demoPeople(ctx, srv)
-	if err != nil {
-		return nil, err
-	}
-	base, err := url.Parse(srv.URL())
-	if err != nil {
+	var err error
+	if s.people, err = demoPeople(ctx, srv); err != nil {
 		return nil, err
 	}
 	roots := srv.Authority.Pool()
-	s.desk, s.desk2, s.onCall = newClient(base, desk, roots), newClient(base, desk2, roots), newClient(base, onCall, roots)
 	all := roots.Clone()
 	all.AppendCertsFromPEM(srv.StandIn().CAPEM())
 	s.fleet, err = virtual.NewFleet(ctx, s.options(agent.NewTransport(all), roots))
@@ -121,7 +116,7 @@ func (s *story) step(name string, parts int, fn func(seen map[string]any) error)
 }
 
 func (s *story) tell(ctx context.Context) error {
-	chapters := []func(context.Context) error{s.enrol, s.findOut, s.publish, s.provision, s.lose, s.wipe, s.afresh, s.losePersonal, s.verify}
+	chapters := []func(context.Context) error{s.enrol, s.findOut, s.publish, s.provision, s.register, s.lose, s.wipe, s.afresh, s.losePersonal, s.hold, s.verify}
 	for _, c := range chapters {
 		if err := c(ctx); err != nil {
 			return err
@@ -206,18 +201,31 @@ func (s *story) device(ctx context.Context, p *virtual.Phone) (d device, err err
 
 // awaitDevice asks the server until cond is true of what it says.
 func (s *story) awaitDevice(ctx context.Context, p *virtual.Phone, what string, cond func(device) bool) (d device, err error) {
+	var last error // it is asked again
+	err = s.again(ctx, p.Serial()+": "+what, func() (bool, error) {
+		d, last = s.device(ctx, p)
+		return last == nil && cond(d), nil
+	})
+	if err != nil {
+		err = errors.Join(err, last)
+	}
+	return d, err
+}
+
+// again asks until it is so, or an error, and says what for if it never is.
+func (s *story) again(ctx context.Context, what string, so func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	t := time.NewTicker(50 * time.Millisecond)
 	defer t.Stop()
 	for {
-		if d, err = s.device(ctx, p); err == nil && cond(d) {
-			return d, nil
+		if ok, err := so(); ok || err != nil {
+			return err
 		}
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			return d, fmt.Errorf("the server's word on %s: %s: %w", p.Serial(), what, errors.Join(err, ctx.Err()))
+			return fmt.Errorf("the server's word on %s: %w", what, ctx.Err())
 		}
 	}
 }

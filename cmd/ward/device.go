@@ -29,7 +29,11 @@ func newDeviceCommand() *cli.Command {
 				Name: "show", Usage: "tell what a device is, what is wrong, what is enforced and what was done",
 				ArgsUsage: "DEVICE", Description: deviceWord, Action: deviceShow, Flags: remoteFlags(),
 			},
-			newLockCommand(), newLostCommand(), newFoundCommand(), newWipeCommand(),
+			newLockCommand(), newLostCommand(), newFoundCommand(), newWipeCommand(), newRecoveryCodeCommand(),
+			{
+				Name: "restart", Usage: "restart a device once", ArgsUsage: "DEVICE", Description: deviceWord, Flags: remoteFlags(),
+				Action: deviceDeed("restart", "The restart is queued for %s. ward command list tells when the device has accepted it."),
+			},
 			{
 				Name: "refresh", Usage: "ask a device about itself now", ArgsUsage: "DEVICE", Description: deviceWord,
 				Action: deviceDeed("refresh", "%s is asked about itself; its answers come when it is awake."), Flags: remoteFlags(),

@@ -22,12 +22,20 @@ func answer[T any](c *cli.Context, raw []byte, text func(p *printer, v T)) error
 		return printJSON(c.App.Writer, raw)
 	}
 	var v T
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return unexpected(err)
+	if err := decode(raw, &v); err != nil {
+		return err
 	}
 	p := &printer{w: c.App.Writer}
 	text(p, v)
 	return p.err
+}
+
+// decode reads an answer of the server.
+func decode(raw []byte, v any) error {
+	if err := json.Unmarshal(raw, v); err != nil {
+		return unexpected(err)
+	}
+	return nil
 }
 
 func unexpected(err error) error {

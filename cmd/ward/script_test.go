@@ -17,6 +17,7 @@ import (
 	"github.com/wardmdm/ward/agent"
 	"github.com/wardmdm/ward/agent/virtual"
 	"github.com/wardmdm/ward/server"
+	"github.com/wardmdm/ward/server/approver/approvertest"
 )
 
 func TestMain(m *testing.M) {
@@ -34,10 +35,15 @@ func TestScripts(t *testing.T) {
 			"phone":  startPhone,
 			"until":  until,
 			"vendor": makeVendor,
+
+			"register": registerPasskey,
+			"vouch":    vouch,
+			"sign":     sign,
+			"verified": verified,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "TZ=UTC", "WARD_URL=", "WARD_TOKEN=", "WARD_TOKEN_FILE=", "WARD_CA=")
-			e.Values[serverKey{}] = &scriptServer{}
+			e.Values[serverKey{}] = &scriptServer{people: map[string]*approvertest.Person{}}
 			return nil
 		},
 		RequireExplicitExec: true,
@@ -47,7 +53,10 @@ func TestScripts(t *testing.T) {
 // serverKey finds the server that a script has started.
 type serverKey struct{}
 
-type scriptServer struct{ *server.Server }
+type scriptServer struct {
+	*server.Server
+	people map[string]*approvertest.Person // who registered a passkey, by name
+}
 
 // exits STATUS COMMAND... runs a command that must end with exactly this status.
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -14,5 +14,5 @@ func ExampleCheck() {
 	fmt.Println(access.Check(ctx, access.OrderApprove))
 	// Output:
 	// <nil>
-	// You may not approve or refuse an order (order:approve). Someone with the role approver may.
+	// You may not approve an order (order:approve). Someone with the role approver may.
 }

@@ -27,7 +27,15 @@ const (
 	OrderRead      Permission = "order:read"
 	OrderRequest   Permission = "order:request"
 	OrderApprove   Permission = "order:approve"
+	OrderRefuse    Permission = "order:refuse"
 	OrderCancel    Permission = "order:cancel"
+	OrderCancelAll Permission = "order:cancel-all"
+	ApproverRead   Permission = "approver:read"
+	ApproverInvite Permission = "approver:invite"
+	CaseDecide     Permission = "case:decide"
+	PINRead        Permission = "pin:read"
+	NotifyRead     Permission = "notify:read"
+	NotifyWrite    Permission = "notify:write"
 	AuditRead      Permission = "audit:read"
 	PersonRead     Permission = "person:read"
 	PersonWrite    Permission = "person:write"
@@ -59,8 +67,16 @@ var words = []struct {
 	{PolicyPublish, "publish a policy"},
 	{OrderRead, "see orders"},
 	{OrderRequest, "ask for an order"},
-	{OrderApprove, "approve or refuse an order"},
+	{OrderApprove, "approve an order"},
+	{OrderRefuse, "refuse an order"},
 	{OrderCancel, "cancel somebody else's order"},
+	{OrderCancelAll, "cancel every order at once"},
+	{ApproverRead, "see who may approve orders"},
+	{ApproverInvite, "invite someone to become an approver"},
+	{CaseDecide, "decide whether a loss is reported to the regulator"},
+	{PINRead, "see the PIN of a locked Mac"},
+	{NotifyRead, "see what was told to the people on call"},
+	{NotifyWrite, "send a test message or a message again"},
 	{AuditRead, "read the audit log"},
 	{PersonRead, "see the people who use Ward"},
 	{PersonWrite, "add people or change what they may do"},
@@ -82,18 +98,18 @@ var readings = []Permission{DeviceRead, OrderRead, PolicyRead, InviteRead}
 // the approving of orders. The administrator hands out roles and holds neither half.
 var granted = map[ward.Role][]Permission{
 	ward.RoleAdmin: slices.Concat(readings, []Permission{
-		DeviceWrite, DeviceRefresh, DeviceLock, DeviceLost, InviteCreate, PolicyPublish, OrderRequest, OrderCancel, AuditRead,
+		DeviceWrite, DeviceRefresh, DeviceLock, DeviceLost, InviteCreate, PolicyPublish, OrderRequest, OrderCancel, OrderCancelAll, ApproverRead, ApproverInvite, PINRead, NotifyRead, NotifyWrite, AuditRead,
 		PersonRead, PersonWrite, CommandRead, CommandEnqueue, CommandCancel, CARead, CAWrite, APNsRead, APNsWrite, BackupWrite, MetricsRead,
 	}),
 	ward.RoleSupport: slices.Concat(readings, []Permission{
-		DeviceWrite, DeviceRefresh, DeviceLock, DeviceLost, LocationRead, InviteCreate, OrderRequest, CommandRead,
+		DeviceWrite, DeviceRefresh, DeviceLock, DeviceLost, LocationRead, PINRead, InviteCreate, OrderRequest, CommandRead,
 	}),
 	ward.RoleGovern: slices.Concat(readings, []Permission{
-		PolicyPublish, AuditRead, PersonRead, CommandRead, CARead, APNsRead, MetricsRead,
+		PolicyPublish, CaseDecide, ApproverRead, NotifyRead, AuditRead, PersonRead, CommandRead, CARead, APNsRead, MetricsRead,
 	}),
-	ward.RoleApprover: slices.Concat(readings, []Permission{OrderApprove}),
+	ward.RoleApprover: slices.Concat(readings, []Permission{OrderApprove, OrderRefuse, ApproverRead, NotifyRead}),
 	ward.RoleAuditor: slices.Concat(readings, []Permission{
-		AuditRead, PersonRead, CommandRead, CARead, APNsRead, MetricsRead,
+		ApproverRead, NotifyRead, AuditRead, PersonRead, CommandRead, CARead, APNsRead, MetricsRead,
 	}),
 }
 
@@ -162,8 +178,9 @@ func holds(roles []ward.Role, p Permission) bool {
 }
 
 // Allows reports whether a may do p. Ward itself and the operator at the server's
-// console may do everything but approve an order, which takes a person who has proven
-// who they are. A device and the zero Actor may do nothing here.
+// console may do everything but approve an order, which takes a person who has signed in
+// by a browser: no token does, whoever's it is. A device and the zero Actor may do nothing
+// here.
 func Allows(a ward.Actor, p Permission) bool {
 	if !p.Valid() {
 		return false
@@ -171,7 +188,9 @@ func Allows(a ward.Actor, p Permission) bool {
 	switch a.Via {
 	case ward.ViaSystem, ward.ViaConsole:
 		return p != OrderApprove
-	case ward.ViaSession, ward.ViaToken:
+	case ward.ViaToken:
+		return p != OrderApprove && a.Person != "" && holds(a.Roles, p)
+	case ward.ViaSession:
 		return a.Person != "" && holds(a.Roles, p)
 	default:
 		return false
@@ -198,6 +217,9 @@ func Check(ctx context.Context, p Permission) error {
 	}
 	if a.Via == ward.ViaToken && len(a.Roles) == 1 && strings.HasPrefix(string(a.Roles[0]), narrowedPrefix) {
 		who += " This token is narrowed to a part of what its person may do."
+	}
+	if a.Via == ward.ViaToken && p == OrderApprove {
+		who += " It takes a browser and a passkey: no token approves."
 	}
 	deed := p.deed()
 	if deed == "" {

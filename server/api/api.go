@@ -27,14 +27,15 @@ const (
 	maxBody     = 1 << 20 // of a request, unless its operation says otherwise
 	maxTable    = 8 << 20 // of a staff table
 	bearerName  = "bearer"
-	description = `Every operation needs a token of a person: Authorization: Bearer ward_… (ward token create makes one). x-ward-permission names the permission it takes; "signed-in" takes any token.
+	description = `Every operation needs a token of a person: Authorization: Bearer ward_… (ward token create makes one). x-ward-permission names the permission it takes; "signed-in" takes any token. No token approves an order: two people sign it in a browser, each with their own passkey, at its approve_at.
 
 Lists are paged by key: give the next of one answer as after in the next request; the last page has no next. Errors are application/problem+json (RFC 9457). Times are UTC; one that is left out has not come.`
 )
 
 type server struct {
 	Options
-	api huma.API
+	api   huma.API
+	files files
 }
 
 // New returns the handler of everything under /api/. It expects httpd.Wrap around it,

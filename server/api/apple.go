@@ -25,9 +25,10 @@ type EnqueuingResult struct {
 }
 
 type enqueueInput struct {
-	IDs     string `path:"ids" doc:"UDIDs or EnrollmentIDs, separated by commas."`
-	NoPush  bool   `query:"nopush" doc:"Do not wake the devices."`
-	RawBody []byte `contentType:"application/xml" doc:"One command as a property list."`
+	IDs     string    `path:"ids" doc:"UDIDs or EnrollmentIDs, separated by commas."`
+	NoPush  bool      `query:"nopush" doc:"Do not wake the devices."`
+	Expires time.Time `query:"expires_at" doc:"From when on the command is not handed out any more (RFC 3339); left out for never."`
+	RawBody []byte    `contentType:"application/xml" doc:"One command as a property list."`
 }
 
 type enqueued struct {
@@ -50,7 +51,10 @@ func (s *server) enqueue(ctx context.Context, in *enqueueInput) (*enqueued, erro
 	if len(ids) == 0 || len(ids) > maxChannels {
 		return nil, ward.Errorf(ward.Invalid, "Name between 1 and %d ids, separated by commas.", maxChannels)
 	}
-	done, err := s.Enqueuer.Enqueue(ctx, ids, in.RawBody, in.NoPush)
+	if !in.Expires.IsZero() && !in.Expires.After(s.Now()) {
+		return nil, ward.Errorf(ward.Invalid, "expires_at is over already: give a time to come.")
+	}
+	done, err := s.Enqueuer.Queue(ctx, RawCommand{Channels: ids, Body: in.RawBody, NoPush: in.NoPush, Expires: in.Expires})
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type Command struct {
 	UUID        string           `json:"uuid"`
 	Enrolment   ward.EnrolmentID `json:"enrolment"`
 	RequestType string           `json:"request_type"`
-	State       command.State    `json:"state" enum:"waiting,delivered,not now,accepted,refused,cancelled,withheld"`
+	State       command.State    `json:"state" enum:"waiting,delivered,not now,held,accepted,refused,cancelled,withheld,expired"`
 	Words       string           `json:"words" doc:"Where it stands, for people."`
 	Urgent      bool             `json:"urgent"`
 	Step        string           `json:"step,omitempty" doc:"What the loop wants done by it; left out for a one-shot deed."`
@@ -32,14 +32,15 @@ type Command struct {
 	Deliveries  int              `json:"deliveries"`
 	NotNow      *time.Time       `json:"not_now,omitempty" doc:"When the device last asked to be asked later."`
 	Answered    *time.Time       `json:"answered,omitempty"`
-	Error       string           `json:"error,omitempty" doc:"The device's reason, or why it was taken back."`
+	Expires     *time.Time       `json:"expires,omitempty" doc:"From when on it is not handed out any more; left out for never."`
+	Error       string           `json:"error,omitempty" doc:"The device's reason, or why it was taken back, held or withheld."`
 }
 
 func commandOf(r command.Record, c lost.Contact) Command {
 	return Command{
 		UUID: r.UUID, Enrolment: r.Enrolment, RequestType: r.RequestType, State: r.State, Words: lost.Words(r, c), Urgent: r.Urgent,
 		Step: r.StepKey, Case: r.Case, Order: r.Order, By: r.By, Created: r.Created.UTC(), Delivered: when(r.Delivered),
-		Deliveries: r.Deliveries, NotNow: when(r.NotNow), Answered: when(r.Answered), Error: r.Error,
+		Deliveries: r.Deliveries, NotNow: when(r.NotNow), Answered: when(r.Answered), Expires: when(r.Expires), Error: r.Error,
 	}
 }
 

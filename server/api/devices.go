@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/posture"
 )
@@ -114,13 +113,23 @@ type lockInput struct {
 	} `required:"false" nameHint:"LockRequest"`
 }
 
-// Locked says which command locks the device.
-type Locked struct {
+// Queued says which command was queued for a device.
+type Queued struct {
 	Device  ward.DeviceID `json:"device"`
 	Command string        `json:"command" doc:"UUID of the command; its state is among the device's commands."`
 }
 
-func (s *server) lockDevice(ctx context.Context, in *lockInput) (*reply[Locked], error) {
+// queued answers with the command that was queued for a device, or with the error.
+func queued(id ward.DeviceID) func(uuid string, err error) (*reply[Queued], error) {
+	return func(uuid string, err error) (*reply[Queued], error) {
+		if err != nil {
+			return nil, err
+		}
+		return answer(Queued{Device: id, Command: uuid}), nil
+	}
+}
+
+func (s *server) lockDevice(ctx context.Context, in *lockInput) (*reply[Queued], error) {
 	d, err := s.Posture.Find(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -129,30 +138,35 @@ func (s *server) lockDevice(ctx context.Context, in *lockInput) (*reply[Locked],
 	if in.Body != nil {
 		message, phone = in.Body.Message, in.Body.Phone
 	}
-	uuid, err := s.Lost.Lock(ctx, d.ID, message, phone)
+	return queued(d.ID)(s.Lost.Lock(ctx, d.ID, message, phone))
+}
+
+// restartDevice restarts a device; the brake counts it as a lock.
+func (s *server) restartDevice(ctx context.Context, in *DevicePath) (*reply[Queued], error) {
+	d, err := s.Posture.Find(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return answer(Locked{Device: d.ID, Command: uuid}), nil
+	return queued(d.ID)(s.Lost.Restart(ctx, d.ID))
 }
 
-// LostReport is what is told of a missing device.
-type LostReport struct {
-	Kind     lost.Kind   `json:"kind,omitempty" enum:"lost,stolen" doc:"lost if left out."`
-	Where    string      `json:"where,omitempty" doc:"Where it was last seen, in the reporter's words."`
-	When     time.Time   `json:"when,omitzero" required:"false" doc:"When a person last saw it."`
-	Unlocked lost.Answer `json:"unlocked,omitempty" enum:"yes,no" doc:"Whether it was unlocked; left out if not known."`
-	Note     string      `json:"note,omitempty"`
-	Message  string      `json:"message,omitempty" doc:"Shown on the device instead of the organisation's words."`
-	Phone    string      `json:"phone,omitempty"`
-	Footnote string      `json:"footnote,omitempty"`
+// RecoveryCode is what the holder of a device reports it lost with, without signing in.
+type RecoveryCode struct {
+	Device ward.DeviceID `json:"device"`
+	Code   string        `json:"code" doc:"Told once, to be printed for the holder. The code that the device had is void."`
+	URL    string        `json:"url" doc:"Where it is used."`
 }
 
-func (r LostReport) report(ids ...ward.DeviceID) lost.Report {
-	return lost.Report{
-		Devices: ids, Kind: r.Kind, LastSeenWhere: r.Where, LastSeenAt: r.When, WasUnlocked: r.Unlocked, Note: r.Note,
-		Message: r.Message, Phone: r.Phone, Footnote: r.Footnote,
+func (s *server) makeRecoveryCode(ctx context.Context, in *DevicePath) (*reply[RecoveryCode], error) {
+	d, err := s.Posture.Find(ctx, in.ID)
+	if err != nil {
+		return nil, err
 	}
+	code, err := s.Lost.MakeCode(ctx, d.ID)
+	if err != nil {
+		return nil, err
+	}
+	return answer(RecoveryCode{Device: d.ID, Code: code, URL: s.PublicURL + "/lost"}), nil
 }
 
 type lostInput struct {
@@ -224,13 +238,13 @@ type wipeInput struct {
 	DevicePath
 	Body struct {
 		Reason                 string `json:"reason" doc:"Why; whoever approves reads it."`
-		PreserveDataPlan       bool   `json:"preserve_data_plan,omitempty" doc:"Keep the mobile data plan of an eSIM."`
+		PreserveDataPlan       *bool  `json:"preserve_data_plan,omitempty" doc:"Keep the mobile data plan of an eSIM; true if left out."`
 		DisallowProximitySetup bool   `json:"disallow_proximity_setup,omitempty"`
 	} `nameHint:"WipeRequest"`
 }
 
-// wipeDevice asks for an order; nothing reaches the device until another person
-// approves it.
+// wipeDevice asks for an order; nothing reaches the device until two people have
+// signed it.
 func (s *server) wipeDevice(ctx context.Context, in *wipeInput) (*reply[Order], error) {
 	d, err := s.Posture.Find(ctx, in.ID)
 	if err != nil {
@@ -238,7 +252,7 @@ func (s *server) wipeDevice(ctx context.Context, in *wipeInput) (*reply[Order], 
 	}
 	r := order.Request{
 		Kind: order.Erase, Devices: []ward.DeviceID{d.ID}, Reason: in.Body.Reason,
-		Options: order.Options{PreserveDataPlan: in.Body.PreserveDataPlan, DisallowProximitySetup: in.Body.DisallowProximitySetup},
+		Options: order.Options{PreserveDataPlan: chosen(in.Body.PreserveDataPlan, true), DisallowProximitySetup: in.Body.DisallowProximitySetup},
 	}
 	c, err := s.openCase(ctx, d.ID)
 	if err != nil {
@@ -247,9 +261,5 @@ func (s *server) wipeDevice(ctx context.Context, in *wipeInput) (*reply[Order], 
 	if c != nil {
 		r.Case = c.ID
 	}
-	o, err := s.Orders.Request(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	return answer(orderOf(o)), nil
+	return s.told(ctx)(s.Orders.Request(ctx, r))
 }

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -15,6 +16,9 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/api"
+	"github.com/wardmdm/ward/server/brake"
+	"github.com/wardmdm/ward/server/notify"
+	"github.com/wardmdm/ward/server/order"
 )
 
 var update = flag.Bool("update", false, "write openapi.json anew")
@@ -80,6 +84,108 @@ func TestEveryOperationDeclaresItsPermission(t *testing.T) {
 	slices.Sort(signedIn)
 	if diff := cmp.Diff(aboutOneself, signedIn); diff != "" {
 		t.Errorf("operations without a permission mismatch (-want +got):\n%s", diff)
+	}
+}
+
+// TestWordsOfTheDocument: the words that the description lists are those that the parts of
+// the server know, also after one of them learned another.
+func TestWordsOfTheDocument(t *testing.T) {
+	t.Parallel()
+	raw, _ := newWorld(t).document()
+	var doc struct {
+		Components struct {
+			Schemas map[string]struct {
+				Properties map[string]struct{ Enum []any }
+			}
+		}
+	}
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		t.Fatal(err)
+	}
+	topics := make([]string, 0, len(notify.Topics()))
+	for _, topic := range notify.Topics() {
+		topics = append(topics, string(topic))
+	}
+	for _, tt := range []struct {
+		schema, property string
+		want             []string
+	}{
+		{"Order", "kind", strs(order.Kinds)},
+		{"OrderRequest", "kind", strs(order.Kinds)},
+		{"OrderOptions", "obliteration", order.Obliterations},
+		{"OrderChoice", "obliteration", order.Obliterations},
+		{"BrakeTurn", "kind", strs(brake.Kinds)},
+		{"BrakeWindow", "kind", strs(brake.Kinds)},
+		{"BrakeHold", "kind", strs(brake.Kinds)},
+		{"BrakeLift", "kind", strs(brake.Kinds)},
+		{"Notification", "topic", topics},
+	} {
+		var got []string
+		for _, v := range doc.Components.Schemas[tt.schema].Properties[tt.property].Enum {
+			got = append(got, fmt.Sprint(v))
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s.%s mismatch (-want +got):\n%s", tt.schema, tt.property, diff)
+		}
+	}
+}
+
+func strs[T ~string](all []T) []string {
+	out := make([]string, len(all))
+	for i, v := range all {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// TestWhoMayWhat: the permission of each operation that the orders and cases brought, as it
+// was decided. A change is to be meant.
+func TestWhoMayWhat(t *testing.T) {
+	t.Parallel()
+	_, paths := newWorld(t).document()
+	for _, tt := range []struct {
+		method, path string
+		want         access.Permission
+	}{
+		{get, "/orders", access.OrderRead},
+		{post, "/orders", access.OrderRequest},
+		{post, "/orders/{id}/refuse", access.OrderRefuse},
+		{post, "/orders/{id}/cancel", access.OrderRequest},
+		{post, "/orders/{id}/break-glass", access.OrderRequest},
+		{post, "/orders/cancel-all", access.OrderCancelAll},
+		{get, "/orders/{id}/file", access.AuditRead},
+		{get, "/brake", access.OrderRead},
+		{get, "/approvers", access.ApproverRead},
+		{post, "/approvers/invitations", access.ApproverInvite},
+		{post, "/approvers/{id}/end", access.ApproverInvite},
+		{post, "/devices/{id}/wipe", access.OrderRequest},
+		{post, "/devices/{id}/restart", access.DeviceLock},
+		{post, "/devices/{id}/recovery-code", access.DeviceLost},
+		{get, "/devices/{id}/pin", access.PINRead},
+		{post, "/cases", access.DeviceLost},
+		{post, "/cases/{id}/sound", access.DeviceLost},
+		{post, "/cases/{id}/locate", access.LocationRead},
+		{get, "/cases/{id}/location", access.LocationRead},
+		{get, "/cases/{id}/pin", access.PINRead},
+		{get, "/cases/{id}/assessment", access.DeviceRead},
+		{post, "/cases/{id}/decisions", access.CaseDecide},
+		{put, "/cases/{id}/aware", access.CaseDecide},
+		{get, "/cases/{id}/file.zip", access.DeviceRead},
+		{get, "/drills", access.DeviceRead},
+		{get, "/notifications", access.NotifyRead},
+		{post, "/notifications/test", access.NotifyWrite},
+		{post, "/notifications/{id}/replay", access.NotifyWrite},
+	} {
+		if got := paths[api.Prefix+tt.path][strings.ToLower(tt.method)].Permission; got != tt.want {
+			t.Errorf("%s %s takes %q, want %s", tt.method, tt.path, got, tt.want)
+		}
+	}
+	for path, methods := range paths {
+		for method, op := range methods {
+			if op.Permission == access.OrderApprove {
+				t.Errorf("%s %s takes what no token has", method, path)
+			}
+		}
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,8 +28,6 @@ import (
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/httpd"
-	"github.com/wardmdm/ward/server/lost"
-	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/posture"
 	"github.com/wardmdm/ward/server/reconcile"
@@ -48,18 +48,6 @@ func (c compiler) NewUUID() string { return fmt.Sprintf("UUID-%d", c.n.Add(1)) }
 
 func (c compiler) Compile(_ context.Context, s reconcile.Step, _ ward.Device, _ ward.Enrolment, _ string) (string, []byte, error) {
 	return string(s.Deed), []byte(s.Deed), nil
-}
-
-func (c compiler) Lock(ward.Device, string, string) (string, []byte, error) {
-	return "DeviceLock", []byte("lock"), nil
-}
-
-func (c compiler) Erase(order.Options) (string, []byte, error) {
-	return "EraseDevice", []byte("erase"), nil
-}
-
-func (c compiler) ClearPasscode(context.Context, ward.EnrolmentID) (string, []byte, error) {
-	return "ClearPasscode", []byte("clear"), nil
 }
 
 func (c compiler) Profile(_ context.Context, _ enrollment.Invitation, t enrollment.Ticket) ([]byte, error) {
@@ -91,6 +79,7 @@ func (r recorder) Record(ctx context.Context, action, subject string, detail map
 // outside is what the API asks of parts that this test does without.
 type outside struct {
 	backup func(w io.Writer) error
+	raw    []api.RawCommand
 }
 
 func (o *outside) Status(context.Context) ([]api.PushStatus, error) {
@@ -108,14 +97,15 @@ func (o *outside) Import(_ context.Context, certPEM, _ []byte) (api.PushStatus, 
 	return api.PushStatus{Topic: "com.apple.mgmt.External.x"}, nil
 }
 
-func (o *outside) Enqueue(_ context.Context, channels []string, raw []byte, _ bool) (api.Enqueued, error) {
-	if !bytes.Contains(raw, []byte("<plist")) {
-		return api.Enqueued{}, ward.Errorf(ward.Invalid, "The command can't be read: %s", raw)
+func (o *outside) Queue(_ context.Context, c api.RawCommand) (api.Enqueued, error) {
+	o.raw = append(o.raw, c)
+	if !bytes.Contains(c.Body, []byte("<plist")) {
+		return api.Enqueued{}, ward.Errorf(ward.Invalid, "The command can't be read: %s", c.Body)
 	}
 	e := api.Enqueued{CommandUUID: "C-1", RequestType: "DeviceInformation", Failed: map[string]error{}}
-	for _, c := range channels {
-		if strings.HasPrefix(c, "unknown") {
-			e.Failed[c] = ward.Errorf(ward.NotFound, "%s is not enrolled.", c)
+	for _, id := range c.Channels {
+		if strings.HasPrefix(id, "unknown") {
+			e.Failed[id] = ward.Errorf(ward.NotFound, "%s is not enrolled.", id)
 		}
 	}
 	return e, nil
@@ -132,12 +122,15 @@ type world struct {
 	outside  *outside
 	register *register
 	handler  http.Handler
+	engine   *engine
 	log      *buffer
+	zap      *zap.Logger
 
-	mu     sync.Mutex
-	now    time.Time
-	called map[string]bool // operations that answered well, by method and path of their pattern
+	mu  sync.Mutex
+	now time.Time
 }
+
+func (w *world) clock() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
 
 // buffer is a log in memory.
 type buffer struct {
@@ -151,31 +144,36 @@ func (b *buffer) String() string              { b.mu.Lock(); defer b.mu.Unlock()
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, db: storetest.SQLite(t), now: start, called: map[string]bool{}, log: &buffer{}}
+	w := &world{t: t, now: start, log: &buffer{}}
+	w.zap = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), w.log, zapcore.DebugLevel))
+	w.db = must(store.Open(t.Context(), store.Options{URL: filepath.Join(t.TempDir(), "ward.db"), Master: storetest.Master(), Now: w.clock}))(t)
+	t.Cleanup(func() {
+		if err := w.db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	w.outside = &outside{backup: func(out io.Writer) error { _, err := out.Write([]byte("all of it")); return err }}
-	clock := func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now }
-	w.register = &register{now: clock}
+	w.register = &register{now: w.clock}
 	key := must(audit.LoadKey(filepath.Join(t.TempDir(), "audit.key"), "ward.example/audit"))(t)
-	w.audit = must(audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: clock}))(t)
-	w.access = must(access.New(access.Config{Store: w.db.Access(), Audit: w.audit, Now: clock}))(t)
+	w.audit = must(audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.clock}))(t)
+	w.access = must(access.New(access.Config{Store: w.db.Access(), Audit: w.audit, Now: w.clock}))(t)
 	rec, comp := recorder{w.audit}, compiler{&atomic.Int64{}}
-	policies := policy.New(w.db.Policies(), rec, clock, func() {})
-	loop := &reconcile.Loop{Fleet: w.db.Fleet(), Policies: policies, Cases: openCases{w.db.Cases()}, Credentials: w.db.AppTokens(), Drift: w.db.Drift(), Queue: w.db.Commands(), Compiler: comp, Now: clock}
-	orders := must(order.New(order.Config{Store: w.db.Orders(), Fleet: w.db.Fleet(), Cases: w.db.Cases(), Queue: w.db.Commands(), Compiler: comp, Audit: rec, Now: clock}))(t)
-	cases := must(lost.New(lost.Config{Store: w.db.Cases(), Fleet: w.db.Fleet(), Certificates: comp, Planner: loop, Orders: orders, Queue: w.db.Commands(), Compiler: comp, Audit: rec, Now: clock}))(t)
+	policies := policy.New(w.db.Policies(), rec, w.clock, func() {})
+	loop := &reconcile.Loop{Fleet: w.db.Fleet(), Policies: policies, Cases: openCases{w.db.Cases()}, Credentials: w.db.AppTokens(), Drift: w.db.Drift(), Queue: w.db.Commands(), Compiler: comp, Now: w.clock}
+	w.engine = newEngine(t, w, rec, comp, loop)
 	n := 0
 	invitations := must(enrollment.New(enrollment.Options{
-		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: clock,
+		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: w.clock,
 		NewDevice: func() ward.DeviceID { n++; return ward.DeviceID(fmt.Sprintf("dev_new%d", n)) },
 	}))(t)
 	handler := must(api.New(api.Options{
-		PublicURL: "https://ward.example", InviteURL: func(token string) string { return "https://ward.example/enrol/" + token },
-		Unit: w.db, Access: w.access, Lost: cases, Orders: orders, Invitations: invitations, Policies: policies, Audit: w.audit,
-		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: clock},
-		Pushes:  w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: clock,
+		PublicURL: publicURL, InviteURL: func(token string) string { return publicURL + "/enrol/" + token },
+		Unit: w.db, Access: w.access, Lost: w.engine.cases, Orders: w.engine.orders, Approvers: w.engine.approvers, Brake: w.engine.brake, Notify: w.engine.notify,
+		CaseFile: w.engine.caseFile, OrderFile: w.engine.orderFile, MacPIN: w.engine.macPIN, Invitations: invitations, Policies: policies, Audit: w.audit,
+		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: w.clock},
+		Pushes:  w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: w.clock,
 	}))(t)
-	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), w.log, zapcore.DebugLevel))
-	w.handler = httpd.Wrap(httpd.Options{Log: log, Now: clock}, handler)
+	w.handler = httpd.Wrap(httpd.Options{Log: w.zap, Now: w.clock}, handler)
 	return w
 }
 
@@ -205,8 +203,20 @@ func (w *world) person(name string, roles ...ward.Role) (access.Person, string) 
 // phone enrols a supervised phone and has it tell about itself.
 func (w *world) phone(id ward.DeviceID) ward.Enrolment {
 	w.t.Helper()
-	f := w.db.Fleet()
-	err := f.InsertDevice(w.t.Context(), ward.Device{ID: id, Name: "Phone " + string(id), Serial: "S-" + string(id), Platform: ward.IOS, Ownership: ward.Corporate, State: ward.Managed, OSVersion: "18.6", Created: start})
+	return w.device(ward.Device{ID: id, Name: "Phone " + string(id), Platform: ward.IOS, OSVersion: "18.6"})
+}
+
+// mac enrols a Mac.
+func (w *world) mac(id ward.DeviceID) ward.Enrolment {
+	w.t.Helper()
+	return w.device(ward.Device{ID: id, Name: "Mac " + string(id), Platform: ward.MacOS, OSVersion: "15.6"})
+}
+
+func (w *world) device(d ward.Device) ward.Enrolment {
+	w.t.Helper()
+	f, id := w.db.Fleet(), d.ID
+	d.Serial, d.Ownership, d.State, d.Created = "S-"+string(id), ward.Corporate, ward.Managed, start
+	err := f.InsertDevice(w.t.Context(), d)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -221,6 +231,9 @@ func (w *world) phone(id ward.DeviceID) ward.Enrolment {
 		w.t.Fatal(err)
 	}
 	e := must(f.Current(w.t.Context(), id))(w.t)
+	if err := f.SetSupervised(w.t.Context(), e.ID, ward.Supervised); err != nil {
+		w.t.Fatal(err)
+	}
 	for kind, value := range map[fleet.FactKind]string{
 		fleet.Information: `{"supervised":true,"lost_mode":false,"os_version":"18.6","battery":0.8}`,
 		fleet.Security:    `{"passcode_present":true,"passcode_compliant":true,"encrypted":true}`,
@@ -234,20 +247,29 @@ func (w *world) phone(id ward.DeviceID) ward.Enrolment {
 	return e
 }
 
-// accept has the device fetch its commands until one of the type, and accept it.
+// accept has the device fetch and accept its commands, one of which must be of the type.
 func (w *world) accept(e ward.Enrolment, requestType string) {
+	w.t.Helper()
+	if got := w.drain(e); !slices.Contains(got, requestType) {
+		w.t.Fatalf("delivered = %q, want %s", got, requestType)
+	}
+}
+
+// drain has the device fetch and accept whatever it is given, and returns the request types.
+func (w *world) drain(e ward.Enrolment) (got []string) {
 	w.t.Helper()
 	for {
 		r, body, _, err := w.db.Commands().Next(w.t.Context(), e.ID)
-		if err != nil || body == nil {
-			w.t.Fatalf("no %s waits: %v", requestType, err)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if body == nil {
+			return got
 		}
 		if _, _, err := w.db.Commands().Report(w.t.Context(), e.ID, store.Answer{UUID: r.UUID, State: command.Accepted}); err != nil {
 			w.t.Fatal(err)
 		}
-		if r.RequestType == requestType {
-			return
-		}
+		got = append(got, r.RequestType)
 	}
 }
 
@@ -280,6 +302,7 @@ func (w *world) ok(status int, token, method, path string, body, v any) string {
 		w.t.Fatalf("%s %s = %d, want %d\n%s", method, path, out.Code, status, out.Body)
 	}
 	if v != nil {
+		reflect.ValueOf(v).Elem().SetZero() // what an answer leaves out is not what was there before
 		if err := json.Unmarshal(out.Body.Bytes(), v); err != nil {
 			w.t.Fatalf("%s %s: %v\n%s", method, path, err, out.Body)
 		}

@@ -36,6 +36,7 @@ type operation struct {
 	status     int    // of the answer; 0 for 200, or 204 without a body
 	produces   string // media type of an answer that is no JSON
 	maxBody    int64  // 0 for the usual
+	hidden     bool   // stands in no description: it is no operation, but says what is
 	partly     bool   // answers 207 where some of several things were done
 }
 
@@ -45,7 +46,7 @@ func handle[I, O any](s *server, o operation, fn func(context.Context, *I) (*O, 
 	tag, _, _ := strings.Cut(strings.TrimPrefix(o.path, "/"), "/")
 	op := huma.Operation{
 		OperationID: o.id, Method: o.method, Path: Prefix + o.path, Summary: o.summary, Tags: []string{tag},
-		DefaultStatus: o.status, MaxBodyBytes: o.maxBody, BodyReadTimeout: 20 * time.Second,
+		Hidden: o.hidden, DefaultStatus: o.status, MaxBodyBytes: o.maxBody, BodyReadTimeout: 20 * time.Second,
 		Security:   []map[string][]string{{bearerName: {}}},
 		Extensions: map[string]any{permissionKey: o.permission},
 		Responses:  s.responses(o),

@@ -10,10 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
 	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/approver"
 	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/brake"
+	"github.com/wardmdm/ward/server/casefile"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/posture"
@@ -33,6 +38,9 @@ type Options struct {
 	Posture     *posture.Reader
 	Lost        *lost.Service
 	Orders      *order.Service
+	Approvers   Approvers
+	Brake       Brake
+	Notify      Notifications
 	Invitations *enrollment.Service
 	Policies    *policy.Service
 	Audit       *audit.Service
@@ -40,7 +48,14 @@ type Options struct {
 	Authority   Authority
 	Enqueuer    Enqueuer
 	Backups     Backups
-	Now         func() time.Time
+	// CaseFile and OrderFile make the signed file of a case, and of an order that belongs to
+	// none. That one was made is audited.
+	CaseFile  func(ctx context.Context, id ward.CaseID) (casefile.Pack, error)
+	OrderFile func(ctx context.Context, id ward.OrderID) (casefile.Pack, error)
+	// MacPIN returns the PINs that a Mac was locked or erased with, by what each is for.
+	// Each look is audited before it is answered; NotFound means that there is none.
+	MacPIN func(ctx context.Context, id ward.DeviceID) (map[string]string, error)
+	Now    func() time.Time
 }
 
 // PushStatus is what an operator wants to know of a push certificate.
@@ -65,6 +80,36 @@ type Pushes interface {
 	Import(ctx context.Context, certPEM, keyPEM []byte) (PushStatus, error)
 }
 
+// Approvers knows who may approve orders.
+type Approvers interface {
+	List(ctx context.Context) ([]approver.Standing, error)
+	// Invite returns the secret of the one-time link by which a person registers a passkey.
+	Invite(ctx context.Context, p ward.PersonID, subject string, outside bool) (secret string, err error)
+	End(ctx context.Context, approver, reason string) error
+}
+
+// Brake counts dangerous deeds, and holds those that come too fast.
+type Brake interface {
+	Meters(ctx context.Context) ([]brake.Meter, error)
+	Holds(ctx context.Context) ([]brake.Hold, error)
+	Ledger(ctx context.Context) (*brake.Ledger, error)
+}
+
+// Notifications tells the people on call.
+type Notifications interface {
+	Log(ctx context.Context, after string, limit int) ([]notify.Delivery, error)
+	SendTest(ctx context.Context) error
+	Replay(ctx context.Context, id string) error
+}
+
+// RawCommand is a command that a script hands in.
+type RawCommand struct {
+	Channels []string
+	Body     []byte // the property list, which must not be kept
+	NoPush   bool
+	Expires  time.Time // past it the command is not handed out any more; zero for never
+}
+
 // Enqueued is what became of a raw command.
 type Enqueued struct {
 	CommandUUID string
@@ -74,10 +119,10 @@ type Enqueued struct {
 
 // Enqueuer queues raw commands for channels, UDIDs or EnrollmentIDs.
 type Enqueuer interface {
-	// Enqueue queues one command property list for each channel, within one unit of work
-	// and audited. A command that can't be read or may not be queued raw is a
-	// *ward.Error for all; raw must not be kept.
-	Enqueue(ctx context.Context, channels []string, raw []byte, noPush bool) (Enqueued, error)
+	// Queue queues one command property list for each channel, within one unit of work and
+	// audited. A command that can't be read or may not be queued raw is a *ward.Error for
+	// all.
+	Queue(ctx context.Context, c RawCommand) (Enqueued, error)
 }
 
 // Backups writes the whole record as it is at one moment.

@@ -2,110 +2,15 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/server/compliance"
+	"github.com/wardmdm/ward/server/httpd"
 	"github.com/wardmdm/ward/server/order"
 )
 
-// Order is a request for a deed that can't be undone, and what became of it.
-type Order struct {
-	ID          ward.OrderID `json:"id"`
-	Kind        order.Kind   `json:"kind" enum:"erase,clear_passcode"`
-	State       order.State  `json:"state" enum:"requested,issued,refused,cancelled,expired"`
-	Hash        string       `json:"hash" doc:"SHA-256 of the order; an approval is for exactly this."`
-	Reason      string       `json:"reason"`
-	Case        ward.CaseID  `json:"case,omitempty"`
-	Options     OrderOptions `json:"options"`
-	RequestedBy Someone      `json:"requested_by"`
-	Created     time.Time    `json:"created"`
-	Expires     time.Time    `json:"expires" doc:"It can't be approved from then on."`
-	Targets     []Target     `json:"targets" nullable:"false"`
-	Approvals   []Approval   `json:"approvals" nullable:"false"`
-	Closing     *Closing     `json:"closing,omitempty" doc:"Who ended it without its being carried out."`
-}
-
-// OrderOptions are the options of an order.
-type OrderOptions struct {
-	PreserveDataPlan       bool `json:"preserve_data_plan,omitempty"`
-	DisallowProximitySetup bool `json:"disallow_proximity_setup,omitempty"`
-}
-
-// Target is one device of an order.
-type Target struct {
-	Device    ward.DeviceID    `json:"device"`
-	Enrolment ward.EnrolmentID `json:"enrolment" doc:"The epoch at the time of the request: no other is reached."`
-	Name      string           `json:"name"`
-	Outcome   order.Outcome    `json:"outcome" enum:",waiting,delivered,not now,accepted,refused,superseded,cancelled,withheld" doc:"Empty before anything was queued."`
-	Words     string           `json:"words,omitempty" doc:"What is truly known, for people."`
-	Command   string           `json:"command,omitempty"`
-	Delivered *time.Time       `json:"delivered,omitempty"`
-	Answered  *time.Time       `json:"answered,omitempty"`
-	Error     string           `json:"error,omitempty"`
-}
-
-// Approval is one person's yes.
-type Approval struct {
-	Person Someone   `json:"person"`
-	Hash   string    `json:"hash"`
-	Via    ward.Via  `json:"via"`
-	At     time.Time `json:"at"`
-}
-
-// Closing says who ended an order, when and why.
-type Closing struct {
-	By     Someone   `json:"by"`
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason,omitempty"`
-}
-
-func orderOf(o order.Order) Order {
-	out := Order{
-		ID: o.ID, Kind: o.Kind, State: o.State, Hash: o.Hash, Reason: o.Reason, Case: o.Case,
-		Options:     OrderOptions{PreserveDataPlan: o.Options.PreserveDataPlan, DisallowProximitySetup: o.Options.DisallowProximitySetup},
-		RequestedBy: Someone{ID: o.RequestedBy, Name: o.RequestedName}, Created: o.Created.UTC(), Expires: o.Expires.UTC(),
-		Targets: shapes(o.Targets, targetOf),
-		Approvals: shapes(o.Approvals, func(a order.Approval) Approval {
-			return Approval{Person: Someone{ID: a.Person, Name: a.Name}, Hash: a.Hash, Via: a.Via, At: a.At.UTC()}
-		}),
-	}
-	if !o.Closing.At.IsZero() {
-		out.Closing = &Closing{By: Someone{ID: o.Closing.Person, Name: o.Closing.Name}, At: o.Closing.At.UTC(), Reason: o.Closing.Reason}
-	}
-	return out
-}
-
-func targetOf(t order.Target) Target {
-	return Target{
-		Device: t.Device, Enrolment: t.Enrolment, Name: t.Name, Outcome: t.Outcome, Command: t.Command,
-		Delivered: when(t.Delivered), Answered: when(t.Answered), Error: t.Error,
-	}
-}
-
-// inWords adds what is truly known of each erase that a device accepted: it accepts
-// before it does.
-func (s *server) inWords(ctx context.Context, o order.Order) (Order, error) {
-	out := orderOf(o)
-	if o.Kind != order.Erase {
-		return out, nil
-	}
-	for i, t := range o.Targets {
-		if t.Outcome != order.Accepted {
-			continue
-		}
-		e, err := s.Posture.Store.Enrolment(ctx, t.Enrolment)
-		if err != nil {
-			return out, err
-		}
-		out.Targets[i].Words = compliance.ErasedWords(t.Answered, e.LastSeen)
-	}
-	return out, nil
-}
-
 type listOrdersInput struct {
 	Paging
-	State  string `query:"state" enum:"requested,issued,refused,cancelled,expired"`
+	State  string `query:"state" enum:"requested,approved,issued,refused,cancelled,expired"`
 	Device string `query:"device" maxLength:"200" doc:"Id, serial number, UDID or exact name."`
 	Case   string `query:"case" maxLength:"100"`
 }
@@ -123,7 +28,7 @@ func (s *server) listOrders(ctx context.Context, in *listOrdersInput) (*reply[Li
 	if err != nil {
 		return nil, err
 	}
-	return answer(page(os, f.Limit, func(o order.Order) string { return string(o.ID) }, orderOf)), nil
+	return answer(page(os, f.Limit, func(o order.Order) string { return string(o.ID) }, s.orderOf)), nil
 }
 
 // OrderPath names an order in a path.
@@ -135,51 +40,93 @@ func (s *server) showOrder(ctx context.Context, in *OrderPath) (*reply[Order], e
 	return s.told(ctx)(s.Orders.Order(ctx, in.ID))
 }
 
-// told answers with an order in words, or with the error.
-func (s *server) told(ctx context.Context) func(order.Order, error) (*reply[Order], error) {
-	return func(o order.Order, err error) (*reply[Order], error) {
-		if err != nil {
-			return nil, err
-		}
-		out, err := s.inWords(ctx, o)
-		return answer(out), err
+// OrderChoice are the options that are chosen for an order. What does not fit its kind is
+// refused.
+type OrderChoice struct {
+	PreserveDataPlan       *bool         `json:"preserve_data_plan,omitempty" doc:"Erase: keep the mobile data plan of an eSIM; true if left out."`
+	DisallowProximitySetup bool          `json:"disallow_proximity_setup,omitempty" doc:"Erase, iPhone and iPad: no set-up by a phone held near it."`
+	ReturnToService        *ReturnChoice `json:"return_to_service,omitempty" doc:"Erase, iPhone and iPad, outside a case: the device enrols again by itself."`
+	Obliteration           string        `json:"obliteration,omitempty" enum:"Default,DoNotObliterate,ObliterateWithWarning,Always" doc:"Erase, Mac: what it does where it can't erase by its keys; Apple's default if left out."`
+	Message                string        `json:"message,omitempty" doc:"lock_pin: shown on the locked Mac."`
+	Phone                  string        `json:"phone,omitempty" doc:"lock_pin: shown on the locked Mac."`
+	Campaign               *Campaign     `json:"campaign,omitempty" doc:"erase and remove_management of many devices: a planned refresh, announced a day ahead."`
+	Brake                  *BrakeTurn    `json:"brake,omitempty" doc:"release_brake and lift_brake: what is meant."`
+	Drill                  bool          `json:"drill,omitempty" doc:"A rehearsal: everything but the command."`
+}
+
+// ReturnChoice says how an erased device finds its way back.
+type ReturnChoice struct {
+	WiFiProfile []byte `json:"wifi_profile,omitempty" doc:"A configuration profile, in base64, by which the device reaches Ward; left out where it needs none. Whoever may ask for orders or read the audit log can read it."`
+}
+
+func (c *OrderChoice) options(k order.Kind) order.Options {
+	erase := k == order.Erase
+	if c == nil {
+		return order.Options{PreserveDataPlan: erase}
 	}
+	o := order.Options{
+		PreserveDataPlan: chosen(c.PreserveDataPlan, erase), DisallowProximitySetup: c.DisallowProximitySetup, Obliteration: c.Obliteration,
+		Message: c.Message, Phone: c.Phone, Drill: c.Drill,
+	}
+	if c.ReturnToService != nil {
+		o.ReturnToService = &order.ReturnToService{WiFiProfile: c.ReturnToService.WiFiProfile}
+	}
+	if c.Campaign != nil {
+		o.Campaign = &order.Campaign{Start: c.Campaign.Start, PerHour: c.Campaign.PerHour}
+	}
+	if c.Brake != nil {
+		o.Brake = &order.Brake{Kind: c.Brake.Kind, Hours: c.Brake.Hours}
+	}
+	return o
+}
+
+// chosen returns what was chosen, or else what is safe.
+func chosen(v *bool, safe bool) bool {
+	if v == nil {
+		return safe
+	}
+	return *v
 }
 
 type requestOrderInput struct {
 	Body struct {
-		Kind    order.Kind  `json:"kind" enum:"erase,clear_passcode"`
-		Devices []string    `json:"devices" minItems:"1" nullable:"false" doc:"Id, serial number, UDID or exact name of each."`
-		Reason  string      `json:"reason" doc:"Why; whoever approves reads it."`
-		Case    ward.CaseID `json:"case,omitempty" doc:"A case of one of the devices."`
-		OrderOptions
+		Kind    order.Kind   `json:"kind" enum:"erase,clear_passcode,remove_management,lock_pin,release_brake,lift_brake"`
+		Devices []string     `json:"devices,omitempty" maxItems:"10000" nullable:"false" doc:"Id, serial number, UDID or exact name of each; left out for release_brake and lift_brake."`
+		Reason  string       `json:"reason" doc:"Why; whoever approves reads it."`
+		Case    ward.CaseID  `json:"case,omitempty" doc:"A case of one of the devices."`
+		Options *OrderChoice `json:"options,omitempty"`
 	} `nameHint:"OrderRequest"`
 }
 
 func (s *server) requestOrder(ctx context.Context, in *requestOrderInput) (*reply[Order], error) {
-	r := order.Request{
-		Kind: in.Body.Kind, Reason: in.Body.Reason, Case: in.Body.Case,
-		Options: order.Options{PreserveDataPlan: in.Body.PreserveDataPlan, DisallowProximitySetup: in.Body.DisallowProximitySetup},
+	b := in.Body
+	ids, err := s.findAll(ctx, b.Devices, "Nothing was asked for, for not every device is known.")
+	if err != nil {
+		return nil, err
 	}
-	for _, word := range in.Body.Devices {
+	return s.told(ctx)(s.Orders.Request(ctx, order.Request{Kind: b.Kind, Devices: ids, Reason: b.Reason, Case: b.Case, Options: b.Options.options(b.Kind)}))
+}
+
+// findAll finds devices by what they are called. If not every one is known the error says
+// so in the words given, and names each that is not.
+func (s *server) findAll(ctx context.Context, words []string, otherwise string) ([]ward.DeviceID, error) {
+	ids := make([]ward.DeviceID, 0, len(words))
+	unknown := &ward.Error{Kind: ward.NotFound, Message: otherwise}
+	for _, word := range words {
 		d, err := s.Posture.Find(ctx, word)
+		if k := ward.KindOf(err); k == ward.NotFound || k == ward.Conflict {
+			unknown.Details = append(unknown.Details, httpd.ProblemOf(ctx, err).Detail)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		r.Devices = append(r.Devices, d.ID)
+		ids = append(ids, d.ID)
 	}
-	return s.told(ctx)(s.Orders.Request(ctx, r))
-}
-
-type approveInput struct {
-	OrderPath
-	Body struct {
-		Hash string `json:"hash" doc:"The hash of the order that the person was shown."`
-	} `nameHint:"ApproveRequest"`
-}
-
-func (s *server) approveOrder(ctx context.Context, in *approveInput) (*reply[Order], error) {
-	return s.told(ctx)(s.Orders.Approve(ctx, in.ID, in.Body.Hash))
+	if len(unknown.Details) > 0 {
+		return nil, unknown
+	}
+	return ids, nil
 }
 
 type endOrderInput struct {
@@ -195,4 +142,48 @@ func (s *server) refuseOrder(ctx context.Context, in *endOrderInput) (*reply[Ord
 
 func (s *server) cancelOrder(ctx context.Context, in *endOrderInput) (*reply[Order], error) {
 	return s.told(ctx)(s.Orders.Cancel(ctx, in.ID, in.Body.Reason))
+}
+
+type cancelAllInput struct {
+	Body struct {
+		Reason string `json:"reason" doc:"Why; everyone is told."`
+	} `nameHint:"CancelAllRequest"`
+}
+
+// CancelledAll says what was taken back.
+type CancelledAll struct {
+	Orders   int `json:"orders" doc:"Taken back, as far as no device held their commands."`
+	Commands int `json:"commands" doc:"Taken off the queue."`
+	TooLate  int `json:"too_late" doc:"Destructive commands that devices hold already."`
+}
+
+func (s *server) cancelAll(ctx context.Context, in *cancelAllInput) (*reply[CancelledAll], error) {
+	n, err := s.Orders.CancelAll(ctx, in.Body.Reason)
+	if err != nil {
+		return nil, err
+	}
+	return answer(CancelledAll{Orders: n.Orders, Commands: n.Commands, TooLate: n.TooLate}), nil
+}
+
+// approveOrder says where an order is approved, for here it never is: a token is a secret in
+// a file, and an approval is a person with their passkey.
+func (s *server) approveOrder(ctx context.Context, in *OrderPath) (*none, error) {
+	o, err := s.Orders.Order(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return nil, ward.Errorf(ward.Forbidden, "No token approves an order. Two people sign it in a browser, each with their own passkey: %s", s.orderPage(o.ID))
+}
+
+type glassInput struct {
+	OrderPath
+	Body struct {
+		Hash      string `json:"hash" minLength:"64" maxLength:"64" doc:"Of the order that the person was shown."`
+		Signature []byte `json:"signature" doc:"By the sealed key over the hash, in base64. The key's two parts stay with their keepers."`
+	} `nameHint:"BreakGlassRequest"`
+}
+
+// breakGlass has the sealed key stand for the two signatures.
+func (s *server) breakGlass(ctx context.Context, in *glassInput) (*reply[Order], error) {
+	return s.told(ctx)(s.Orders.BreakGlass(ctx, in.ID, in.Body.Hash, in.Body.Signature))
 }

@@ -16,7 +16,9 @@ const (
 // routes adds every operation, each with the permission that it takes.
 func (s *server) routes() {
 	s.deviceRoutes()
+	s.caseRoutes()
 	s.orderRoutes()
+	s.fileRoutes()
 	s.policyRoutes()
 	s.peopleRoutes()
 	s.systemRoutes()
@@ -33,16 +35,12 @@ func (s *server) deviceRoutes() {
 	handle(s, operation{method: post, path: "/devices/{id}/lock", permission: access.DeviceLock, id: "lock-device", summary: "Lock a device once", status: http.StatusAccepted}, s.lockDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/lost", permission: access.DeviceLost, id: "report-device", summary: "Report a device lost or stolen", status: http.StatusCreated}, s.reportDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/found", permission: access.DeviceLost, id: "find-device", summary: "Report a lost device found"}, s.findDevice)
-	handle(s, operation{method: post, path: "/devices/{id}/wipe", permission: access.OrderRequest, id: "wipe-device", summary: "Ask for an erase, which a second person approves", status: http.StatusAccepted}, s.wipeDevice)
+	handle(s, operation{method: post, path: "/devices/{id}/wipe", permission: access.OrderRequest, id: "wipe-device", summary: "Ask for an erase, which two people sign", status: http.StatusAccepted}, s.wipeDevice)
+	handle(s, operation{method: post, path: "/devices/{id}/restart", permission: access.DeviceLock, id: "restart-device", summary: "Restart a device once", status: http.StatusAccepted}, s.restartDevice)
+	handle(s, operation{method: post, path: "/devices/{id}/recovery-code", permission: access.DeviceLost, id: "make-recovery-code", summary: "Make the code with which the holder of a device reports it lost", status: http.StatusCreated}, s.makeRecoveryCode)
+	handle(s, operation{method: get, path: "/devices/{id}/pin", permission: access.PINRead, id: "device-pin", summary: "See the PINs that a Mac was locked or erased with; each look is audited"}, s.devicePIN)
 	handle(s, operation{method: get, path: "/devices/{id}/commands", permission: access.CommandRead, id: "list-commands", summary: "List the commands of a device, the newest first"}, s.listCommands)
 	handle(s, operation{method: remove, path: "/devices/{id}/commands/{uuid}", permission: access.CommandCancel, id: "cancel-command", summary: "Take a command off the queue"}, s.cancelCommand)
-
-	handle(s, operation{method: get, path: "/cases", permission: access.DeviceRead, id: "list-cases", summary: "List cases of lost devices, the newest first"}, s.listCases)
-	handle(s, operation{method: post, path: "/cases", permission: access.DeviceLost, id: "report-devices", summary: "Report several devices lost or stolen", status: http.StatusCreated, partly: true}, s.reportDevices)
-	handle(s, operation{method: get, path: "/cases/{id}", permission: access.DeviceRead, id: "show-case", summary: "Show a case with its timeline"}, s.showCase)
-	handle(s, operation{method: get, path: "/cases/{id}/location", permission: access.LocationRead, id: "locate", summary: "See where a lost device is; each look is audited"}, s.locate)
-	handle(s, operation{method: post, path: "/cases/{id}/found", permission: access.DeviceLost, id: "find-case", summary: "Report the device of a case found"}, s.findCase)
-	handle(s, operation{method: post, path: "/cases/{id}/close", permission: access.DeviceLost, id: "close-case", summary: "Put a case away"}, s.closeCase)
 
 	handle(s, operation{method: get, path: "/invitations", permission: access.InviteRead, id: "list-invitations", summary: "List invitations, the newest first"}, s.listInvitations)
 	handle(s, operation{method: post, path: "/invitations", permission: access.InviteCreate, id: "invite", summary: "Invite a device to enrol", status: http.StatusCreated}, s.invite)
@@ -51,16 +49,41 @@ func (s *server) deviceRoutes() {
 	handle(s, operation{method: remove, path: "/invitations/{id}", permission: access.InviteCreate, id: "revoke-invitation", summary: "Take an invitation back"}, s.revokeInvitation)
 }
 
+func (s *server) caseRoutes() {
+	handle(s, operation{method: get, path: "/cases", permission: access.DeviceRead, id: "list-cases", summary: "List cases of lost devices, the newest first"}, s.listCases)
+	handle(s, operation{method: post, path: "/cases", permission: access.DeviceLost, id: "report-devices", summary: "Report several devices lost or stolen", status: http.StatusCreated, partly: true}, s.reportDevices)
+	handle(s, operation{method: get, path: "/cases/{id}", permission: access.DeviceRead, id: "show-case", summary: "Show a case with its timeline"}, s.showCase)
+	handle(s, operation{method: get, path: "/cases/{id}/location", permission: access.LocationRead, id: "see-location", summary: "See where a lost device was last; each look is audited"}, s.location)
+	handle(s, operation{method: post, path: "/cases/{id}/found", permission: access.DeviceLost, id: "find-case", summary: "Report the device of a case found"}, s.findCase)
+	handle(s, operation{method: post, path: "/cases/{id}/close", permission: access.DeviceLost, id: "close-case", summary: "Put a case away"}, s.closeCase)
+	handle(s, operation{method: post, path: "/cases/{id}/sound", permission: access.DeviceLost, id: "sound", summary: "Have a lost device play a sound", status: http.StatusAccepted}, s.soundCase)
+	// Who may not see where a device is has no purpose to ask it.
+	handle(s, operation{method: post, path: "/cases/{id}/locate", permission: access.LocationRead, id: "locate", summary: "Ask a lost device where it is, once", status: http.StatusAccepted}, s.askLocation)
+	handle(s, operation{method: get, path: "/cases/{id}/pin", permission: access.PINRead, id: "case-pin", summary: "See the PINs of the Mac of a case; each look is audited"}, s.casePIN)
+	handle(s, operation{method: get, path: "/cases/{id}/assessment", permission: access.DeviceRead, id: "assess", summary: "Say what a loss put at risk, and what was decided on it"}, s.assessCase)
+	handle(s, operation{method: post, path: "/cases/{id}/decisions", permission: access.CaseDecide, id: "decide", summary: "Decide whether a loss is reported to the Information Commissioner", status: http.StatusCreated}, s.decideCase)
+	handle(s, operation{method: put, path: "/cases/{id}/aware", permission: access.CaseDecide, id: "set-aware", summary: "Set, once, when the organisation became aware of a loss"}, s.setAware)
+	handle(s, operation{method: get, path: "/drills", permission: access.DeviceRead, id: "list-drills", summary: "List rehearsals, the newest first, and when the next is due"}, s.listDrills)
+}
+
 // orderRoutes: cancelling takes the permission to ask, for people take back what they
 // asked for; that others' orders are an administrator's to cancel is a rule of package
 // order.
 func (s *server) orderRoutes() {
 	handle(s, operation{method: get, path: "/orders", permission: access.OrderRead, id: "list-orders", summary: "List orders, the newest first"}, s.listOrders)
-	handle(s, operation{method: post, path: "/orders", permission: access.OrderRequest, id: "request-order", summary: "Ask for an order, which a second person approves", status: http.StatusAccepted}, s.requestOrder)
+	handle(s, operation{method: post, path: "/orders", permission: access.OrderRequest, id: "request-order", summary: "Ask for an order, which two people sign in a browser", status: http.StatusAccepted}, s.requestOrder)
 	handle(s, operation{method: get, path: "/orders/{id}", permission: access.OrderRead, id: "show-order", summary: "Show an order and what became of it"}, s.showOrder)
-	handle(s, operation{method: post, path: "/orders/{id}/approve", permission: access.OrderApprove, id: "approve-order", summary: "Approve exactly the order that was shown"}, s.approveOrder)
-	handle(s, operation{method: post, path: "/orders/{id}/refuse", permission: access.OrderApprove, id: "refuse-order", summary: "Refuse an order"}, s.refuseOrder)
+	handle(s, operation{method: post, path: "/orders/{id}/refuse", permission: access.OrderRefuse, id: "refuse-order", summary: "Refuse an order"}, s.refuseOrder)
 	handle(s, operation{method: post, path: "/orders/{id}/cancel", permission: access.OrderRequest, id: "cancel-order", summary: "Take an order back"}, s.cancelOrder)
+	handle(s, operation{method: post, path: "/orders/cancel-all", permission: access.OrderCancelAll, id: "cancel-all", summary: "Take back every order that is not carried out, and every destructive command that no device holds"}, s.cancelAll)
+	handle(s, operation{method: post, path: "/orders/{id}/break-glass", permission: access.OrderRequest, id: "break-glass", summary: "Have the sealed key stand for the two signatures, for one device; everyone is told"}, s.breakGlass)
+	// Who may approve does it elsewhere; the address stays, to say where.
+	handle(s, operation{method: post, path: "/orders/{id}/approve", permission: access.OrderRead, id: "approve-order", summary: "Say where an order is approved", hidden: true}, s.approveOrder)
+
+	handle(s, operation{method: get, path: "/brake", permission: access.OrderRead, id: "show-brake", summary: "Say how full the brake's windows are, and what it holds"}, s.showBrake)
+	handle(s, operation{method: get, path: "/approvers", permission: access.ApproverRead, id: "list-approvers", summary: "List who may approve orders, and who registered to"}, s.listApprovers)
+	handle(s, operation{method: post, path: "/approvers/invitations", permission: access.ApproverInvite, id: "invite-approver", summary: "Invite a person to register a passkey, to become an approver", status: http.StatusCreated}, s.inviteApprover)
+	handle(s, operation{method: post, path: "/approvers/{id}/end", permission: access.ApproverInvite, id: "end-approver", summary: "End an approver: what they signed before stays good, and nothing after"}, s.endApprover)
 }
 
 // policyRoutes: whoever may publish may approve what another person proposed; that it
@@ -102,6 +125,10 @@ func (s *server) peopleRoutes() {
 }
 
 func (s *server) systemRoutes() {
+	handle(s, operation{method: get, path: "/notifications", permission: access.NotifyRead, id: "list-notifications", summary: "List what the people on call were told, the newest first"}, s.listNotifications)
+	handle(s, operation{method: post, path: "/notifications/test", permission: access.NotifyWrite, id: "test-notifications", summary: "Tell everyone on call, and every webhook, that this is a test"}, s.testNotifications)
+	handle(s, operation{method: post, path: "/notifications/{id}/replay", permission: access.NotifyWrite, id: "replay-notification", summary: "Send a message again"}, s.replayNotification)
+
 	handle(s, operation{method: get, path: "/audit", permission: access.AuditRead, id: "list-audit", summary: "List the audit log, the newest first"}, s.listAudit)
 	handle(s, operation{method: get, path: "/audit/checkpoint", permission: access.AuditRead, id: "audit-checkpoint", summary: "Get the latest signed checkpoint, to be kept elsewhere", produces: plain}, s.auditCheckpoint)
 	handle(s, operation{method: get, path: "/audit/export", permission: access.AuditRead, id: "export-audit", summary: "Export the log up to the latest checkpoint as JSON lines", produces: jsonLines}, s.exportAudit)

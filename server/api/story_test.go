@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/wardmdm/ward"
@@ -57,7 +58,7 @@ func TestDevices(t *testing.T) {
 
 	w.ok(204, token, post, "/devices/dev_1/refresh", nil, nil)
 	w.ok(204, token, post, "/devices/dev_1/release", nil, nil)
-	var locked api.Locked
+	var locked api.Queued
 	w.ok(202, token, post, "/devices/dev_1/lock", nil, &locked)
 	w.ok(202, token, post, "/devices/dev_1/lock", map[string]string{"message": "Call IT"}, &locked)
 	var cs api.List[api.Command]
@@ -78,7 +79,7 @@ func TestLostAndWiped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, ada := w.person("Ada", ward.RoleSupport)
-	_, ben := w.person("Ben", ward.RoleApprover)
+	people, _ := w.signers("Ben", "Cyd")
 	e := w.phone("dev_1")
 
 	var c api.Case
@@ -94,14 +95,13 @@ func TestLostAndWiped(t *testing.T) {
 
 	var o api.Order
 	w.ok(202, ada, post, "/devices/dev_1/wipe", map[string]any{"reason": "it was seen for sale"}, &o)
-	if o.State != "requested" || o.Case != c.ID || o.Hash == "" || o.RequestedBy.Name != "Ada" {
-		t.Errorf("order = %+v, want one that waits, of the case", o)
+	if o.State != "requested" || o.Case != c.ID || o.Needs != 2 || o.RequestedBy.Name != "Ada" || !o.Options.PreserveDataPlan {
+		t.Errorf("order = %+v, want one of the case that waits for two and keeps the data plan", o)
 	}
-	w.problem(403, ada, post, "/orders/"+string(o.ID)+"/approve", map[string]string{"hash": o.Hash})
-	w.problem(409, ben, post, "/orders/"+string(o.ID)+"/approve", map[string]string{"hash": strings.Repeat("0", 64)})
-	w.ok(200, ben, post, "/orders/"+string(o.ID)+"/approve", map[string]string{"hash": o.Hash}, &o)
-	if o.State != "issued" || len(o.Approvals) != 1 || o.Approvals[0].Person.Name != "Ben" {
-		t.Errorf("order = %+v, want it issued by Ben", o)
+	w.sign(o, people...)
+	w.ok(200, ada, get, "/orders/"+string(o.ID), nil, &o)
+	if o.State != "issued" || len(o.Approvals) != 2 || o.Approvals[0].Subject != "ben@trust.example" || o.Approvals[1].Approver != people[1].ID || o.Needs != 0 || o.ApproveAt != "" {
+		t.Errorf("order = %+v, want it issued by Ben and Cyd", o)
 	}
 	_, admin := w.person("Root", ward.RoleAdmin)
 	w.problem(409, admin, remove, "/devices/dev_1/commands/"+o.Targets[0].Command, nil)
@@ -118,8 +118,11 @@ func TestLostAndWiped(t *testing.T) {
 	if len(detail.Timeline) == 0 {
 		t.Error("the case has no timeline")
 	}
-	w.problem(404, ada, get, "/cases/"+string(c.ID)+"/location", nil)
+	w.problem(404, ada, get, "/cases/"+string(c.ID)+"/location?purpose=to+fetch+it", nil)
 	w.ok(200, ada, post, "/cases/"+string(c.ID)+"/found", map[string]string{"note": "under the seat"}, &c)
+	_, gov := w.person("Gov", ward.RoleGovern)
+	w.problem(409, ada, post, "/cases/"+string(c.ID)+"/close", map[string]string{"note": "back in use"})
+	w.ok(201, gov, post, "/cases/"+string(c.ID)+"/decisions", map[string]any{"reportable": false, "reasoning": "It was encrypted and locked."}, nil)
 	w.ok(200, ada, post, "/cases/"+string(c.ID)+"/close", map[string]string{"note": "back in use"}, &c)
 	if c.State != "closed" {
 		t.Errorf("case = %s, want closed", c.State)
@@ -142,35 +145,6 @@ func TestReportOfSeveral(t *testing.T) {
 	}
 	w.ok(200, ada, post, "/devices/dev_2/found", nil, nil)
 	w.problem(409, ada, post, "/devices/dev_2/found", nil)
-}
-
-func TestOrders(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	_, ada := w.person("Ada", ward.RoleSupport)
-	_, ben := w.person("Ben", ward.RoleApprover)
-	w.phone("dev_1")
-	request := map[string]any{"kind": "erase", "devices": []string{"dev_1"}, "reason": "returned to the lender", "preserve_data_plan": true}
-	var one, two api.Order
-	w.ok(202, ada, post, "/orders", request, &one)
-	w.ok(202, ada, post, "/orders", request, &two)
-	if !one.Options.PreserveDataPlan {
-		t.Error("the option of the order is lost")
-	}
-	w.ok(200, ben, post, "/orders/"+string(one.ID)+"/refuse", map[string]string{"reason": "not returned yet"}, &one)
-	w.ok(200, ada, post, "/orders/"+string(two.ID)+"/cancel", map[string]string{"reason": "it is needed again"}, &two)
-	if one.State != "refused" || one.Closing == nil || one.Closing.Reason == "" || two.State != "cancelled" {
-		t.Errorf("orders = %+v, %+v; want refused and cancelled", one, two)
-	}
-	var l api.List[api.Order]
-	w.ok(200, ben, get, "/orders?limit=1", nil, &l)
-	if len(l.Items) != 1 || l.Items[0].ID != two.ID || l.Next == "" {
-		t.Errorf("orders = %+v, want the newest and a next page", l)
-	}
-	w.ok(200, ben, get, "/orders?device=dev_1&state=refused", nil, &l)
-	if len(l.Items) != 1 || l.Items[0].ID != one.ID {
-		t.Errorf("refused orders = %+v, want the first", l)
-	}
 }
 
 func TestInvitations(t *testing.T) {
@@ -326,19 +300,20 @@ func TestAudit(t *testing.T) {
 	w.problem(400, gov, get, "/audit?after=x", nil)
 }
 
+const emptyCommand = `<plist version="1.0"><dict/></plist>`
+
 func TestAppleAndBackup(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	_, root := w.person("Root", ward.RoleAdmin)
-	const plist = `<plist version="1.0"><dict/></plist>`
 	for _, tt := range []struct {
 		ids, body string
 		want      int
 		status    map[string]api.EnqueuingResult
 	}{
-		{"a,b,a", plist, 200, map[string]api.EnqueuingResult{"a": {CommandUUID: "C-1"}, "b": {CommandUUID: "C-1"}}},
-		{"a,unknown", plist, 207, map[string]api.EnqueuingResult{"a": {CommandUUID: "C-1"}, "unknown": {Error: "unknown is not enrolled."}}},
-		{"unknown", plist, 404, map[string]api.EnqueuingResult{"unknown": {Error: "unknown is not enrolled."}}},
+		{"a,b,a", emptyCommand, 200, map[string]api.EnqueuingResult{"a": {CommandUUID: "C-1"}, "b": {CommandUUID: "C-1"}}},
+		{"a,unknown", emptyCommand, 207, map[string]api.EnqueuingResult{"a": {CommandUUID: "C-1"}, "unknown": {Error: "unknown is not enrolled."}}},
+		{"unknown", emptyCommand, 404, map[string]api.EnqueuingResult{"unknown": {Error: "unknown is not enrolled."}}},
 	} {
 		var e api.Enqueuing
 		w.ok(tt.want, root, put, "/enqueue/"+tt.ids+"?nopush=1", tt.body, &e)
@@ -346,8 +321,15 @@ func TestAppleAndBackup(t *testing.T) {
 			t.Errorf("enqueue %s mismatch (-want +got):\n%s", tt.ids, diff)
 		}
 	}
+	w.ok(200, root, put, "/enqueue/a?expires_at=2026-11-03T04:00:00Z", emptyCommand, nil)
+	if last := w.outside.raw[len(w.outside.raw)-1]; !last.Expires.Equal(start.Add(time.Hour)) || last.NoPush {
+		t.Errorf("command = %+v, want one that ends in an hour", last)
+	}
+	if first := w.outside.raw[0]; !first.Expires.IsZero() || !first.NoPush {
+		t.Errorf("command = %+v, want one that never ends and wakes nobody", first)
+	}
 	w.problem(400, root, put, "/enqueue/a", "nonsense")
-	w.problem(400, root, put, "/enqueue/,", plist)
+	w.problem(400, root, put, "/enqueue/,", emptyCommand)
 
 	var certs api.PushCertificates
 	w.ok(200, root, get, "/apns", nil, &certs)
@@ -364,22 +346,5 @@ func TestAppleAndBackup(t *testing.T) {
 	w.ok(200, root, get, "/audit?action=backup.made", nil, &l)
 	if len(l.Items) != 1 {
 		t.Errorf("audit = %+v, want that a backup was made", l)
-	}
-}
-
-func TestReportOfSeveralIsHeldByTheBrake(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	_, ada := w.person("Ada", ward.RoleSupport)
-	var ids []string
-	for i := range 11 { // the brake lets ten through
-		id := ward.DeviceID("dev_" + string(rune('a'+i)))
-		w.phone(id)
-		ids = append(ids, string(id))
-	}
-	var got api.CasesReported
-	w.ok(207, ada, post, "/cases", map[string]any{"devices": ids}, &got)
-	if len(got.Cases) != 10 || len(got.Errors) == 0 {
-		t.Errorf("report = %d cases, errors %q; want ten and why not the last", len(got.Cases), got.Errors)
 	}
 }

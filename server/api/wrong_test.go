@@ -18,17 +18,24 @@ import (
 func TestNewReportsEveryMistake(t *testing.T) {
 	t.Parallel()
 	_, err := api.New(api.Options{PublicURL: "ward"})
-	for _, want := range []string{"PublicURL", "Unit", "Access", "Backups", "Now"} {
+	for _, want := range []string{"PublicURL", "Unit", "Access", "Approvers", "Brake", "Notify", "CaseFile", "OrderFile", "MacPIN", "Backups", "Now"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New = %v, want %s among the mistakes", err, want)
 		}
 	}
 }
 
+// eraseWith is a request to erase with options.
+func eraseWith(options map[string]any) map[string]any {
+	r := erase("dev_1")
+	r["options"] = options
+	return r
+}
+
 func TestWrongRequests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	_, ada := w.person("Ada", ward.RoleAdmin)
+	_, ada := w.person("Ada", ward.Roles...)
 	w.phone("dev_1")
 	for _, tt := range []struct {
 		name, method, path string
@@ -55,6 +62,30 @@ func TestWrongRequests(t *testing.T) {
 		{"zero character in a query", get, "/audit?subject=%00", nil, 400, ward.Invalid, "no text"},
 		{"no UTF-8", get, "/devices/%ff", nil, 400, ward.Invalid, "no text"},
 		{"zero character in a body", post, "/devices/dev_1/lost", `{"note":"a\u0000b"}`, 400, ward.Invalid, "zero character"},
+		{"unknown drill", post, "/devices/dev_1/lost", map[string]any{"drill": "wet", "data_open": "maybe"}, 400, ward.Invalid, "body.drill: "},
+		{"unknown answer", post, "/devices/dev_1/lost", map[string]any{"drill": "wet", "data_open": "maybe"}, 400, ward.Invalid, "body.data_open: "},
+		{"kind of order", post, "/orders", map[string]any{"kind": "explode", "reason": "x"}, 400, ward.Invalid, "body.kind: "},
+		{"options beside their place", post, "/orders", map[string]any{"kind": "erase", "reason": "x", "devices": []string{"dev_1"}, "preserve_data_plan": true}, 400, ward.Invalid, "body.preserve_data_plan: unexpected property"},
+		{"option", post, "/orders", eraseWith(map[string]any{"obliteration": "Gently"}), 400, ward.Invalid, "body.options.obliteration: "},
+		{"profile", post, "/orders", eraseWith(map[string]any{"return_to_service": map[string]any{"wifi_profile": "<plist>"}}), 400, ward.Invalid, "body.options.return_to_service.wifi_profile: "},
+		{"campaign without a start", post, "/orders", eraseWith(map[string]any{"campaign": map[string]any{"per_hour": 0}}), 400, ward.Invalid, "body.options.campaign: expected required property start"},
+		{"campaign of none", post, "/orders", eraseWith(map[string]any{"campaign": map[string]any{"per_hour": 0}}), 400, ward.Invalid, "body.options.campaign.per_hour: "},
+		{"hours of the brake", post, "/orders", eraseWith(map[string]any{"brake": map[string]any{"kind": "erase", "hours": 25}}), 400, ward.Invalid, "body.options.brake.hours: "},
+		{"kind of the brake", post, "/orders", eraseWith(map[string]any{"brake": map[string]any{"kind": "foot"}}), 400, ward.Invalid, "body.options.brake.kind: "},
+		{"options that don't fit", post, "/orders", map[string]any{"kind": "clear_passcode", "devices": []string{"dev_1"}, "reason": " ", "options": map[string]any{"preserve_data_plan": true, "message": "x"}}, 400, ward.Invalid, "an order needs a reason"},
+		{"no device", post, "/orders", map[string]any{"kind": "erase", "reason": "x"}, 400, ward.Invalid, "at least one device"},
+		{"unknown devices", post, "/orders", map[string]any{"kind": "erase", "reason": "x", "devices": []string{"dev_1", "nobody"}}, 404, ward.NotFound, `"nobody"`},
+		{"cancel all without a reason", post, "/orders/cancel-all", map[string]any{}, 400, ward.Invalid, "expected required property reason"},
+		{"break glass without anything", post, "/orders/x/break-glass", map[string]any{"hash": "abc"}, 400, ward.Invalid, "body.hash: "},
+		{"break glass without a signature", post, "/orders/x/break-glass", map[string]any{"hash": "abc"}, 400, ward.Invalid, "expected required property signature"},
+		{"approver without a subject", post, "/approvers/invitations", map[string]any{"person": ""}, 400, ward.Invalid, "expected required property subject"},
+		{"approver without a person", post, "/approvers/invitations", map[string]any{"person": ""}, 400, ward.Invalid, "body.person: "},
+		{"end without a reason", post, "/approvers/x/end", map[string]any{"reason": ""}, 400, ward.Invalid, "why the approver ends"},
+		{"decision without one", post, "/cases/x/decisions", map[string]any{"reasoning": "x"}, 400, ward.Invalid, "expected required property reportable"},
+		{"awareness without a time", put, "/cases/x/aware", map[string]any{"at": "yesterday", "reason": "x"}, 400, ward.Invalid, "body.at: "},
+		{"location without a purpose", get, "/cases/x/location", nil, 400, ward.Invalid, "query.purpose: required query parameter is missing"},
+		{"expiry", put, "/enqueue/a?expires_at=soon", emptyCommand, 400, ward.Invalid, "query.expires_at: "},
+		{"expiry that is over", put, "/enqueue/a?expires_at=2026-11-03T03:00:00Z", emptyCommand, 400, ward.Invalid, "expires_at is over"},
 		{"two mistakes of the business", post, "/invitations", map[string]any{"name": "", "ownership": "ours"}, 400, ward.Invalid, "ownership"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -151,13 +182,15 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 				for _, in := range []string{canary, "dev_1"} {
 					at := strings.TrimPrefix(parameter.ReplaceAllString(path, in), api.Prefix)
 					w.do(token, method, at+"?after="+canary, nil)
+					w.do(token, method, at+"?purpose="+canary, nil)
 					w.do(token, method, at, canary)
 					w.do(token, method, at, map[string]any{
 						"name": canary, "message": canary, "reason": canary, "hash": canary, "key": canary, "certificate": canary, "note": canary,
 						"roles": []string{canary}, "devices": []string{canary}, "kind": canary, "ownership": canary, "organisation": canary, "email": canary, canary: canary,
+						"purpose": canary, "identified": canary, "subject": canary, "person": canary, "signature": canary, "reasoning": canary, "link": canary, "where": canary,
 					})
 					w.do(canary, method, at, nil)
-					lines += 4
+					lines += 5
 				}
 			}
 		}
@@ -169,11 +202,17 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 	w.ok(201, token, post, "/people/All/link", nil, &link)
 	var i api.Invitation
 	w.ok(201, token, post, "/invitations", map[string]any{"name": "Sam", "ownership": "personal"}, &i)
+	var approver api.ApproverInvitation
+	w.ok(201, token, post, "/approvers/invitations", map[string]any{"person": "All", "subject": "all@trust.example"}, &approver)
+	var code api.RecoveryCode
+	w.ok(201, token, post, "/devices/dev_1/recovery-code", nil, &code)
+	w.engine.pins["dev_1"] = map[string]string{"lock order": "739154"}
+	w.ok(200, token, get, "/devices/dev_1/pin", nil, nil)
 	log := w.log.String()
 	if got := strings.Count(log, "\n"); got < lines {
 		t.Fatalf("the log has %d lines for %d requests", got, lines)
 	}
-	secrets := slices.Concat(canaries, []string{token, made.Secret, lastOf(link.URL), lastOf(i.URL)})
+	secrets := slices.Concat(canaries, []string{token, made.Secret, lastOf(link.URL), lastOf(i.URL), lastOf(approver.URL), code.Code, "739154"})
 	var found []string
 	for _, s := range secrets {
 		if strings.Contains(log, s) {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -21,11 +22,15 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	browserlog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
 	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/approver/approvertest"
+	"github.com/wardmdm/ward/server/brake"
+	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/web"
 )
@@ -120,7 +125,7 @@ func chromium(t *testing.T) context.Context {
 	t.Cleanup(cancel)
 	ctx, stop := chromedp.NewContext(ctx)
 	t.Cleanup(stop)
-	ctx, end := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, end := context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(end)
 	return ctx
 }
@@ -128,45 +133,148 @@ func chromium(t *testing.T) context.Context {
 // sight is one page to look at.
 type sight struct {
 	name, url string
-	out       bool // without having signed in
+	out       bool       // without having signed in
+	form      url.Values // that is sent there; nil where the page is only opened
+}
+
+// open goes to the page, or sends its form from a page of the same site.
+func (s sight) open(home string) chromedp.Action {
+	if s.form == nil {
+		return chromedp.Navigate(s.url)
+	}
+	fields, err := json.Marshal(s.form)
+	if err != nil {
+		panic(err)
+	}
+	return chromedp.Tasks{
+		chromedp.Navigate(home + "/static/none"),
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			send := `(() => { const form = document.createElement("form"); form.method = "post"; form.action = ` + quote(s.url) + `;
+				for (const [name, values] of Object.entries(` + string(fields) + `)) for (const value of values) { const field = document.createElement("textarea"); field.name = name; field.value = value; form.append(field); }
+				document.body.append(form); setTimeout(() => form.submit()); })()`
+			return chromedp.Evaluate(send, nil).Do(ctx)
+		}),
+		until(`location.pathname !== "/static/none" && document.readyState === "complete" && document.querySelector("main") !== null`),
+	}
+}
+
+// until waits for a condition over a navigation, at which chromedp.Poll may lose its page.
+func until(condition string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for range 400 {
+			var ok bool
+			if err := chromedp.Evaluate(condition, &ok).Do(ctx); err == nil && ok {
+				return nil
+			}
+			if err := chromedp.Sleep(25 * time.Millisecond).Do(ctx); err != nil {
+				return err
+			}
+		}
+		return fmt.Errorf("it did not come to %s", condition)
+	})
+}
+
+func quote(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// askErase asks for the erase of a device, and returns the order's path.
+func (w *world) askErase(by access.Person, id, why string) string {
+	w.t.Helper()
+	return w.ask(by, order.Request{Kind: order.Erase, Devices: []ward.DeviceID{ward.DeviceID(id)}, Reason: why})
 }
 
 // sights are all pages, on a fleet with something of everything.
 func (w *world) sights() (p access.Person, all []sight) {
-	maud, ada := w.person("Maud Ellery", ward.RoleSupport, ward.RoleApprover), w.person("Ada Byron", ward.RoleSupport)
-	lost := w.fleet(maud)
-	ask := func(by access.Person, id ward.DeviceID, why string) string {
-		o, err := w.orders.Request(w.as(by), order.Request{Kind: order.Erase, Devices: []ward.DeviceID{id}, Reason: why})
-		w.must(err)
-		return "/orders/" + string(o.ID)
-	}
-	own, others := ask(maud, "dev-05", "Sold with the old building."), ask(ada, "dev-02", "Stolen on the bus, and it was unlocked when it was last seen.")
+	maud := w.person("Maud Ellery", ward.RoleAdmin, ward.RoleSupport, ward.RoleGovern, ward.RoleApprover)
+	ada, ben, cyd := w.person("Ada Byron", ward.RoleSupport, ward.RoleApprover), w.person("Ben Carter", ward.RoleApprover), w.person("Cyd Dean", ward.RoleApprover)
+	w.must(w.notify.SendTest(w.as(maud)))
+	gone := w.fleet(maud)
+	before := w.askErase(ada, "dev-06", "Sold.")
+	keys := w.seed(ada, ben, maud)
+	_, err := approvertest.Register(w.t.Context(), w.approvers, approvertest.Who{Person: cyd.ID, Name: cyd.Name, Subject: "cyd@example.org", Outside: true})
+	w.must(err)
+	own, others := w.askErase(maud, "dev-05", "Sold with the old building."), w.askErase(ada, string(gone), "Stolen on the bus, and it was unlocked when it was last seen.")
+	w.signedIn(ben).sign(keys[1], others)
+	c, err := w.lost.OpenCase(w.t.Context(), gone)
+	w.must(err)
+	w.must(w.lost.SetLocation(w.system(), c.ID, lost.Location{Lat: 51.5007, Lon: -.1246, Accuracy: 12, At: w.now()}))
+	rehearsed, err := w.lost.Report(w.as(maud), lost.Report{Devices: []ward.DeviceID{"dev-08"}, Drill: lost.Dry})
+	w.must(err)
+	w.fill(brake.Erase, ada)
+	w.files.device = "dev-00"
+	w.add(ward.Device{ID: "mac-1", Name: "Ward Mac", Ownership: ward.Corporate})
+	code, err := w.lost.MakeCode(w.as(maud), "dev-01")
+	w.must(err)
+	list, err := w.approvers.List(w.t.Context())
+	w.must(err)
+	pending := list[len(list)-1].ID
+	root := w.signedIn(maud)
+	invitation := root.invite(maud, "maud@example.org")
+	erase := url.Values{"kind": {"erase"}, "devices": {"dev-00\ndev-04\ndev-26"}, "note": {"For the next ward."}}
 	for _, s := range []sight{
-		{"signin", "/signin", true},
-		{"link", "/setup/secret", true},
-		{"notfound", "/nowhere", true},
-		{"devices", "/devices", false},
-		{"devices-none", "/devices?q=nobody&state=lost", false},
-		{"device-lost", "/devices/" + string(lost), false},
-		{"device-bad", "/devices/dev-01", false},
-		{"device-good", "/devices/dev-03", false},
-		{"device-personal", "/devices/dev-04", false},
-		{"device-invited", "/devices/dev-26", false},
-		{"device-gone", "/devices/dev-15", false},
-		{"lost", "/devices/dev-01/lost", false},
-		{"found", "/devices/dev-02/found", false},
-		{"lock", "/devices/dev-01/lock", false},
-		{"erase", "/devices/dev-00/erase", false},
-		{"orders", "/orders", false},
-		{"orders-none", "/orders?state=expired", false},
-		{"order", others, false},
-		{"order-own", own, false},
-		{"passphrase", "/passphrase", false},
-		{"forbidden", "/devices/dev-04/erase", false},
-		{"enrol-personal", w.enrolURL(ward.Personal, false), true},
-		{"enrol-supervised", w.enrolURL(ward.Corporate, true), true},
-		{"staff", staffURL(w.t, rich), true},
-		{"staff-none", staffURL(w.t, ""), true},
+		{name: "signin", url: "/signin", out: true},
+		{name: "link", url: "/setup/secret", out: true},
+		{name: "notfound", url: "/nowhere", out: true},
+		{name: "devices", url: "/devices"},
+		{name: "devices-none", url: "/devices?q=nobody&state=lost"},
+		{name: "device-lost", url: "/devices/" + string(gone)},
+		{name: "device-bad", url: "/devices/dev-01"},
+		{name: "device-good", url: "/devices/dev-03"},
+		{name: "device-personal", url: "/devices/dev-04"},
+		{name: "device-invited", url: "/devices/dev-26"},
+		{name: "device-gone", url: "/devices/dev-15"},
+		{name: "lost", url: "/devices/dev-01/lost"},
+		{name: "found", url: "/devices/dev-02/found"},
+		{name: "lock", url: "/devices/dev-01/lock"},
+		{name: "restart", url: "/devices/dev-00/restart"},
+		{name: "report-many", url: "/lost/new?device=dev-00&device=dev-03"},
+		{name: "rehearse", url: "/lost/new?device=dev-00&drill=1"},
+		{name: "recovery-sheet", url: "/devices/dev-03/recovery-code", form: url.Values{}},
+		{name: "pin", url: "/devices/mac-1/pin", form: url.Values{}},
+		{name: "cases", url: "/cases"},
+		{name: "cases-none", url: "/cases?state=closed"},
+		{name: "case", url: "/cases/" + string(c.ID)},
+		{name: "case-rehearsal", url: "/cases/" + string(rehearsed[0].ID)},
+		{name: "case-wrong", url: "/cases/" + string(c.ID) + "/decide", form: url.Values{"reportable": {"no"}}},
+		{name: "case-place", url: "/cases/" + string(c.ID) + "/location", form: url.Values{"purpose": {"To fetch it."}}},
+		{name: "drills", url: "/drills"},
+		{name: "orders", url: "/orders"},
+		{name: "ask", url: "/orders/new"},
+		{name: "ask-erase", url: "/orders/new?kind=erase&device=dev-00"},
+		{name: "ask-pin", url: "/orders/new?kind=lock_pin"},
+		{name: "ask-lift", url: "/orders/new?kind=lift_brake"},
+		{name: "ask-wrong", url: "/orders/new", form: url.Values{"kind": {"erase"}, "devices": {"dev-00"}}},
+		{name: "ask-preview", url: "/orders/new", form: erase},
+		{name: "sign", url: others + "/sign", form: url.Values{}},
+		{name: "brake", url: "/brake"},
+		{name: "cancel-all", url: "/brake/cancel-all"},
+		{name: "approvers", url: "/approvers"},
+		{name: "approver-invited", url: "/approvers", form: url.Values{"person": {string(ben.ID)}, "subject": {"ben@example.org"}}},
+		{name: "approver-register", url: invitation},
+		{name: "approver-broken", url: "/approver/none"},
+		{name: "approver-vouch", url: "/approvers/" + pending + "/vouch", form: url.Values{}},
+		{name: "notifications", url: "/notifications"},
+		{name: "lost-code", url: "/lost", out: true},
+		{name: "lost-wrong", url: "/lost", form: url.Values{"code": {"AAAA"}}, out: true},
+		{name: "lost-questions", url: "/lost", form: url.Values{"code": {code}}, out: true},
+		{name: "lost-told", url: "/lost", form: url.Values{"code": {code}, "step": {"report"}, "device": {"dev-01"}}, out: true},
+		{name: "recovery", url: "/recovery/used-link", out: true},
+		{name: "recovery-none", url: "/recovery/none", out: true},
+		{name: "order-before", url: before},
+		{name: "orders-none", url: "/orders?state=expired"},
+		{name: "order", url: others},
+		{name: "order-own", url: own},
+		{name: "passphrase", url: "/passphrase"},
+		{name: "forbidden", url: "/devices/dev-26/x"},
+		{name: "enrol-personal", url: w.enrolURL(ward.Personal, false), out: true},
+		{name: "enrol-supervised", url: w.enrolURL(ward.Corporate, true), out: true},
+		{name: "staff", url: staffURL(w.t, rich), out: true},
+		{name: "staff-none", url: staffURL(w.t, ""), out: true},
 	} {
 		if strings.HasPrefix(s.url, "/") {
 			s.url = w.url + s.url
@@ -213,7 +321,14 @@ func TestAccessibility(t *testing.T) {
 	w.must(chromedp.Run(ctx, browserlog.Enable()))
 	for _, s := range sights {
 		console = nil
-		w.must(visit(ctx, network.ClearBrowserCookies(), w.cookies(v, s), device(1280, 800, "light"), chromedp.Navigate(s.url), loaded(), chromedp.Evaluate(script+";0", nil)))
+		if err := visit(ctx, network.ClearBrowserCookies(), w.cookies(v, s), device(1280, 800, "light"), s.open(w.url), loaded(), chromedp.Evaluate(script+";0", nil)); err != nil {
+			t.Fatalf("%s: %v", s.name, err)
+		}
+		var wrong bool
+		w.must(chromedp.Run(ctx, chromedp.Evaluate(`document.querySelector("[data-problem]") !== null`, &wrong)))
+		if want := strings.HasSuffix(s.name, "-wrong"); wrong != want {
+			t.Errorf("%s: it says that there is a problem: %t, want %t", s.name, wrong, want)
+		}
 		for _, look := range []struct {
 			width, height int64
 			scheme, rules string
@@ -275,7 +390,7 @@ func device(width, height int64, scheme string) chromedp.Tasks {
 	}
 }
 
-func loaded() chromedp.Action { return chromedp.Poll(`document.readyState === "complete"`, nil) }
+func loaded() chromedp.Action { return until(`document.readyState === "complete"`) }
 
 // cookies gives the browser the visitor's session.
 func (w *world) cookies(v *visitor, s sight) chromedp.Action {
@@ -320,5 +435,33 @@ func TestTwentyFiveDevices(t *testing.T) {
 		chromedp.Evaluate(`[...document.querySelectorAll("tbody tr")].filter(r => r.getBoundingClientRect().bottom <= innerHeight).length`, &rows)))
 	if rows < 25 {
 		t.Errorf("%d devices stand on the first screen, want at least 25", rows)
+	}
+}
+
+// TestPrinted: on paper, a case takes two pages at most and a recovery sheet one, without forms.
+func TestPrinted(t *testing.T) {
+	t.Parallel()
+	ctx := chromium(t)
+	w := newWorld(t)
+	maud := w.person("Maud Ellery", ward.RoleSupport)
+	w.publish()
+	w.enrol(phone{Device: ward.Device{ID: "dev-1", Name: "Asha’s iPhone", Owner: "Asha Rao", Ownership: ward.Corporate}, supervised: true})
+	c := w.report(maud, "dev-1")
+	v := w.signedIn(maud)
+	for _, p := range []struct {
+		sight
+		most int
+	}{
+		{sight{name: "case", url: w.url + "/cases/" + string(c.ID)}, 2},
+		{sight{name: "recovery sheet", url: w.url + "/devices/dev-1/recovery-code", form: url.Values{}}, 1},
+	} {
+		var pdf []byte
+		w.must(visit(ctx, network.ClearBrowserCookies(), w.cookies(v, p.sight), p.open(w.url), loaded(), chromedp.ActionFunc(func(ctx context.Context) (err error) {
+			pdf, _, err = page.PrintToPDF().WithPaperWidth(8.27).WithPaperHeight(11.69).WithPreferCSSPageSize(true).Do(ctx)
+			return err
+		})))
+		if n := bytes.Count(pdf, []byte("/Type /Page\n")); n < 1 || n > p.most {
+			t.Errorf("the %s takes %d pages, want at most %d", p.name, n, p.most)
+		}
 	}
 }

@@ -1,15 +1,12 @@
 package web
 
 import (
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/lost"
-	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/posture"
 )
 
@@ -24,8 +21,8 @@ type deedPage struct {
 
 type lostPage struct {
 	deedPage
-	Kind, Where, Unlocked string
-	Fate                  string // what being lost means for this device
+	Loss lossForm
+	Fate string // what being lost means for this device
 }
 
 type foundPage struct {
@@ -38,11 +35,7 @@ type lockPage struct {
 	Message, Phone string
 }
 
-type erasePage struct {
-	deedPage
-	KeepPlan, NoProximity bool
-	Open                  bool // a case is open
-}
+type restartPage struct{ deedPage }
 
 type locationPage struct {
 	deedPage
@@ -64,9 +57,9 @@ func (s *Server) subject(r *http.Request, title string) (posture.Detail, deedPag
 }
 
 // done says what was done and leads back to the device.
-func (s *Server) done(w http.ResponseWriter, r *http.Request, d posture.Detail, format string, args ...any) error {
+func (s *Server) done(w http.ResponseWriter, r *http.Request, d posture.Detail, done string) error {
 	s.overview.forget(r.Context())
-	s.flash(r, format, args...)
+	s.flash(r, "%s", done)
 	return see(w, r, deviceAddress(d.Device.ID))
 }
 
@@ -86,7 +79,7 @@ func (s *Server) lostView(r *http.Request) (posture.Detail, *lostPage, error) {
 	if err != nil {
 		return d, nil, err
 	}
-	v := &lostPage{deedPage: base, Kind: string(lost.Lost), Fate: fate(d)}
+	v := &lostPage{deedPage: base, Loss: s.newLoss(true), Fate: fate(d)}
 	return d, v, nil
 }
 
@@ -123,14 +116,19 @@ func (s *Server) reportLost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v.Kind, v.Where, v.Unlocked, v.Note = field(r, "kind"), field(r, "where"), field(r, "unlocked"), field(r, "note")
-	_, err = s.Lost.Report(r.Context(), lost.Report{
-		Devices: []ward.DeviceID{d.Device.ID}, Kind: lost.Kind(v.Kind), LastSeenWhere: v.Where, WasUnlocked: lost.Answer(v.Unlocked), Note: v.Note,
-	})
+	var q lost.Report
+	v.Loss, q, err = s.readLoss(r, true)
+	if err != nil {
+		return again(s, w, r, s.pages.lost, v, err, "when")
+	}
+	q.Devices = []ward.DeviceID{d.Device.ID}
+	cases, err := s.Lost.Report(r.Context(), q)
 	if err != nil {
 		return again(s, w, r, s.pages.lost, v, err, "")
 	}
-	return s.done(w, r, d, "Reported %s. Its app certificates are revoked, and the commands that lock it are on their way.", v.Kind)
+	s.overview.forget(r.Context())
+	s.flash(r, "Reported %s. Its app certificates are revoked, and the commands that lock it are on their way.", q.Kind)
+	return see(w, r, caseAddress(cases[0].ID))
 }
 
 func (s *Server) foundForm(w http.ResponseWriter, r *http.Request) error {
@@ -194,74 +192,21 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request) error {
 	return s.done(w, r, d, "The device is asked for news. It answers when it is awake; open this page again then.")
 }
 
-// location shows where a lost device last said it was. It is a deed, for each look is
-// recorded.
-func (s *Server) location(w http.ResponseWriter, r *http.Request) error {
-	d, base, err := s.subject(r, "Last known place")
+func (s *Server) restartForm(w http.ResponseWriter, r *http.Request) error {
+	_, base, err := s.subject(r, "Restart")
 	if err != nil {
 		return err
 	}
-	if d.View.Case == nil {
-		return ward.Errorf(ward.Conflict, "Only of a device that is reported lost may one see where it is.")
-	}
-	l, err := s.Lost.ViewLocation(r.Context(), d.View.Case.ID)
-	if ward.KindOf(err) == ward.NotFound {
-		return s.done(w, r, d, "The device has not told where it is.")
-	}
+	return render(s, w, r, http.StatusOK, s.pages.restart, &restartPage{base})
+}
+
+func (s *Server) restart(w http.ResponseWriter, r *http.Request) error {
+	d, base, err := s.subject(r, "Restart")
 	if err != nil {
 		return err
 	}
-	v := &locationPage{deedPage: base, Latitude: fmt.Sprintf("%.5f", l.Lat), Longitude: fmt.Sprintf("%.5f", l.Lon), Accuracy: "not told", At: at(l.At, s.Now())}
-	if l.Accuracy >= 0 {
-		v.Accuracy = fmt.Sprintf("within %.0f m", l.Accuracy)
+	if _, err := s.Lost.Restart(r.Context(), d.Device.ID); err != nil {
+		return again(s, w, r, s.pages.restart, &restartPage{base}, err, "")
 	}
-	return render(s, w, r, http.StatusOK, s.pages.location, v)
-}
-
-func (s *Server) eraseView(r *http.Request) (posture.Detail, *erasePage, error) {
-	d, base, err := s.subject(r, "Ask for an erase")
-	if err != nil {
-		return d, nil, err
-	}
-	if why := deedsOf(ward.ActorFrom(r.Context()), d).NoErase; why != "" {
-		return d, nil, ward.Errorf(ward.Forbidden, "%s", why)
-	}
-	return d, &erasePage{deedPage: base, Open: d.View.Case != nil}, nil
-}
-
-func (s *Server) eraseForm(w http.ResponseWriter, r *http.Request) error {
-	_, v, err := s.eraseView(r)
-	if err != nil {
-		return err
-	}
-	return render(s, w, r, http.StatusOK, s.pages.erase, v)
-}
-
-func (s *Server) requestErase(w http.ResponseWriter, r *http.Request) error {
-	d, v, err := s.eraseView(r)
-	if err != nil {
-		return err
-	}
-	v.Note, v.KeepPlan, v.NoProximity = field(r, "note"), field(r, "keep_plan") != "", field(r, "no_proximity") != ""
-	q := order.Request{
-		Kind: order.Erase, Devices: []ward.DeviceID{d.Device.ID}, Reason: v.Note,
-		Options: order.Options{PreserveDataPlan: v.KeepPlan, DisallowProximitySetup: v.NoProximity},
-	}
-	if d.View.Case != nil {
-		q.Case = d.View.Case.ID
-	}
-	o, err := s.Orders.Request(r.Context(), q)
-	if err != nil {
-		return again(s, w, r, s.pages.erase, v, err, noteField(err))
-	}
-	s.flash(r, "Asked for. Nothing reaches the device until a second person approves exactly this order.")
-	return see(w, r, orderAddress(o.ID))
-}
-
-// noteField leads to the reason only if that is what is wrong.
-func noteField(err error) string {
-	if e, ok := errors.AsType[*ward.Error](err); ok && e.Kind == ward.Invalid {
-		return "note"
-	}
-	return ""
+	return s.done(w, r, d, "The restart is queued, and given up if the device does not fetch it within an hour.")
 }

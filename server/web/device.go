@@ -22,6 +22,7 @@ const recent = 12
 type devicePage struct {
 	Page
 	Address    string // of this page
+	ID         string
 	Device     string
 	Line       []string // what it is, in a few words
 	Tag        tag
@@ -43,12 +44,14 @@ type devicePage struct {
 
 // deeds are what the reader may do here and now.
 type deeds struct {
-	Lost, Found, Lock, Refresh, Erase, Locate bool
-	NoErase                                   string // why an erase is not offered to one who could ask for it
+	Lost, Found, Lock, Refresh, Restart, Order, Code, PIN bool
+	NoErase                                               string // why an erase is not offered to one who could ask for it
 }
 
 // Any reports whether there is a deed to show.
-func (d deeds) Any() bool { return d.Lost || d.Found || d.Lock || d.Refresh || d.Erase }
+func (d deeds) Any() bool {
+	return d.Lost || d.Found || d.Lock || d.Refresh || d.Restart || d.Order || d.Code || d.PIN
+}
 
 type findingView struct {
 	Tag   tag
@@ -99,13 +102,13 @@ type enrolmentView struct {
 }
 
 type caseView struct {
+	Href     string
 	Kind     string
 	By       string
 	Reported moment
 	Where    string
 	Unlocked string
 	Note     string
-	Located  moment
 	Timeline []eventView
 }
 
@@ -136,7 +139,7 @@ func (s *Server) deviceView(ctx context.Context, d posture.Detail) (*devicePage,
 	now := s.Now()
 	v := &devicePage{
 		Page:    Page{Title: nameOf(d.Device), Section: "devices", Backlink: "/devices", Backname: "Devices"},
-		Address: deviceAddress(d.Device.ID), Device: nameOf(d.Device), Tag: stateTag(d.Assessment.State), AsOf: at(now, now),
+		Address: deviceAddress(d.Device.ID), ID: string(d.Device.ID), Device: nameOf(d.Device), Tag: stateTag(d.Assessment.State), AsOf: at(now, now),
 	}
 	for _, w := range []string{d.Device.Owner, d.Device.Group, ownershipName(d.Device.Ownership), d.Device.Model, osOf(d.Device)} {
 		if w != "" {
@@ -198,7 +201,8 @@ func deedsOf(a ward.Actor, d posture.Detail) deeds {
 	out := deeds{
 		Lost: may(access.DeviceLost) && !open && d.Device.State != ward.Invited, Found: may(access.DeviceLost) && open,
 		Lock: may(access.DeviceLock) && active && !open, Refresh: may(access.DeviceRefresh) && active,
-		Locate: may(access.LocationRead) && open,
+		Restart: may(access.DeviceLock) && active && d.Device.Ownership == ward.Corporate, Order: may(access.OrderRequest) && active && d.Device.State != ward.Erased,
+		Code: may(access.DeviceLost) && d.Device.State != ward.Erased, PIN: may(access.PINRead) && d.Device.Platform == ward.MacOS,
 	}
 	if !may(access.OrderRequest) || !active || d.Device.State == ward.Erased {
 		return out
@@ -208,8 +212,6 @@ func deedsOf(a ward.Actor, d posture.Detail) deeds {
 		out.NoErase = "A personal phone is never erased. Reported lost, it is locked and its management removed, with the work apps and their data."
 	case !d.Enrolment.Rights.Has(ward.RightErase):
 		out.NoErase = "This phone was enrolled without the right to erase it, and would refuse."
-	default:
-		out.Erase = true
 	}
 	return out
 }
@@ -279,7 +281,7 @@ func (s *Server) caseView(ctx context.Context, d posture.Detail) (*caseView, err
 		return nil, err
 	}
 	now := s.Now()
-	v := &caseView{Kind: string(c.Kind), By: cmp.Or(c.ReportedName, "Ward"), Reported: at(c.Reported, now), Where: c.LastSeenWhere, Note: c.Note, Located: at(c.Located, now)}
+	v := &caseView{Href: caseAddress(c.ID), Kind: string(c.Kind), By: cmp.Or(c.ReportedName, "Ward"), Reported: at(c.Reported, now), Where: c.LastSeenWhere, Note: c.Note}
 	switch c.WasUnlocked {
 	case lost.Yes:
 		v.Unlocked = "It was unlocked"

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/compliance"
 )
 
@@ -31,7 +32,8 @@ type devicesPage struct {
 	All     string // address without filter
 	Renew   string // address of this page
 	AsOf    moment
-	Unknown int // of those counted: not known, or not seen for too long
+	Unknown int  // of those counted: not known, or not seen for too long
+	Pick    bool // the reader may tick devices and report them lost
 }
 
 // countLink is a number that leads to exactly what it counts.
@@ -43,6 +45,7 @@ type countLink struct {
 }
 
 type deviceRow struct {
+	ID        string
 	Href      string
 	Name      string
 	Owner     string
@@ -71,7 +74,9 @@ func (s *Server) devices(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return render(s, w, r, http.StatusOK, s.pages.devices, s.listOf(snap, search, state, after))
+	v := s.listOf(snap, search, state, after)
+	v.Pick = access.Allows(ward.ActorFrom(r.Context()), access.DeviceLost)
+	return render(s, w, r, http.StatusOK, s.pages.devices, v)
 }
 
 func (s *Server) listOf(snap *snapshot, search string, state compliance.State, after ward.DeviceID) *devicesPage {
@@ -103,7 +108,7 @@ func (s *Server) listOf(snap *snapshot, search string, state compliance.State, a
 	}
 	for _, l := range shown[from:to] {
 		v.Rows = append(v.Rows, deviceRow{
-			Href: deviceAddress(l.ID), Name: l.Name, Owner: l.Owner, Group: l.Group, GroupHref: listAddress(l.Group, "", ""),
+			ID: string(l.ID), Href: deviceAddress(l.ID), Name: l.Name, Owner: l.Owner, Group: l.Group, GroupHref: listAddress(l.Group, "", ""),
 			Ownership: ownershipName(l.Ownership), OS: l.OS, Tag: stateTag(l.State), Reason: l.Reason, Seen: at(l.LastSeen, now),
 		})
 	}

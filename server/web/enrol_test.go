@@ -24,7 +24,7 @@ func TestEnrolPage(t *testing.T) {
 		return answer{rec.Code, "", rec.Header(), rec.Body.String()}
 	}
 	work := page(func(*enrollment.Invitation) {})
-	work.want(t, 200, "For Asha <Rao> · a work phone", "Three steps", "May erase it, if two people agree", "St Example’s Hospital sees", "!Keeps blocked messaging apps from opening")
+	work.want(t, 200, "For Asha <Rao> · a work phone", "Four steps", "May erase it, if two people sign exactly that", "St Example’s Hospital sees", "!Keeps blocked messaging apps from opening")
 	if !strings.Contains(work.body, `href="`+link+`?download=1"`) || !regexp.MustCompile(`src="data:image/png;base64,[A-Za-z0-9+/&#;]{400,}`).MatchString(work.body) {
 		t.Errorf("the page lacks the download or the QR code: %s", work.body)
 	}
@@ -63,7 +63,7 @@ func TestEnrolPageTooOld(t *testing.T) {
 	rec := httptest.NewRecorder()
 	w.web.EnrolPage(rec, httptest.NewRequestWithContext(t.Context(), "GET", "/invite/x", nil), web.EnrolView{Invitation: i, URL: "https://ward.example.nhs.uk/invite/x", TooOld: true})
 	a := answer{rec.Code, "", rec.Header(), rec.Body.String()}
-	a.want(t, 200, "system is too old", "needs iOS or iPadOS 16 or later", "Software Update", "!Download the profile", "!Three steps")
+	a.want(t, 200, "system is too old", "needs iOS or iPadOS 16 or later", "Software Update", "!Download the profile", "!Four steps")
 }
 
 func TestErrorPageElsewhere(t *testing.T) {

@@ -18,6 +18,7 @@ type line struct {
 	Name       string
 	Owner      string
 	Group      string
+	Site       string
 	Ownership  ward.Ownership
 	OS         string
 	State      compliance.State
@@ -126,7 +127,7 @@ func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789"
 func lineOf(r posture.Row) line {
 	d := r.Device
 	l := line{
-		ID: d.ID, Name: nameOf(d), Owner: d.Owner, Group: d.Group, Ownership: d.Ownership, OS: osOf(d),
+		ID: d.ID, Name: nameOf(d), Owner: d.Owner, Group: d.Group, Site: d.Site, Ownership: d.Ownership, OS: osOf(d),
 		State: r.Assessment.State, Reason: r.Assessment.Reason(), LastSeen: r.Enrolment.LastSeen, importance: slices.Index(attention, r.Assessment.State),
 	}
 	l.words = strings.ToLower(strings.Join([]string{l.Name, d.Owner, d.Email, d.Group, d.Site, d.Role, d.Serial, d.Model, l.OS, r.Enrolment.Channel, string(d.ID)}, "\n"))
@@ -169,4 +170,16 @@ func (s *snapshot) matching(search string) []line {
 		}
 	}
 	return out
+}
+
+// sites names every site that a device belongs to, once and in order.
+func (s *snapshot) sites() []string {
+	var out []string
+	for _, l := range s.lines {
+		if l.Site != "" {
+			out = append(out, l.Site)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }

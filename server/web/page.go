@@ -10,7 +10,6 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
-	"github.com/wardmdm/ward/server/order"
 )
 
 //go:embed templates/*.html
@@ -19,11 +18,12 @@ var templateFiles embed.FS
 // Page is what every page shows around its own content.
 type Page struct {
 	Title    string
-	Section  string // of the navigation: "devices", "orders" or none
+	Section  string // of the navigation: "devices", "cases", "orders", "brake", "approvers" or none
 	Name     string // of the organisation
 	Who      string // who has signed in; empty for a visitor
-	Waiting  int    // orders that wait for an approval; 0 shows none
-	Flash    string // what was just done
+	Menu     []menuItem
+	Alarms   []alarm // what everybody who has signed in has to know
+	Flash    string  // what was just done
 	Problem  *problem
 	Narrow   bool // a form or a message rather than tables
 	Style    string
@@ -61,10 +61,28 @@ type pages struct {
 	lost       page[*lostPage]
 	found      page[*foundPage]
 	lock       page[*lockPage]
-	erase      page[*erasePage]
 	location   page[*locationPage]
+	restart    page[*restartPage]
+	reportMany page[*manyPage]
+	code       page[*codePage]
+	lostCode   page[*lostCodePage]
+	told       page[*toldPage]
+	recovery   page[*recoveryPage]
+	cases      page[*casesPage]
+	theCase    page[*casePage]
+	pin        page[*pinPage]
+	drills     page[*drillsPage]
 	orders     page[*ordersPage]
 	order      page[*orderPage]
+	askOrder   page[*askPage]
+	sign       page[*signPage]
+	brake      page[*brakePage]
+	cancelAll  page[*cancelAllPage]
+	approvers  page[*approversPage]
+	invited    page[*invitedPage]
+	register   page[*registerPage]
+	vouch      page[*vouchPage]
+	notices    page[*noticesPage]
 	enrol      page[*enrolPage]
 	staff      page[*staffPage]
 	failure    page[*errorPage]
@@ -91,10 +109,28 @@ func parsePages() (p pages, err error) {
 		{"lost", &p.lost.t},
 		{"found", &p.found.t},
 		{"lock", &p.lock.t},
-		{"erase", &p.erase.t},
 		{"location", &p.location.t},
+		{"restart", &p.restart.t},
+		{"many", &p.reportMany.t},
+		{"code", &p.code.t},
+		{"lostcode", &p.lostCode.t},
+		{"told", &p.told.t},
+		{"recovery", &p.recovery.t},
+		{"cases", &p.cases.t},
+		{"case", &p.theCase.t},
+		{"pin", &p.pin.t},
+		{"drills", &p.drills.t},
 		{"orders", &p.orders.t},
 		{"order", &p.order.t},
+		{"ask", &p.askOrder.t},
+		{"sign", &p.sign.t},
+		{"brake", &p.brake.t},
+		{"cancelall", &p.cancelAll.t},
+		{"approvers", &p.approvers.t},
+		{"invited", &p.invited.t},
+		{"register", &p.register.t},
+		{"vouch", &p.vouch.t},
+		{"notifications", &p.notices.t},
 		{"enrol", &p.enrol.t},
 		{"staff", &p.staff.t},
 		{"failure", &p.failure.t},
@@ -116,19 +152,14 @@ func (s *Server) furnish(r *http.Request, p *Page) error {
 		return nil
 	}
 	p.Who, p.Flash = a.Name, s.sessions.PopString(ctx, flashKey)
-	if !access.Allows(a, access.OrderRead) {
-		return nil
+	var err error
+	if p.Menu, err = s.menu(ctx, a, p.Section); err != nil {
+		return err
 	}
-	waiting, err := s.Orders.List(ctx, order.Filter{State: order.Requested, Limit: 100})
-	if err != nil {
-		return fmt.Errorf("orders that wait: %w", err)
+	if access.Allows(a, access.OrderRead) {
+		p.Alarms, err = s.alarms(ctx)
 	}
-	for _, o := range waiting {
-		if s.Now().Before(o.Expires) {
-			p.Waiting++
-		}
-	}
-	return nil
+	return err
 }
 
 // flash has the next page say what was done.

@@ -13,7 +13,6 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/lost"
-	"github.com/wardmdm/ward/server/order"
 )
 
 func (w *world) report(by access.Person, id ward.DeviceID) lost.Case {
@@ -224,10 +223,9 @@ func TestDevice(t *testing.T) {
 	v := w.signedIn(maud)
 
 	v.get("/devices/dev-1").want(t, 200, "Asha’s iPhone", "Non-compliant", "Has WhatsApp, which the policy blocks", "Ask the person to delete it", "Detected only", "only supervised iPhones block apps",
-		"Blocked by the policy", "iPhone15,4", "Ward Messenger until", "Ask about the device", "Accepted by the device at", "Report lost", "Ask for an erase", "Lock")
+		"Blocked by the policy", "iPhone15,4", "Ward Messenger until", "Ask about the device", "Accepted by the device at", "Report lost", "Ask for an order", "Lock", "Restart", "Print a recovery code")
 	v.get("/devices/dev-2").want(t, 200, "Compliant", "Nothing: everything that the policy asks for is in place", "Present, can’t be opened", "Enforced")
-	v.get("/devices/dev-3").want(t, 200, "A personal phone is never erased", "!Ask for an erase")
-	v.get("/devices/dev-3/erase").want(t, 403, "never erased")
+	v.get("/devices/dev-3").want(t, 200, "A personal phone is never erased", "!Restart")
 	v.get("/devices/SER2").to(t, "/devices/dev-2")
 	v.get("/devices/nothing").want(t, 404, "No device has the id")
 
@@ -251,8 +249,14 @@ func TestLostAndFound(t *testing.T) {
 
 	v.get("/devices/dev-1/lost").want(t, 200, "At once", "lost mode", "Nothing is erased")
 	v.post("/devices/dev-1/lost", url.Values{"kind": {"borrowed"}}).want(t, 400, "There is a problem", "lost or stolen")
-	v.post("/devices/dev-1/lost", url.Values{"kind": {"stolen"}, "unlocked": {"yes"}, "where": {"Bus 72"}, "note": {"Taken."}}).to(t, "/devices/dev-1")
-	v.get("/devices/dev-1").want(t, 200, "Reported stolen. Its app certificates are revoked", "Lost", "by Maud Ellery", "Bus 72", "It was unlocked", "Taken.", "Lost mode on: waiting", "Mark found", "!Report lost", "The device has not told where it is")
+	v.post("/devices/dev-1/lost", url.Values{"kind": {"stolen"}, "when": {"yesterday"}}).want(t, 400, "Give the date and the time")
+	reported := v.post("/devices/dev-1/lost", url.Values{"kind": {"stolen"}, "unlocked": {"yes"}, "data_open": {"no"}, "where": {"Bus 72"}, "when": {"2026-01-02T08:30"}, "note": {"Taken."}, "identified": {"called back"}})
+	if reported.status != 303 || !strings.HasPrefix(reported.location, "/cases/") {
+		t.Fatalf("reporting = %d to %q", reported.status, reported.location)
+	}
+	k := reported.location
+	v.get(k).want(t, 200, "Reported stolen. Its app certificates are revoked", "Bus 72", "2 January 2026", "Called back", "Lock", "Waiting for the device", "5e11a1", "of the 72 hours", "If it is not found, an erase is proposed at", "The device has not told where it is", "Ask for an erase", "!Show where it was", "!Your decision")
+	v.get("/devices/dev-1").want(t, 200, "Lost", "by Maud Ellery", "Bus 72", "It was unlocked", "Taken.", "Lost mode on: waiting", "Mark found", "!Report lost", "Open the case", "Cases 1 open")
 	v.get("/devices?state=lost").want(t, 200, "1 to 1 of 1")
 	v.get("/devices/dev-1/lost").to(t, "/devices/dev-1")
 
@@ -260,14 +264,19 @@ func TestLostAndFound(t *testing.T) {
 	c, err := w.lost.OpenCase(t.Context(), "dev-1")
 	w.must(err)
 	w.must(w.lost.SetLocation(w.system(), c.ID, lost.Location{Lat: 51.5007, Lon: -.1246, Accuracy: 12, At: w.now()}))
-	v.get("/devices/dev-1").want(t, 200, "Lost mode on: accepted by the device at", "Show where it was", "!51.500")
-	v.post("/devices/dev-1/location", nil).want(t, 200, "51.50070", "-0.12460", "within 12 m", "is recorded")
-	v.get("/devices/dev-1").want(t, 200, "The location was looked at (Maud Ellery)")
+	v.get(k).want(t, 200, "Accepted", "Show where it was", "!51.500")
+	v.post(k+"/location", nil).want(t, 400, "There is a problem", "Say what the location is needed for")
+	v.post(k+"/location", url.Values{"purpose": {"To fetch it."}}).want(t, 200, "51.50070", "-0.12460", "within 12 m", "is recorded")
+	v.get(k).want(t, 200, "To fetch it", "!51.500")
+	v.post(k+"/locate", url.Values{"purpose": {"To see whether it moves."}}).to(t, k)
+	v.post(k+"/sound", nil).to(t, k)
+	v.post(k+"/restart", nil).to(t, k)
+	v.get(k).want(t, 200, "The restart is queued", "A sound was asked for", "To see whether it moves")
 
 	v.get("/devices/dev-1/found").want(t, 200, "The case ends")
 	v.post("/devices/dev-1/found", url.Values{"note": {"At the porters’ lodge."}}).to(t, "/devices/dev-1")
 	v.get("/devices/dev-1").want(t, 200, "Marked as found", "!Mark found", "Report lost", "Lost mode off")
-	v.post("/devices/dev-1/location", nil).want(t, 409, "Only of a device that is reported lost")
+	v.post(k+"/locate", url.Values{"purpose": {"x"}}).want(t, 409, "There is a problem")
 }
 
 func TestLockAndRefresh(t *testing.T) {
@@ -285,60 +294,6 @@ func TestLockAndRefresh(t *testing.T) {
 	v.post("/devices/dev-2/refresh", nil).want(t, 409, "not enrolled")
 	v.post("/devices/dev-2/lock", nil).want(t, 409, "There is a problem", "not enrolled")
 	v.get("/devices/dev-2").want(t, 200, "It has never enrolled", "Unknown", "!Ask for news")
-}
-
-func TestErase(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	maud, ada := w.person("Maud Ellery", ward.RoleSupport), w.person("Ada Byron", ward.RoleApprover)
-	p := phone{Device: ward.Device{ID: "dev-1", Name: "Asha’s iPhone", Ownership: ward.Corporate}, supervised: true}
-	e := w.enrol(p)
-	v := w.signedIn(maud)
-	v.get("/devices/dev-1/erase").want(t, 200, "can’t be undone", "report that first")
-	v.post("/devices/dev-1/erase", nil).want(t, 400, "There is a problem", "needs a reason")
-	asked := v.post("/devices/dev-1/erase", url.Values{"note": {"Left on a train."}, "keep_plan": {"yes"}})
-	if asked.status != 303 || !strings.HasPrefix(asked.location, "/orders/") {
-		t.Fatalf("asking = %d to %q", asked.status, asked.location)
-	}
-	o := asked.location
-	v.get(o).want(t, 200, "Waiting for approval", "Left on a train.", "Keep the mobile data plan", "You asked for this", "!Approve exactly", "Cancel this order")
-	kept, err := w.orders.Order(t.Context(), ward.OrderID(strings.TrimPrefix(o, "/orders/")))
-	w.must(err)
-	v.post(o+"/approve", url.Values{"hash": {kept.Hash}}).want(t, 403, "You may not approve")
-
-	second := w.signedIn(ada)
-	second.get("/devices").want(t, 200, "Orders 1 waiting for approval")
-	second.get("/orders").want(t, 200, "Erase Asha’s iPhone", "Left on a train.", "Maud Ellery")
-	second.get("/orders?state=issued").want(t, 200, "No such order")
-	second.get("/orders?state=purple").want(t, 404)
-	second.get(o).want(t, 200, "Approve exactly this order", "Refuse")
-	second.post(o+"/approve", url.Values{"hash": {"0000"}}).want(t, 409, "There is a problem")
-	second.post(o+"/refuse", nil).want(t, 400, "There is a problem")
-	second.post(o+"/approve", url.Values{"hash": {kept.Hash}}).to(t, o)
-	second.get(o).want(t, 200, "Approved", "Ada Byron", "Queued; the device has not fetched it yet", "!Approve exactly")
-	w.checkIn(e, p)
-	second.get(o).want(t, 200, "Accepted by the device at")
-	v.post(o+"/cancel", url.Values{"note": {"Too late?"}}).want(t, 409, "There is a problem")
-	second.post("/orders/none/refuse", url.Values{"note": {"no"}}).want(t, 404)
-}
-
-func TestRefuseAndCancel(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	maud, ada := w.person("Maud Ellery", ward.RoleSupport), w.person("Ada Byron", ward.RoleApprover)
-	w.enrol(phone{Device: ward.Device{ID: "dev-1", Name: "Asha’s iPhone", Ownership: ward.Corporate}, supervised: true})
-	ask := func() string {
-		o, err := w.orders.Request(w.as(maud), order.Request{Kind: order.Erase, Devices: []ward.DeviceID{"dev-1"}, Reason: "Left on a train."})
-		w.must(err)
-		return "/orders/" + string(o.ID)
-	}
-	v, second := w.signedIn(maud), w.signedIn(ada)
-	first := ask()
-	second.post(first+"/refuse", url.Values{"note": {"It is in my drawer."}}).to(t, first)
-	v.get(first).want(t, 200, "Refused", "Ada Byron: It is in my drawer.")
-	other := ask()
-	v.post(other+"/cancel", url.Values{"note": {"Found it."}}).to(t, other)
-	v.get(other).want(t, 200, "Cancelled", "Maud Ellery: Found it.")
 }
 
 // TestErrorPage has a database fail under a page.

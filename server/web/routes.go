@@ -1,6 +1,10 @@
 package web
 
-import "github.com/wardmdm/ward/server/access"
+import (
+	"slices"
+
+	"github.com/wardmdm/ward/server/access"
+)
 
 // What a route needs when it needs no permission.
 const (
@@ -16,6 +20,11 @@ type route struct {
 }
 
 func (s *Server) routes() []route {
+	return slices.Concat(s.entryRoutes(), s.deviceRoutes(), s.orderRoutes())
+}
+
+// entryRoutes are those of visitors and sessions.
+func (s *Server) entryRoutes() []route {
 	return []route{
 		{"/", anyone, s.unknown},
 		{"GET /{$}", signedIn, s.home},
@@ -31,6 +40,16 @@ func (s *Server) routes() []route {
 		{"GET /passphrase", signedIn, s.passphraseForm},
 		{"POST /passphrase", signedIn, s.setPassphrase},
 
+		{"GET /lost", anyone, s.lostCodeForm},
+		{"POST /lost", anyone, s.lostByCode},
+		{"GET /recovery/{secret}", anyone, s.recoveryForm},
+		{"POST /recovery/{secret}", anyone, s.recoveryCode},
+	}
+}
+
+// deviceRoutes are those of devices and of what is done when they are lost.
+func (s *Server) deviceRoutes() []route {
+	return []route{
 		{"GET /devices", access.DeviceRead, s.devices},
 		{"GET /devices/{id}", access.DeviceRead, s.device},
 		{"GET /devices/{id}/lost", access.DeviceLost, s.lostForm},
@@ -39,15 +58,62 @@ func (s *Server) routes() []route {
 		{"POST /devices/{id}/found", access.DeviceLost, s.found},
 		{"GET /devices/{id}/lock", access.DeviceLock, s.lockForm},
 		{"POST /devices/{id}/lock", access.DeviceLock, s.lock},
+		{"GET /devices/{id}/restart", access.DeviceLock, s.restartForm},
+		{"POST /devices/{id}/restart", access.DeviceLock, s.restart},
 		{"POST /devices/{id}/refresh", access.DeviceRefresh, s.refresh},
-		{"POST /devices/{id}/location", access.LocationRead, s.location},
-		{"GET /devices/{id}/erase", access.OrderRequest, s.eraseForm},
-		{"POST /devices/{id}/erase", access.OrderRequest, s.requestErase},
+		{"POST /devices/{id}/recovery-code", access.DeviceLost, s.makeCode},
+		{"POST /devices/{id}/pin", access.PINRead, s.macPIN},
 
-		{"GET /orders", access.OrderRead, s.orders},
-		{"GET /orders/{id}", access.OrderRead, s.order},
-		{"POST /orders/{id}/approve", access.OrderApprove, s.approve},
-		{"POST /orders/{id}/refuse", access.OrderApprove, s.refuse},
-		{"POST /orders/{id}/cancel", access.OrderRequest, s.cancel}, // one's own, or as an administrator, says the service
+		{"GET /lost/new", access.DeviceLost, s.manyForm},
+		{"POST /lost/new", access.DeviceLost, s.reportMany},
+		{"GET /cases", access.DeviceRead, s.cases},
+		{"GET /cases/{id}", access.DeviceRead, s.theCase},
+		{"GET /cases/{id}/file/{part}", access.DeviceRead, s.caseFile},
+		{"POST /cases/{id}/found", access.DeviceLost, s.caseFound},
+		{"POST /cases/{id}/close", access.DeviceLost, s.caseClose},
+		{"POST /cases/{id}/sound", access.DeviceLost, s.caseSound},
+		{"POST /cases/{id}/restart", access.DeviceLock, s.caseRestart},
+		{"POST /cases/{id}/locate", access.LocationRead, s.caseLocate},
+		{"POST /cases/{id}/location", access.LocationRead, s.caseLocation},
+		{"POST /cases/{id}/decide", access.CaseDecide, s.decide},
+		{"POST /cases/{id}/aware", access.CaseDecide, s.setAware},
+		{"GET /drills", access.DeviceRead, s.drills},
+		{"POST /drills", access.DeviceLost, s.startDrill},
 	}
+}
+
+// orderRoutes are those of what takes two people, and of who is told.
+func (s *Server) orderRoutes() []route {
+	return []route{
+		{"GET /orders", access.OrderRead, s.orders},
+		{"GET /orders/new", access.OrderRequest, s.askOrder},
+		{"POST /orders/new", access.OrderRequest, s.requestOrder},
+		{"GET /orders/{id}", access.OrderRead, s.order},
+		{"GET /orders/{id}/file/{part}", access.OrderRead, s.orderFile},
+		{"POST /orders/{id}/sign", access.OrderApprove, s.sign},
+		{"POST /orders/{id}/approve", access.OrderApprove, s.approve},
+		{"POST /orders/{id}/refuse", access.OrderRefuse, s.refuse},
+		{"POST /orders/{id}/cancel", access.OrderRequest, s.cancel}, // one's own, or as an administrator, says the service
+		{"GET /brake", access.OrderRead, s.brake},
+		{"GET /brake/cancel-all", access.OrderCancelAll, s.cancelAllForm},
+		{"POST /brake/cancel-all", access.OrderCancelAll, s.cancelAll},
+
+		{"GET /approvers", access.ApproverRead, s.approvers},
+		{"POST /approvers", access.ApproverInvite, s.inviteApprover},
+		{"POST /approvers/{id}/vouch", access.ApproverRead, s.vouch}, // by one who stands, says the service
+		{"POST /approvers/{id}/end", access.ApproverInvite, s.endApprover},
+		{"GET /approver/{secret}", signedIn, s.registerForm}, // for the one person whom the link invites, says the service
+		{"POST /approver/{secret}", signedIn, s.register},
+		{"GET /notifications", access.NotifyRead, s.notifications},
+		{"POST /notifications/test", access.NotifyWrite, s.testNotice},
+		{"POST /notifications/{id}/again", access.NotifyWrite, s.noticeAgain},
+	}
+}
+
+// maxBody bounds the body of a route's requests, in bytes.
+func (r route) maxBody() int64 {
+	if r.pattern == "POST /orders/new" {
+		return maxAsk
+	}
+	return maxForm
 }

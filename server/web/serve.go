@@ -41,7 +41,7 @@ func harden(next http.Handler) http.Handler {
 // serve makes a route's handler: session, permission, body limit, errors as pages.
 func (s *Server) serve(rt route) http.Handler {
 	return s.sessions.LoadAndSave(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		r.Body = http.MaxBytesReader(w, r.Body, rt.maxBody())
 		r, err := s.admit(r, rt.needs)
 		if err == nil && r.Method == http.MethodPost {
 			err = readForm(r)
@@ -79,7 +79,12 @@ func (s *Server) admit(r *http.Request, needs access.Permission) (*http.Request,
 var errSignIn = ward.Errorf(ward.Unauthenticated, "Sign in first.")
 
 func readForm(r *http.Request) error {
-	err := r.ParseForm()
+	var err error
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
+		err = r.ParseMultipartForm(maxAsk) //nolint:gosec // its body is bounded by as much, so that no part is put into a file
+	} else {
+		err = r.ParseForm()
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return ward.Errorf(ward.Invalid, "The form is too long.")
 	}
@@ -186,4 +191,13 @@ func problemOf(err error, field string) (*problem, error) {
 	}
 	p.Text = strings.Join(p.Lines, " ")
 	return p, nil
+}
+
+// message is what an error says to people.
+func message(err error) string {
+	e, ok := errors.AsType[*ward.Error](err)
+	if !ok || e.Kind == ward.Internal {
+		return "Something went wrong."
+	}
+	return strings.Join(append([]string{e.Message}, e.Details...), " ")
 }

@@ -22,7 +22,9 @@ func TestTemplates(t *testing.T) {
 		err  error
 	}{
 		check(p.signIn), check(p.link), check(p.passphrase), check(p.devices), check(p.device), check(p.lost), check(p.found),
-		check(p.lock), check(p.erase), check(p.location), check(p.orders), check(p.order), check(p.enrol), check(p.staff), check(p.failure),
+		check(p.lock), check(p.location), check(p.restart), check(p.reportMany), check(p.code), check(p.lostCode), check(p.told), check(p.recovery),
+		check(p.cases), check(p.theCase), check(p.pin), check(p.drills), check(p.orders), check(p.order), check(p.askOrder), check(p.sign), check(p.brake), check(p.cancelAll),
+		check(p.approvers), check(p.invited), check(p.register), check(p.vouch), check(p.notices), check(p.enrol), check(p.staff), check(p.failure),
 	} {
 		checked[c.name] = true
 		if c.err != nil {
@@ -67,8 +69,10 @@ func TestRoutesNeedSomething(t *testing.T) {
 		if !general && !r.needs.Valid() {
 			t.Errorf("%s needs %q, which is no permission", r.pattern, r.needs)
 		}
-		if general && (strings.HasPrefix(path, "/devices") || strings.HasPrefix(path, "/orders")) {
-			t.Errorf("%s needs no permission", r.pattern)
+		for _, part := range []string{"/devices", "/cases", "/drills", "/orders", "/brake", "/approvers", "/notifications", "/lost/"} {
+			if general && strings.HasPrefix(path, part) {
+				t.Errorf("%s needs no permission", r.pattern)
+			}
 		}
 		if read := r.needs == access.DeviceRead || r.needs == access.OrderRead; method == "POST" && read {
 			t.Errorf("%s is a deed that needs %s only", r.pattern, r.needs)

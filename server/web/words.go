@@ -8,7 +8,6 @@ import (
 	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/compliance"
-	"github.com/wardmdm/ward/server/order"
 )
 
 // tag is a state as people see it: a word with a shape. The colour only repeats them.
@@ -70,37 +69,12 @@ func commandTag(s command.State) tag {
 		return tag{"Cancelled", "quiet", "gone"}
 	case command.Withheld:
 		return tag{"Withheld", "bad", "alert"}
+	case command.Held:
+		return tag{"Held", "bad", "alert"}
+	case command.Expired:
+		return tag{"Given up", "quiet", "gone"}
 	}
 	return tag{string(s), "quiet", "question"}
-}
-
-func orderTag(o order.Order, now time.Time) tag {
-	switch o.State {
-	case order.Requested:
-		if !now.Before(o.Expires) {
-			return tag{"Expired", "quiet", "gone"}
-		}
-		return tag{"Waiting for approval", "warn", "clock"}
-	case order.Issued:
-		return tag{"Approved", "info", "check"}
-	case order.Refused:
-		return tag{"Refused", "quiet", "cross"}
-	case order.Cancelled:
-		return tag{"Cancelled", "quiet", "gone"}
-	case order.Expired:
-		return tag{"Expired", "quiet", "gone"}
-	}
-	return tag{string(o.State), "quiet", "question"}
-}
-
-func outcomeTag(o order.Outcome) tag {
-	switch o {
-	case "":
-		return tag{"Nothing sent", "quiet", "gone"}
-	case order.Superseded:
-		return tag{"Superseded", "quiet", "gone"}
-	}
-	return commandTag(command.State(o))
 }
 
 func enrolmentTag(s ward.EnrolmentState) tag {
@@ -155,6 +129,8 @@ var commandNames = map[string]string{
 	"DeviceLocation":           "Ask where it is",
 	"EraseDevice":              "Erase",
 	"ClearPasscode":            "Clear the passcode",
+	"PlayLostModeSound":        "Play a sound",
+	"RestartDevice":            "Restart",
 }
 
 func commandName(requestType string) string {
@@ -162,16 +138,6 @@ func commandName(requestType string) string {
 		return n
 	}
 	return requestType
-}
-
-func orderName(k order.Kind) string {
-	switch k {
-	case order.Erase:
-		return "Erase"
-	case order.ClearPasscode:
-		return "Clear the passcode of"
-	}
-	return string(k)
 }
 
 // moment is a time as pages show it: how long ago, or when, and exactly.

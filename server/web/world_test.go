@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -20,11 +21,15 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/approver"
+	"github.com/wardmdm/ward/server/approver/approvertest"
 	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/httpd"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/posture"
@@ -57,23 +62,59 @@ func (compiler) Compile(_ context.Context, s reconcile.Step, _ ward.Device, _ wa
 		reconcile.RemoveApp: "RemoveApplication", reconcile.EnableLostMode: "EnableLostMode", reconcile.DisableLostMode: "DisableLostMode",
 		reconcile.Locate: "DeviceLocation", reconcile.Lock: "DeviceLock", reconcile.RemoveManagement: "RemoveProfile",
 	}
-	return types[s.Deed], []byte("a step"), nil
+	return types[s.Deed], bodyOf(types[s.Deed]), nil
+}
+
+// bodyOf is a body that names its request type, for typeOf.
+func bodyOf(requestType string) []byte { return []byte("<string>" + requestType + "</string>") }
+
+// typeOf reads what bodyOf made. Only what an order may send is destructive here.
+func typeOf(body []byte) (string, bool, error) {
+	is := strings.TrimSuffix(strings.TrimPrefix(string(body), "<string>"), "</string>")
+	return is, is == "EraseDevice" || is == "ClearPasscode", nil
 }
 
 func (compiler) Ask(string) (string, []byte, error) {
-	return "DeviceInformation", []byte("tell"), nil
+	return "DeviceInformation", bodyOf("DeviceInformation"), nil
 }
 
 func (compiler) Lock(ward.Device, string, string) (string, []byte, error) {
-	return "DeviceLock", []byte("lock"), nil
+	return "DeviceLock", bodyOf("DeviceLock"), nil
 }
 
-func (compiler) Erase(order.Options) (string, []byte, error) {
-	return "EraseDevice", []byte("erase"), nil
+func (compiler) Sound() (string, []byte, error) {
+	return "PlayLostModeSound", bodyOf("PlayLostModeSound"), nil
 }
 
-func (compiler) ClearPasscode(context.Context, ward.EnrolmentID) (string, []byte, error) {
-	return "ClearPasscode", []byte("clear"), nil
+func (compiler) Locate() (string, []byte, error) {
+	return "DeviceLocation", bodyOf("DeviceLocation"), nil
+}
+
+func (compiler) Restart(ward.Device) (string, []byte, error) {
+	return "RestartDevice", bodyOf("RestartDevice"), nil
+}
+
+// deeds makes the commands of orders.
+type deeds struct{ compiler }
+
+func (d deeds) made(requestType string) (string, string, []byte, error) {
+	return d.NewUUID(), requestType, bodyOf(requestType), nil
+}
+
+func (d deeds) Erase(context.Context, ward.Device, ward.Enrolment, order.Options) (string, string, []byte, error) {
+	return d.made("EraseDevice")
+}
+
+func (d deeds) ClearPasscode(context.Context, ward.Device, ward.Enrolment) (string, string, []byte, error) {
+	return d.made("ClearPasscode")
+}
+
+func (d deeds) RemoveManagement(context.Context, ward.Device, ward.Enrolment) (string, string, []byte, error) {
+	return d.made("RemoveProfile")
+}
+
+func (d deeds) LockPIN(context.Context, ward.Device, ward.Enrolment, order.Options) (string, string, []byte, error) {
+	return d.made("DeviceLock")
 }
 
 // log is the audit log as the parts that know only texts want it.
@@ -120,24 +161,64 @@ func (c cases) OpenCase(ctx context.Context, id ward.DeviceID) (*profiles.Case, 
 	return &profiles.Case{ID: k.ID, Kind: profiles.CaseKind(k.Kind), Reported: k.Reported}, err
 }
 
+// CaseDevice meets order.Cases.
+func (c cases) CaseDevice(ctx context.Context, id ward.CaseID) (ward.DeviceID, error) {
+	k, err := c.Case(ctx, id)
+	return k.Device, err
+}
+
+// open tells orders of the open case of a device, and whether it is a rehearsal.
+func (c cases) open(ctx context.Context, id ward.DeviceID) (ward.CaseID, bool, error) {
+	k, err := c.Cases.OpenCase(ctx, id)
+	if ward.KindOf(err) == ward.NotFound {
+		return "", false, nil
+	}
+	return k.ID, k.Drill != lost.Real, err
+}
+
+// proposals lets a case ask for an order as Ward.
+type proposals struct{ *order.Service }
+
+func (p proposals) Propose(ctx context.Context, id ward.CaseID, device ward.DeviceID, reason string) (ward.OrderID, error) {
+	o, err := p.Request(ward.WithActor(ctx, ward.System), order.Request{Kind: order.Erase, Devices: []ward.DeviceID{device}, Case: id, Reason: reason})
+	return o.ID, err
+}
+
+// onCall is who is told.
+type onCall struct{}
+
+func (onCall) Emails(context.Context) ([]string, error) { return nil, nil }
+
+func (onCall) Send(context.Context, notify.Delivery) error { return nil }
+
 // world is the pages on real services and a real database.
 type world struct {
-	t        *testing.T
-	db       *store.DB
-	access   *access.Service
-	loop     *reconcile.Loop
-	lost     *lost.Service
-	orders   *order.Service
-	posture  *posture.Reader
-	policies *policy.Service
-	web      *web.Server
-	url      string
-	now      func() time.Time
+	t         *testing.T
+	db        *store.DB
+	access    *access.Service
+	loop      *reconcile.Loop
+	lost      *lost.Service
+	orders    *order.Service
+	approvers *approver.Service
+	brake     *brake.Service
+	notify    *notify.Service
+	files     *files
+	anchor    string // file of the brake's anchor
+	posture   *posture.Reader
+	policies  *policy.Service
+	web       *web.Server
+	url       string
+	now       func() time.Time
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, db: storetest.SQLite(t), now: func() time.Time { return time.Now().UTC() }}
+	srv := httptest.NewUnstartedServer(nil)
+	t.Cleanup(srv.Close)
+	_, port, err := net.SplitHostPort(srv.Listener.Addr().String())
+	w.must(err)
+	w.url = "http://localhost:" + port // the one host for which browsers have passkeys without TLS
 	key, err := audit.LoadKey(filepath.Join(t.TempDir(), "audit.key"), "ward.example/audit")
 	w.must(err)
 	entries, err := audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.now})
@@ -147,20 +228,55 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.policies = policy.New(w.db.Policies(), record, w.now, func() {})
 	w.loop = &reconcile.Loop{Fleet: w.db.Fleet(), Policies: w.policies, Cases: cases{w.db.Cases()}, Credentials: purse, Drift: w.db.Drift(), Queue: w.db.Commands(), Compiler: c, Now: w.now}
-	w.orders, err = order.New(order.Config{Store: w.db.Orders(), Fleet: w.db.Fleet(), Cases: w.db.Cases(), Queue: w.db.Commands(), Compiler: c, Audit: record, Now: w.now})
+	w.notify, err = notify.New(notify.Config{Store: w.db.Notifications(), People: onCall{}, Audit: record, Now: w.now, Logger: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)), PublicURL: "https://ward.example.nhs.uk", Email: onCall{}, To: []string{"oncall@example.org"}})
 	w.must(err)
-	w.lost, err = lost.New(lost.Config{
-		Store: w.db.Cases(), Fleet: w.db.Fleet(), Certificates: purse, Planner: w.loop, Orders: w.orders, Queue: w.db.Commands(), Compiler: c, Audit: record, Now: w.now,
+	w.approvers, err = approver.New(approver.Config{Store: w.db.Approvers(), Root: &approvertest.Root{}, Audit: record, Now: w.now, RPID: "localhost", Origin: w.url, Organisation: "St Example’s Hospital"})
+	w.must(err)
+	w.anchor = filepath.Join(t.TempDir(), "brake.head")
+	w.brake, err = brake.New(brake.Config{Journal: w.db.Journal(), Anchor: brake.FileAnchor(w.anchor), Fleet: w.db.Journal(), Key: make([]byte, 32), Now: w.now})
+	w.must(err)
+	w.orders, err = order.New(order.Config{
+		Store: w.db.Orders(), Fleet: w.db.Fleet(), Cases: cases{w.db.Cases()}, Approvers: w.approvers, Journal: w.brake, Queue: w.db.Commands(), Compiler: deeds{c}, Notify: w.notify, Audit: record, Now: w.now,
+		TypeOf: typeOf, OpenCase: cases{w.db.Cases()}.open, Subject: w.subject,
 	})
 	w.must(err)
+	w.db.SetGuard(w.orders.Deliverable)
+	w.lost, err = lost.New(lost.Config{
+		Store: w.db.Cases(), Fleet: w.db.Fleet(), Brake: w.brake, Certificates: purse, Planner: w.loop, Orders: proposals{w.orders}, Queue: w.db.Commands(), Compiler: c, Audit: record, Now: w.now, Notify: w.notify,
+	})
+	w.must(err)
+	w.files = &files{w: w}
 	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
-	w.web, err = web.New(web.Options{Posture: w.posture, Lost: w.lost, Orders: w.orders, Access: w.access, Sessions: w.db.Sessions(), Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital"})
+	w.web, err = web.New(web.Options{
+		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
+		Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
+	})
 	w.must(err)
-	srv := httptest.NewServer(httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web))
-	t.Cleanup(srv.Close)
-	w.url = srv.URL
+	srv.Config.Handler = httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web)
+	srv.Start()
 	return w
+}
+
+// subject says who the human being behind an account is.
+func (w *world) subject(ctx context.Context, id ward.PersonID) (string, error) {
+	a, err := w.approvers.ByPerson(ctx, id)
+	if ward.KindOf(err) == ward.NotFound {
+		return "", nil
+	}
+	return a.Subject, err
+}
+
+// seed makes people approvers who stand: the first two are founders.
+func (w *world) seed(people ...access.Person) (out []*approvertest.Person) {
+	w.t.Helper()
+	who := make([]approvertest.Who, len(people))
+	for i, p := range people {
+		who[i] = approvertest.Who{Person: p.ID, Name: p.Name, Subject: "staff " + string(p.ID), Roles: p.Roles}
+	}
+	out, err := approvertest.Seed(w.t.Context(), w.approvers, who...)
+	w.must(err)
+	return out
 }
 
 func (w *world) must(err error) {
