@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -87,6 +88,16 @@ func (s *Server) caseSource(ctx context.Context, id ward.CaseID) (casefile.Sourc
 	orders, err := s.ordersOf(ctx, id)
 	if err != nil {
 		return src, err
+	}
+	for _, c := range f.Commands { // of an order for several devices, which belongs to no case
+		if c.Order == "" || slices.ContainsFunc(orders, func(o order.Order) bool { return o.ID == c.Order }) {
+			continue
+		}
+		o, err := s.Orders.Order(ctx, c.Order)
+		if err != nil {
+			return src, err
+		}
+		orders = append(orders, o)
 	}
 	for _, o := range orders {
 		one, err := s.orderInFile(ctx, o)

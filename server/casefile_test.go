@@ -6,9 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/google/go-cmp/cmp"
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/approver"
+	"github.com/wardmdm/ward/server/approver/approvertest"
 	"github.com/wardmdm/ward/server/audit/verify"
 	"github.com/wardmdm/ward/server/casefile"
 	"github.com/wardmdm/ward/server/order"
@@ -48,16 +50,22 @@ func TestForgedApprovalInFile(t *testing.T) {
 	if len(o.Approvals) != 2 {
 		t.Fatalf("%d approvals, want 2", len(o.Approvals))
 	}
-	// A record of an approver nobody vouched for, with a key that did sign this order.
-	fake := by[0].Approver
-	fake.ID, fake.Person, fake.Subject, fake.Name, fake.Founder = "apr-false", "person-false", "innocent", "Professor Innocent", true
-	fake.Key.ID = []byte("another")
-	if err := w.db.Approvers().AddApprover(w.ctx, fake); err != nil {
+	// One who registered a passkey and for whom nobody vouched signs past the server.
+	fake, err := approvertest.Register(w.ctx, w.Approvers, approvertest.Who{Person: "person-false", Name: "Professor Innocent", Subject: "innocent", Roles: ward.Roles})
+	if err != nil {
 		t.Fatal(err)
 	}
-	forged := o.Approvals[0]
-	forged.Person, forged.Name, forged.Subject, forged.Approver = fake.Person, fake.Name, fake.Subject, fake.ID
-	forged.Assertion.Approver = fake.ID
+	nonce := []byte("0123456789abcdef")
+	var signed struct {
+		Response struct{ ClientDataJSON, AuthenticatorData, Signature protocol.URLEncodedBase64 }
+	}
+	if err := json.Unmarshal(fake.Passkey.SignChallenge(approver.Challenge(approver.ForOrder, o.Hash, nonce)), &signed); err != nil {
+		t.Fatal(err)
+	}
+	forged := order.Approval{Order: o.ID, Hash: o.Hash, Person: fake.Person, Name: fake.Name, Subject: fake.Subject, Approver: fake.ID, At: w.now(), Assertion: approver.Assertion{
+		Approver: fake.ID, Purpose: approver.ForOrder, Hash: o.Hash, Nonce: nonce, At: w.now(),
+		ClientData: signed.Response.ClientDataJSON, AuthenticatorData: signed.Response.AuthenticatorData, Signature: signed.Response.Signature,
+	}}
 	nobody := order.Approval{Order: o.ID, Hash: o.Hash, Person: "p9", Name: "Nobody", Subject: "nobody", Approver: "apr-none", At: o.Approvals[0].At}
 	for _, a := range []order.Approval{forged, nobody, {Order: o.ID, Hash: o.Hash, Person: "p8", Name: "The keepers", Subject: "keepers", At: nobody.At, Glass: true}} {
 		if err := w.db.Orders().AddApproval(w.ctx, a); err != nil {

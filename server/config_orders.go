@@ -97,6 +97,10 @@ const (
 	codesByOne  = 100
 )
 
+// lossesADay is the share of the devices that may be locked or reported lost in a day where it
+// is more than four times what an hour allows.
+const lossesADay = 0.05
+
 // limits are the windows that the brake knows.
 func (b *Brake) limits() map[brake.Kind][]brake.Limit {
 	of := func(w Windows) []brake.Limit {
@@ -105,7 +109,10 @@ func (b *Brake) limits() map[brake.Kind][]brake.Limit {
 			{Window: 24 * time.Hour, Most: w.Day, Share: w.Share, PerSite: w.SiteDay},
 		}
 	}
-	one := []brake.Limit{{Window: time.Hour, Most: b.Installation, PerPerson: b.PerPerson}}
+	one := []brake.Limit{
+		{Window: time.Hour, Most: b.Installation, PerPerson: b.PerPerson},
+		{Window: 24 * time.Hour, Most: 4 * b.Installation, Share: lossesADay, PerPerson: 5 * b.PerPerson},
+	}
 	return map[brake.Kind][]brake.Limit{
 		brake.Erase: of(b.Erase), brake.ClearPasscode: of(b.ClearPasscode), brake.RemoveManagement: of(b.RemoveManagement), brake.LockPIN: of(b.LockPIN),
 		brake.Lock: one, brake.Report: one, brake.Revoke: one,

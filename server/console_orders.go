@@ -31,7 +31,7 @@ func (o *Console) Approvers() (*approver.Service, error) {
 	c := o.config
 	c.PublicURL = o.url
 	teller := &Server{Notify: n}
-	return openApprovers(c, o.db, recorder{o.log, o.db.Fleet()}, o.now, teller.approverAdded)
+	return openApprovers(c, o.db, recorder{o.log, o.db.Fleet()}, o.now, teller)
 }
 
 // Brake returns the brake, whose journal only the console may anchor anew.
@@ -51,6 +51,9 @@ func (o *Console) Reanchor(ctx context.Context, reason string) error {
 		return err
 	}
 	if err := b.Reanchor(ctx, reason); err != nil {
+		return err
+	}
+	if err := journalCases(ctx, o.db, b, "via reset of "); err != nil { // else what is lost would get no command any more
 		return err
 	}
 	return o.db.Do(ctx, func(ctx context.Context) error {

@@ -268,7 +268,7 @@ func (w *war) round(server *exec.Cmd) {
 	}
 	for late := time.After(2 * patience); ; {
 		w.mu.Lock()
-		busy := w.errands >= before+10+rand.IntN(30)
+		busy := w.errands >= before+20+rand.IntN(30)
 		w.mu.Unlock()
 		if busy {
 			break
@@ -560,8 +560,8 @@ func (w *war) judge(dir, database, url string, rounds int) {
 		w.t.Errorf("%d erases were handed out, want %d at most", erased, killErasures)
 	}
 	w.t.Logf("%d rounds: %d orders known to be signed by two, %d cancelled; %d commands handed out, %d of them erases, %d answered", rounds, len(w.signed), len(w.cancelled), len(w.given), erased, accepted)
-	if len(w.given) < rounds {
-		w.t.Errorf("only %d commands were handed out: this was no load", len(w.given))
+	if len(w.signed) < rounds || len(w.given) == 0 {
+		w.t.Errorf("only %d orders were signed and %d commands handed out: this was no load", len(w.signed), len(w.given))
 	}
 }
 

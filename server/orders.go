@@ -43,7 +43,7 @@ func (s *Server) openNotify(_ context.Context, _ *seal.Master) error {
 // openOrders puts the engine of destructive orders together: who may approve, what counts,
 // and what judges every dangerous command when it is handed out.
 func (s *Server) openOrders(_ context.Context, master *seal.Master) (err error) {
-	if s.Approvers, err = openApprovers(s.config, s.db, s.record, s.now, s.approverAdded); err != nil {
+	if s.Approvers, err = openApprovers(s.config, s.db, s.record, s.now, s); err != nil {
 		return err
 	}
 	if s.Brake, err = openBrake(s.config, s.db, master, brake.Config{
@@ -55,7 +55,7 @@ func (s *Server) openOrders(_ context.Context, master *seal.Master) (err error) 
 	s.Orders, err = order.New(order.Config{
 		Store: s.db.Orders(), Fleet: s.fleet, Cases: caseDevices{s.db.Cases()}, Approvers: s.Approvers, Journal: s.Brake, Queue: s.queue,
 		Compiler: deedCompiler{s.compiler, s.mdm, pins{s.db}}, Notify: s.Notify, Audit: s.record, Now: s.now,
-		TypeOf: s.compiler.Dangerous, OpenCase: s.openCase, Subject: s.subject,
+		TypeOf: s.compiler.Dangerous, WiFi: applemdm.WiFiWords, OpenCase: s.openCase, Subject: s.subject,
 		MaxDevices: s.config.Orders.MaxDevices, MaxCampaign: s.config.Orders.CampaignMax,
 		Lifetime: time.Duration(s.config.Orders.Lifetime) * time.Hour, SeenWithin: time.Duration(s.config.Orders.SeenWithin) * time.Minute, Cooling: time.Duration(s.config.Orders.Cooling) * time.Minute,
 	})
@@ -67,14 +67,16 @@ func (s *Server) openOrders(_ context.Context, master *seal.Master) (err error) 
 }
 
 // openApprovers opens the register of those who may approve.
-func openApprovers(c Config, db *store.DB, record approver.Recorder, now func() time.Time, added func(context.Context, approver.Approver) error) (*approver.Service, error) {
+// Whoever begins or ceases to be one is told to everyone by teller.
+func openApprovers(c Config, db *store.DB, record approver.Recorder, now func() time.Time, teller *Server) (*approver.Service, error) {
 	host, origin, err := approver.RelyingParty(c.PublicURL)
 	if err != nil {
 		return nil, err
 	}
 	return approver.New(approver.Config{
 		Store: db.Approvers(), Root: approver.FileRoot(filepath.Join(c.keysDir(), approversFile)), Audit: record, Now: now,
-		RPID: host, Origin: origin, Organisation: c.Organisation, OnAdded: added,
+		RPID: host, Origin: origin, Organisation: c.Organisation, OnAdded: teller.approverAdded, OnEnded: teller.approverEnded,
+		People: addresses{db.Access()},
 	})
 }
 
@@ -94,6 +96,14 @@ func (s *Server) approverAdded(ctx context.Context, a approver.Approver) error {
 	return s.Notify.Tell(ctx, notify.Message{
 		Topic: notify.ApproverAdded, Subject: a.Name + " may approve orders from now on", Link: "/approvers", Everyone: true,
 		Body: fmt.Sprintf("%s (%s) has become an approver of orders that can't be undone. %s If this is not right, end it at once on the page of the approvers.", a.Name, a.Subject, how),
+	})
+}
+
+// approverEnded tells everyone of one who may approve no more.
+func (s *Server) approverEnded(ctx context.Context, a approver.Approver, by, reason string) error {
+	return s.Notify.Tell(ctx, notify.Message{
+		Topic: notify.ApproverEnded, Subject: a.Name + " may approve no more orders", Link: "/approvers", Everyone: true,
+		Body: fmt.Sprintf("%s (%s) is an approver no longer: %s ended it. The reason given: %s", a.Name, a.Subject, by, reason),
 	})
 }
 
@@ -135,20 +145,26 @@ func (s *Server) adoptCases(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(s.config.keysDir(), anchorFile)); !errors.Is(err, fs.ErrNotExist) {
 		return err // not the first start with a journal
 	}
-	return s.db.Do(ctx, func(ctx context.Context) error {
-		ledger, err := s.Brake.Ledger(ctx)
-		if err != nil || ledger.Head() != 0 {
-			return nil //nolint:nilerr // a journal that does not verify is told of by its own job
-		}
+	ledger, err := s.Brake.Ledger(ctx)
+	if err != nil || ledger.Head() != 0 {
+		return nil //nolint:nilerr // a journal that does not verify is told of by its own job
+	}
+	return journalCases(ctx, s.db, s.Brake, "via upgrade of ")
+}
+
+// journalCases enters every open case in the journal as one that was reported, by a name that
+// says how it came there.
+func journalCases(ctx context.Context, db *store.DB, b *brake.Service, how string) error {
+	return db.Do(ctx, func(ctx context.Context) error {
 		f := lost.Filter{State: lost.Open, Limit: 100}
 		for {
-			page, err := s.db.Cases().List(ctx, f)
+			page, err := db.Cases().List(ctx, f)
 			if err != nil {
 				return err
 			}
 			for _, c := range page {
-				e := brake.Entry{Event: brake.Used, Kind: brake.Report, Device: c.Device, Hash: string(c.ID), Person: "via upgrade of " + string(c.ID), Note: brake.Self}
-				if _, err := s.Brake.Take(ctx, e); err != nil {
+				e := brake.Entry{Event: brake.Used, Kind: brake.Report, Device: c.Device, Hash: string(c.ID), Person: how + string(c.ID), Note: brake.Self}
+				if _, err := b.Take(ctx, e); err != nil {
 					return err
 				}
 			}
@@ -207,6 +223,12 @@ func (a addresses) Emails(ctx context.Context) (out []string, err error) {
 		}
 		after = people[len(people)-1].ID
 	}
+}
+
+// Email meets approver.People.
+func (a addresses) Email(ctx context.Context, id ward.PersonID) (string, error) {
+	p, err := a.s.Person(ctx, id)
+	return p.Email, err
 }
 
 // accountSettles is how old an account must be to be believed to be the holder of a device

@@ -7,8 +7,10 @@ import (
 	"encoding/pem"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/api"
@@ -34,10 +36,24 @@ func (s *Server) pages() (http.Handler, error) {
 		Policies: s.Policy, Certificates: authority{s}.ofDevice,
 		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Now: s.now, Log: s.Log.Named("web"),
 		Name: s.config.Organisation, Secure: true, PublicURL: s.config.PublicURL,
-		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, Files: s, Recovery: s,
+		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, Files: s, Recovery: s, Zone: time.Local, Remote: s.remote,
 	})
 	s.web = w
 	return w, err
+}
+
+// remote says who asks, so that wrong recovery codes are counted by address. A proxy on this
+// machine tells whom it asks for.
+func (s *Server) remote(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if s.config.TLS.Mode != TLSProxy {
+		return host
+	}
+	all := strings.Split(r.Header.Get("X-Forwarded-For"), ",")
+	return or(strings.TrimSpace(all[len(all)-1]), host)
 }
 
 // backups writes the record.
@@ -172,9 +188,4 @@ func (p pushCertificates) Import(ctx context.Context, certPEM, keyPEM []byte) (a
 		return p.s.record.Record(ctx, "apns.imported", c.Topic, map[string]string{"serial": c.Serial, "not_after": c.NotAfter.Format("2006-01-02")})
 	})
 	return status(c.Status(p.s.now())), err
-}
-
-// Enqueue meets api.Enqueuer.
-func (e enqueuer) Enqueue(ctx context.Context, channels []string, raw []byte, noPush bool) (api.Enqueued, error) {
-	return e.Queue(ctx, api.RawCommand{Channels: channels, Body: raw, NoPush: noPush})
 }

@@ -260,6 +260,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) error {
 	s.Policy = policy.New(s.db.Policies(), s.record, s.now, s.PlanSoon)
 	s.Policy.Rule = policy.Rule{Above: s.config.Policy.Above, From: s.config.Policy.From}
 	s.Policy.NetworkLife = networkLife
+	s.Policy.People = accounts{s.Access}
 	s.Credentials = &credential.Service{Store: s.db.AppTokens(), Authority: appAuthority{s}, Devices: s.fleet, Judge: tokenJudge{judge{s}}, Audit: s.record, Now: s.now}
 	s.compiler = &applemdm.Compiler{
 		PIN: pins{s.db}.ofCase, ReturnProfile: s.returnProfile,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/agent/virtual"
+	"github.com/wardmdm/ward/server/approver/approvertest"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
@@ -31,6 +32,7 @@ func newCollusion(t testing.TB, url string, n int) *robbery {
 	w := start(t, url, brisk)
 	r := &robbery{world: w, t: t, by: w.approvers(t, 3)}
 	r.herd = w.herd(t, n, func(int, *virtual.Options) (ward.Ownership, ward.Platform) { return ward.Corporate, ward.IOS })
+	w.clock.forward(25 * time.Hour) // only who could approve for a day releases the brake
 	return r
 }
 
@@ -117,6 +119,7 @@ func aboutErase(k order.Kind, hours int) order.Request {
 func TestTwoColluding(t *testing.T) {
 	both(t, func(t *testing.T, url string) {
 		r := newCollusion(t, url, fleetSize())
+
 		orders := r.wants(r.herd)
 		r.passes(6 * time.Minute)
 		r.all()
@@ -191,6 +194,61 @@ func TestTwoLift(t *testing.T) {
 	r.passes(time.Hour)
 	if n, most := r.erased(), max(10, len(r.herd)/100); n > most {
 		t.Errorf("%d devices were erased within two hours after the two had lifted the brake (%v), want %d at most", n, lift, most)
+	}
+}
+
+// TestTwoLiftCancelled: a lift is announced a day ahead, and one button takes it back.
+func TestTwoLiftCancelled(t *testing.T) {
+	t.Parallel()
+	r := newCollusion(t, "", 12)
+	if err := r.turns(0, 1, aboutErase(order.LiftBrake, 24)); err != nil {
+		t.Fatal(err)
+	}
+	r.passes(23 * time.Hour)
+	if done, err := r.Orders.CancelAll(r.ctx, "nobody expected this"); err != nil || done.Orders != 1 {
+		t.Errorf("CancelAll() = %+v, %v; want the lift taken back", done, err)
+	}
+	r.passes(2 * time.Hour)
+	r.wants(r.herd)
+	r.passes(6 * time.Minute)
+	r.all()
+	if n := r.erased(); n != 3 {
+		t.Errorf("%d devices were erased after the lift was cancelled, want 3", n)
+	}
+}
+
+// TestTwoPuppet: two who collude release nothing with a third account that they made an
+// approver when the brake held them.
+func TestTwoPuppet(t *testing.T) {
+	t.Parallel()
+	r := newCollusion(t, "", 8)
+	r.wants(r.herd)
+	r.passes(6 * time.Minute)
+	if n := r.erased(); n != 3 {
+		t.Fatalf("%d devices were erased, want 3", n)
+	}
+	ctx := context.WithoutCancel(t.Context())
+	puppet, err := approvertest.Register(ctx, r.Approvers, approvertest.Who{Person: "p-puppet", Name: "Puppet", Subject: "nobody@hospital.example", Roles: ward.Roles})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range r.by[:2] {
+		if _, err := p.VouchFor(ctx, r.Approvers, puppet.Approver); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := r.told(t, notify.ApproverAdded); n == 0 {
+		t.Error("nobody was told of a new approver")
+	}
+	r.by = append(r.by, puppet)
+	if err := r.turns(0, 3, aboutErase(order.ReleaseBrake, 0)); ward.KindOf(err) != ward.Forbidden {
+		t.Errorf("one of the two releases the brake with the account that they made an approver: %v, want forbidden", err)
+	}
+	for range 2 {
+		r.passes(time.Hour)
+	}
+	if n := r.erased(); n != 3 {
+		t.Errorf("%d devices were erased, want the 3 of the first hour", n)
 	}
 }
 

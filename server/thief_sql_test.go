@@ -62,15 +62,6 @@ func (x intruder) do(query string, args ...any) {
 	}
 }
 
-// text reads one value.
-func (x intruder) text(query string, args ...any) (s string) {
-	x.t.Helper()
-	if err := x.QueryRowContext(context.WithoutCancel(x.t.Context()), query, args...).Scan(&s); err != nil {
-		x.t.Fatalf("%s: %v", query, err)
-	}
-	return s
-}
-
 // blob reads one value of bytes.
 func (x intruder) blob(query string, args ...any) (b []byte) {
 	x.t.Helper()

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -34,8 +33,10 @@ func newApproverCommand() *cli.Command {
 				),
 			},
 			{
-				Name: "end", Usage: "end an approver: what they signed before stays good, and nothing after", ArgsUsage: "APPROVER", Action: approverEnd,
-				Flags: remoteFlags(&cli.StringFlag{Name: "reason", Usage: "why, for the record"}),
+				Name: "end", Usage: "end an approver, at the server's console: what they signed before stays good, and nothing after", ArgsUsage: "APPROVER", Action: approverEnd,
+				Description: "People who have signed in end one on the page Approvers. No token does.",
+				Flags: append(consoleFlags(), &cli.StringFlag{Name: "reason", Usage: "why, for the record"},
+					&cli.BoolFlag{Name: "json", Usage: "print who was ended as JSON"}),
 			},
 			{
 				Name: "trust", Usage: "trust the first two approvers, at the server's console", ArgsUsage: "APPROVER...", Action: approverTrust,
@@ -136,16 +137,22 @@ func approverEnd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cl, err := connect(c)
-	if err != nil {
+	if err := onlyAtConsole(c); err != nil {
 		return err
 	}
-	raw, err := cl.send(c.Context, http.MethodPost, "/approvers/"+url.PathEscape(args[0])+"/end", map[string]string{"reason": reason})
-	if err != nil {
+	return console(c, func(ctx context.Context, k *server.Console) error {
+		s, err := k.Approvers()
+		if err != nil {
+			return err
+		}
+		if err := s.End(ctx, args[0], reason); err != nil {
+			return err
+		}
+		if c.Bool("json") {
+			return printValue(c.App.Writer, map[string]string{"approver": args[0], "reason": reason})
+		}
+		_, err = fmt.Fprintf(c.App.Writer, "%s approves nothing any more. What they signed before stays good.\n", args[0])
 		return err
-	}
-	return answer(c, raw, func(p *printer, v api.Approver) {
-		p.line("%s approves nothing any more. What they signed before stays good.", v.Person.Name)
 	})
 }
 

@@ -37,7 +37,7 @@ func newBrakeCommand() *cli.Command {
 					"was ordered and delivered, and no destructive command is handed out while it is not\n" +
 					"as it was written. Find out why before you begin it anew: orders from before are void\n" +
 					"then, and everyone is told.",
-				Flags: append(consoleFlags(), &cli.StringFlag{Name: "reason", Usage: "why, for the record"}, &cli.BoolFlag{Name: "json", Usage: "print {} when it is done"}),
+				Flags: append(consoleFlags(), yesFlag(), &cli.StringFlag{Name: "reason", Usage: "why, for the record"}, &cli.BoolFlag{Name: "json", Usage: "print {} when it is done"}),
 			},
 		},
 	}
@@ -149,6 +149,9 @@ func brakeReset(c *cli.Context) error {
 		return err
 	}
 	return console(c, func(ctx context.Context, k *server.Console) error {
+		if err := confirmYes(c, "Orders from before become void, and every case that is open now is believed to have been reported: look through them first (ward case list --state open). Go on?"); err != nil {
+			return err
+		}
 		if err := k.Reanchor(ctx, reason); err != nil {
 			return err
 		}

@@ -194,12 +194,15 @@ func caseLocation(c *cli.Context) error {
 	})
 }
 
-func casePIN(c *cli.Context) error {
-	cl, args, err := readyFor(c, "CASE")
+func casePIN(c *cli.Context) error { return tellPINs(c, "CASE", casePath) }
+
+// tellPINs tells the PINs of the Mac that the only argument leads to.
+func tellPINs(c *cli.Context, what string, path func(id, more string) string) error {
+	cl, args, err := readyFor(c, what)
 	if err != nil {
 		return err
 	}
-	raw, err := cl.do(c.Context, request{method: http.MethodGet, path: casePath(args[0], "/pin")})
+	raw, err := cl.do(c.Context, request{method: http.MethodGet, path: path(args[0], "/pin")})
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,12 @@ func newDeviceCommand() *cli.Command {
 			},
 			newLockCommand(), newLostCommand(), newFoundCommand(), newWipeCommand(), newRecoveryCodeCommand(),
 			{
+				Name: "pin", Usage: "tell the PINs that a Mac was locked or erased with; each look is recorded", ArgsUsage: "DEVICE", Description: deviceWord,
+				Action: func(c *cli.Context) error {
+					return tellPINs(c, "DEVICE", func(id, more string) string { return devicePath(id) + more })
+				}, Flags: remoteFlags(),
+			},
+			{
 				Name: "restart", Usage: "restart a device once", ArgsUsage: "DEVICE", Description: deviceWord, Flags: remoteFlags(),
 				Action: deviceDeed("restart", "The restart is queued for %s. ward command list tells when the device has accepted it."),
 			},

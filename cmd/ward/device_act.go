@@ -27,7 +27,7 @@ func newFoundCommand() *cli.Command {
 		Name: "found", Usage: "end the search for a device: it is unlocked and managed again", ArgsUsage: "DEVICE", Description: deviceWord,
 		Flags: remoteFlags(&cli.StringFlag{Name: "note", Usage: "`TEXT` for the record"}),
 		Action: func(c *cli.Context) error {
-			return act(c, "found", map[string]any{"note": c.String("note")}, "%s is found: lost mode ends, and it gets new app credentials.")
+			return act(c, "found", map[string]any{"note": c.String("note")}, "%s is found: where it is still managed, lost mode ends and it gets new app credentials. ward device show tells how it stands.")
 		},
 	}
 }

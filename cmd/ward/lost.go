@@ -106,7 +106,7 @@ func printReported(p *printer, v api.CasesReported) {
 		if k.Drill == lost.Live {
 			drill = " This is a drill."
 		}
-		p.line("Device %s is reported %s in case %s: it is being locked, and its app certificates are revoked.%s", string(k.Device), string(k.Kind), string(k.ID), drill)
+		p.line("Device %s is reported %s in case %s: its app certificates are revoked, and what locks it is sent as far as the device can be reached.%s", string(k.Device), string(k.Kind), string(k.ID), drill)
 		p.line("  follow it    ward case show %s", string(k.ID))
 		p.line("  found again  ward device found %s", string(k.Device))
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 
 	"github.com/urfave/cli/v2"
 	"github.com/wardmdm/ward/server"
@@ -75,13 +76,23 @@ func serveConfig(c *cli.Context) (server.Config, error) {
 	set("public-url", &cfg.PublicURL)
 	if cfg.Trial = c.Bool("trial"); cfg.Trial {
 		if cfg.PublicURL == "" {
-			cfg.PublicURL = "https://" + cfg.Listen
+			cfg.PublicURL = trialURL(cfg.Listen)
 		}
 		if !c.IsSet("config") {
 			cfg.Log = server.Log{Level: "info", Format: "text"}
 		}
 	}
 	return cfg, nil
+}
+
+// trialURL is where people reach a trial on this machine: by a name, for browsers bind
+// passkeys to names, never to an address.
+func trialURL(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if ip, bad := netip.ParseAddr(host); err == nil && bad == nil && ip.IsLoopback() {
+		return "https://" + net.JoinHostPort("localhost", port)
+	}
+	return "https://" + listen
 }
 
 // welcome says where the server is and what to do first.

@@ -90,27 +90,3 @@ func (s *server) inviteApprover(ctx context.Context, in *inviteApproverInput) (*
 	}
 	return answer(ApproverInvitation{Person: Someone{ID: p.ID, Name: p.Name}, URL: s.PublicURL + "/approver/" + secret}), nil
 }
-
-type endApproverInput struct {
-	ID   string `path:"id" maxLength:"100"`
-	Body struct {
-		Reason string `json:"reason" doc:"Why; it stands in the audit log."`
-	} `nameHint:"EndApproverRequest"`
-}
-
-func (s *server) endApprover(ctx context.Context, in *endApproverInput) (*reply[Approver], error) {
-	if err := s.Approvers.End(ctx, in.ID, in.Body.Reason); err != nil {
-		return nil, err
-	}
-	all, err := s.Approvers.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range all {
-		if a.ID == in.ID {
-			out, err := s.approverOf(ctx, a)
-			return answer(out), err
-		}
-	}
-	return nil, ward.Errorf(ward.NotFound, "There is no approver %s any more.", in.ID)
-}

@@ -157,7 +157,6 @@ func TestWhoMayWhat(t *testing.T) {
 		{get, "/brake", access.OrderRead},
 		{get, "/approvers", access.ApproverRead},
 		{post, "/approvers/invitations", access.ApproverInvite},
-		{post, "/approvers/{id}/end", access.ApproverInvite},
 		{post, "/devices/{id}/wipe", access.OrderRequest},
 		{post, "/devices/{id}/restart", access.DeviceLock},
 		{post, "/devices/{id}/recovery-code", access.DeviceLost},

@@ -85,7 +85,6 @@ type Approvers interface {
 	List(ctx context.Context) ([]approver.Standing, error)
 	// Invite returns the secret of the one-time link by which a person registers a passkey.
 	Invite(ctx context.Context, p ward.PersonID, subject string, outside bool) (secret string, err error)
-	End(ctx context.Context, approver, reason string) error
 }
 
 // Brake counts dangerous deeds, and holds those that come too fast.

@@ -83,7 +83,6 @@ func (s *server) orderRoutes() {
 	handle(s, operation{method: get, path: "/brake", permission: access.OrderRead, id: "show-brake", summary: "Say how full the brake's windows are, and what it holds"}, s.showBrake)
 	handle(s, operation{method: get, path: "/approvers", permission: access.ApproverRead, id: "list-approvers", summary: "List who may approve orders, and who registered to"}, s.listApprovers)
 	handle(s, operation{method: post, path: "/approvers/invitations", permission: access.ApproverInvite, id: "invite-approver", summary: "Invite a person to register a passkey, to become an approver", status: http.StatusCreated}, s.inviteApprover)
-	handle(s, operation{method: post, path: "/approvers/{id}/end", permission: access.ApproverInvite, id: "end-approver", summary: "End an approver: what they signed before stays good, and nothing after"}, s.endApprover)
 }
 
 // policyRoutes: whoever may publish may approve what another person proposed; that it

@@ -80,7 +80,6 @@ func TestWrongRequests(t *testing.T) {
 		{"break glass without a signature", post, "/orders/x/break-glass", map[string]any{"hash": "abc"}, 400, ward.Invalid, "expected required property signature"},
 		{"approver without a subject", post, "/approvers/invitations", map[string]any{"person": ""}, 400, ward.Invalid, "expected required property subject"},
 		{"approver without a person", post, "/approvers/invitations", map[string]any{"person": ""}, 400, ward.Invalid, "body.person: "},
-		{"end without a reason", post, "/approvers/x/end", map[string]any{"reason": ""}, 400, ward.Invalid, "why the approver ends"},
 		{"decision without one", post, "/cases/x/decisions", map[string]any{"reasoning": "x"}, 400, ward.Invalid, "expected required property reportable"},
 		{"awareness without a time", put, "/cases/x/aware", map[string]any{"at": "yesterday", "reason": "x"}, 400, ward.Invalid, "body.at: "},
 		{"location without a purpose", get, "/cases/x/location", nil, 400, ward.Invalid, "query.purpose: required query parameter is missing"},

@@ -32,7 +32,9 @@ type EraseOptions struct {
 
 // ReturnToService is how a phone comes back after it was erased.
 type ReturnToService struct {
-	WiFiProfile []byte // a profile of the network by which it comes back; nil: by mobile data
+	// WiFiProfile is a profile of the network by which it comes back, as WiFiWords takes
+	// it; nil: by mobile data.
+	WiFiProfile []byte
 }
 
 // Erase makes the command that erases a device. Whatever is asked, it makes none for a
@@ -101,8 +103,8 @@ func (c *Compiler) erasePhone(ctx context.Context, cmd *mdmcommands.EraseDeviceP
 	}
 	back := mdmcommands.ReturnToService{Enabled: true}
 	if wifi := o.ReturnToService.WiFiProfile; len(wifi) > 0 {
-		if why, err := harmful(wifi); err != nil || why != "" {
-			return ward.Errorf(ward.Invalid, "The Wi-Fi profile for the way back can't be used: it must be an unsigned configuration profile that neither manages nor wipes a device.").Because(err)
+		if _, err := WiFiWords(wifi); err != nil {
+			return err
 		}
 		back.WiFiProfileData = &wifi
 	}

@@ -141,7 +141,8 @@ func TestDeeds(t *testing.T) {
 	}
 }
 
-const wifi = head + `<plist version="1.0"><dict><key>PayloadType</key><string>Configuration</string></dict></plist>`
+const wifi = head + `<plist version="1.0"><dict><key>PayloadType</key><string>Configuration</string><key>PayloadContent</key><array>` +
+	`<dict><key>PayloadType</key><string>com.apple.wifi.managed</string><key>SSID_STR</key><string>Ward</string></dict></array></dict></plist>`
 
 // TestNeverErased: whatever is asked and by whomever, no command destroys on, opens or binds
 // a device that is not the organisation's own, or one whose enrolment does not carry it.
@@ -221,6 +222,7 @@ func TestDeedsRefuse(t *testing.T) {
 		"a way back by a wipe":               {workPhone, back(head + `<plist version="1.0"><dict><key>maxFailedAttempts</key><integer>4</integer></dict></plist>`), ward.Invalid},
 		"a way back to another server":       {workPhone, back(head + `<plist version="1.0"><dict><key>a</key><array><dict><key>PayloadType</key><string>com.apple.mdm</string></dict></array></dict></plist>`), ward.Invalid},
 		"a way back by what is no profile":   {workPhone, back("signed"), ward.Invalid},
+		"a way back with a VPN":              {workPhone, back(strings.Replace(wifi, "</array>", "<dict><key>PayloadType</key><string>com.apple.vpn.managed</string></dict></array>", 1)), ward.Invalid},
 		"a Mac without a PIN":                {workMac, erase(EraseOptions{}), ward.Invalid},
 		"a Mac with letters":                 {workMac, erase(EraseOptions{PIN: "12345a"}), ward.Invalid},
 		"a Mac obliterated in a strange way": {workMac, erase(EraseOptions{PIN: macPIN, Obliteration: "always"}), ward.Invalid},

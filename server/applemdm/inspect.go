@@ -189,9 +189,6 @@ func (c *Compiler) harmful(profile []byte) (why string, err error) {
 	return worst(top, ours), nil
 }
 
-// harmful is that of a profile that must not manage the device.
-func harmful(profile []byte) (string, error) { return (*Compiler)(nil).harmful(profile) }
-
 // worst looks through a profile, at any depth: managed preferences nest another payload's
 // keys.
 func worst(v any, management bool) string {

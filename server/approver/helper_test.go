@@ -19,6 +19,7 @@ import (
 	"github.com/wardmdm/ward/server/approver/approvertest"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/store/storetest"
+	"github.com/wardmdm/ward/server/unit"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -78,6 +79,18 @@ type world struct {
 	mu    sync.Mutex
 	now   time.Time
 	added []string
+	ended []string
+	email map[ward.PersonID]string
+}
+
+// Email meets approver.People.
+func (w *world) Email(_ context.Context, p ward.PersonID) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e, ok := w.email[p]; ok {
+		return e, nil
+	}
+	return "", ward.Errorf(ward.NotFound, "There is no person %s.", p)
 }
 
 func newWorld(t *testing.T, db *store.DB) *world {
@@ -121,6 +134,18 @@ func (w *world) copy(root approver.Root) *approver.Service {
 			w.added = append(w.added, string(a.Person))
 			return nil
 		},
+		OnEnded: func(ctx context.Context, a approver.Approver, by, reason string) error {
+			if reason == "nobody can be told" {
+				return errors.New("the outbox is full")
+			}
+			unit.AfterCommit(ctx, func() {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.ended = append(w.ended, string(a.Person)+" by "+by+": "+reason)
+			})
+			return nil
+		},
+		People: w,
 	})
 	if err != nil {
 		w.t.Fatal(err)

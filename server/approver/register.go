@@ -22,7 +22,8 @@ const forRegistration Purpose = "register"
 // approver or to come back after the loss of theirs, and returns its secret, which is shown
 // this once. An earlier one of the person stops working; it is good for 7 days. The subject
 // says who the human being is, outside that they are not of the organisation's own staff.
-// The caller checks that who acts may invite, and that the person exists.
+// Conflict means that somebody stands or waits as an approver who is the same human being, by
+// another account. The caller checks that who acts may invite, and that the person exists.
 func (s *Service) Invite(ctx context.Context, p ward.PersonID, subject string, outside bool) (secret string, err error) {
 	folded := Subject(subject)
 	if p == "" || folded == "" || len(folded) > maxText || !printable(folded) {
@@ -35,6 +36,13 @@ func (s *Service) Invite(ctx context.Context, p ward.PersonID, subject string, o
 		By: whoActs(ward.ActorFrom(ctx)), Created: now, Expires: now.Add(inviteLife),
 	}
 	err = s.Store.Do(ctx, func(ctx context.Context) error {
+		b, err := s.open(ctx)
+		if err != nil {
+			return err
+		}
+		if err := s.alone(ctx, b, p, folded, true); err != nil {
+			return err
+		}
 		if err := s.Store.AddInvite(ctx, i); err != nil {
 			return fmt.Errorf("invite %s: %w", p, err)
 		}
@@ -237,6 +245,9 @@ func (s *Service) register(ctx context.Context, invite string, a *Approver) erro
 		return err
 	}
 	s.proveAll(b)
+	if err := s.alone(ctx, b, a.Person, a.Subject, false); err != nil { // another may have registered since the invitation
+		return err
+	}
 	for _, e := range b.sorted {
 		if e.Person == a.Person && e.end.IsZero() && e.from.IsZero() {
 			if err := s.end(ctx, e.Approver, a.At, string(a.Person), "registered anew as "+a.ID); err != nil {

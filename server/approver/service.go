@@ -24,7 +24,12 @@ const (
 	maxText = 500
 )
 
-// Config is what a Service needs. All but the last two fields must be set.
+// People knows the accounts. Email may be empty; NotFound means that there is no such person.
+type People interface {
+	Email(ctx context.Context, person ward.PersonID) (string, error)
+}
+
+// Config is what a Service needs. Everything up to Origin must be set.
 type Config struct {
 	Store Store
 	Root  Root
@@ -38,6 +43,13 @@ type Config struct {
 	// OnAdded is told of every approver that begins to stand, within the unit of work that
 	// makes it so, so that nobody becomes one unnoticed. It may be nil.
 	OnAdded func(ctx context.Context, a Approver) error
+	// OnEnded is told of every approver whom somebody ends, standing or pending, and why,
+	// within the unit of work that makes it so, so that nobody loses them unnoticed. by is
+	// the id of the person who did, or who acted where it was none. It may be nil.
+	OnEnded func(ctx context.Context, a Approver, by, reason string) error
+	// People tells e-mail addresses, by which one human being is known under two accounts;
+	// nil: subjects alone are compared.
+	People People
 }
 
 // Service knows approvers and proves what they signed. It may be used by several

@@ -157,12 +157,18 @@ func (s *Service) takesOver(ctx context.Context, b *book, e *entry, t time.Time)
 }
 
 // End ends an approver, or the wait of one who is pending: what they signed before stays
-// good, and nothing after. The caller checks that who acts may do so. Conflict means that
-// the approver has ended already.
+// good, and nothing after. Only a person who signed in by a browser may, or the operator at
+// the server's console; the caller checks that who acts may do so. Conflict means that the
+// approver has ended already, or that too few would stand after it: that is for the operator or
+// for somebody who stands themselves.
 func (s *Service) End(ctx context.Context, approver, reason string) error {
 	who := ward.ActorFrom(ctx)
-	if who.Via == "" || who.Via == ward.ViaDevice {
-		return ward.Errorf(ward.Forbidden, "Only a person can end an approver.")
+	switch {
+	case who.Via == ward.ViaConsole, who.Via == ward.ViaSession && who.Person != "":
+	case who.Via == ward.ViaToken:
+		return ward.Errorf(ward.Forbidden, "A token can't end an approver. Sign in by a browser and end them on the page Approvers, or have the operator do it at the server's console.")
+	default:
+		return ward.Errorf(ward.Forbidden, "Only a person who has signed in by a browser, or the operator at the server's console, can end an approver.")
 	}
 	if reason = strings.TrimSpace(reason); reason == "" || len(reason) > maxText || !printable(reason) {
 		return ward.Errorf(ward.Invalid, "Say in a few words why the approver ends.")
@@ -183,8 +189,38 @@ func (s *Service) End(ctx context.Context, approver, reason string) error {
 		if !e.end.IsZero() && !now.Before(e.end) {
 			return ward.Errorf(ward.Conflict, "%s ended already, at %s.", e.Name, e.end.Format(time.RFC3339))
 		}
+		if err := s.enough(b, e, who, now); err != nil {
+			return err
+		}
+		if s.OnEnded != nil {
+			if err := s.OnEnded(ctx, e.Approver, whoActs(who), reason); err != nil {
+				return fmt.Errorf("tell of the end of %s: %w", e.ID, err)
+			}
+		}
 		return s.end(ctx, e.Approver, now, whoActs(who), reason)
 	})
+}
+
+// enough returns a Conflict if too few different people would stand without e. The operator may
+// go below that, and so may somebody who stands: else whoever takes over an administrator's
+// account could leave nobody to approve anything.
+func (s *Service) enough(b *book, e *entry, who ward.Actor, now time.Time) error {
+	if who.Via == ward.ViaConsole {
+		return nil
+	}
+	s.proveAll(b)
+	before := b.people(now)
+	if slices.ContainsFunc(b.sorted, func(o *entry) bool { return o.Person == who.Person && o.stood(now) }) {
+		return nil
+	}
+	was := e.end
+	e.end = now
+	left := len(b.people(now))
+	e.end = was
+	if left >= Quorum || left >= len(before) {
+		return nil
+	}
+	return ward.Errorf(ward.Conflict, "%s can't be ended by you: of the people who may approve only %d would be left, and orders need %d. An approver can end them, or the operator at the server's console; or have another approver vouched for first.", e.Name, left, Quorum)
 }
 
 // end ends one record, within a unit of work that holds the approvers. It is written into

@@ -46,11 +46,13 @@ type FileCase struct {
 	WasUnlocked   Answer      `json:"was_unlocked,omitempty"`
 	DataOpen      Answer      `json:"data_open,omitempty"`
 	Note          string      `json:"note,omitempty"`
-	Message       string      `json:"message,omitempty"`
-	Phone         string      `json:"phone,omitempty"`
-	Footnote      string      `json:"footnote,omitempty"`
-	Found         time.Time   `json:"found,omitzero"`
-	Closed        time.Time   `json:"closed,omitzero"`
+	// What the report has the device show. With none it shows the policy's or the
+	// installation's words, which are not kept with the case.
+	Message  string    `json:"message,omitempty"`
+	Phone    string    `json:"phone,omitempty"`
+	Footnote string    `json:"footnote,omitempty"`
+	Found    time.Time `json:"found,omitzero"`
+	Closed   time.Time `json:"closed,omitzero"`
 }
 
 // FileDevice is the device of a case.

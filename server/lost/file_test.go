@@ -60,6 +60,10 @@ func TestFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		told, err := json.Marshal(f.Case)
+		if got := string(told); err != nil || strings.Contains(got, `"message"`) || strings.Contains(got, `"phone"`) || !strings.Contains(got, `"footnote":"Ward 7"`) {
+			t.Errorf("of the words of the report the file tells %s, %v; want its footnote alone", got, err)
+		}
 		wantDevice := lost.FileDevice{
 			ID: "d1", Serial: "C02", Name: "Ward 7 phone", Platform: ward.IOS, Model: "iPhone15,4", Ownership: ward.Corporate, State: ward.Managed,
 			Owner: "Nia Nurse", Email: "nia@hospital.example", Site: "St Mary", Group: "Ward 7", Supervised: ward.Supervised, LastSeen: f.Device.LastSeen, AsOf: start,

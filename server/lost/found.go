@@ -73,19 +73,43 @@ func (s *Service) countFound(ctx context.Context, c Case) (held, err error) {
 	return held, err
 }
 
-// tellFound tells the people on call that a case's device is said to be found.
-func (s *Service) tellFound(ctx context.Context, c Case, cancelled int) error {
-	orders := ""
-	if cancelled == 1 {
-		orders = " An order of the case was taken back."
-	} else if cancelled > 1 {
-		orders = fmt.Sprintf(" %d orders of the case were taken back.", cancelled)
+// tellFound tells the people on call that a case's device was found: by whom, or how Ward
+// itself knows. The note of a person may hold a place, and is not told.
+func (s *Service) tellFound(ctx context.Context, c Case, text string, cancelled int) error {
+	how := text + "."
+	if who := ward.ActorFrom(ctx); who.Via != ward.ViaSystem {
+		how = or(who.Name, string(who.Person)) + " says that it was found. If nobody of yours has it in their hands, report it again at once."
+	}
+	switch cancelled {
+	case 0:
+	case 1:
+		how += " One order of the case was taken back."
+	default:
+		how += fmt.Sprintf(" %d orders of the case were taken back.", cancelled)
 	}
 	return s.tell(ctx, c, notify.Message{
 		Topic: notify.CaseFound, Urgent: c.Kind == Stolen, Subject: "A device that was reported " + string(c.Kind) + " is said to be found",
-		Body: fmt.Sprintf("%s says that the device that was reported %s at %s was found. What locks it is undone, and its apps get certificates anew.%s If nobody of yours has it in their hands, report it again at once.",
-			or(ward.ActorFrom(ctx).Name, "Ward"), c.Kind, stamp(c.Reported), orders),
+		Body: fmt.Sprintf("A device was reported %s at %s. %s What locks it is undone when it next connects, and its apps get certificates anew.", c.Kind, stamp(c.Reported), how),
 	})
+}
+
+// unsend takes back what the case asked of its device and the device has not fetched: a phone
+// that was off all the time is not to go into lost mode after it was found.
+func (s *Service) unsend(ctx context.Context, c Case) error {
+	e, err := s.Fleet.Current(ctx, c.Device)
+	if ward.KindOf(err) == ward.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = s.Queue.CancelOpen(ctx, e.ID, "the device was found", func(r command.Record) bool {
+		return r.Case == c.ID && r.Order == "" && (r.State == command.Waiting || r.State == command.Held)
+	})
+	if err != nil {
+		return fmt.Errorf("commands of case %s: %w", c.ID, err)
+	}
+	return nil
 }
 
 func (s *Service) found(ctx context.Context, c Case, text string) error {
@@ -107,6 +131,9 @@ func (s *Service) found(ctx context.Context, c Case, text string) error {
 	if err != nil {
 		return fmt.Errorf("cancel orders of case %s: %w", c.ID, err)
 	}
+	if err := s.unsend(ctx, c); err != nil {
+		return err
+	}
 	if err := s.note(ctx, c.ID, EventFound, text); err != nil {
 		return err
 	}
@@ -119,7 +146,7 @@ func (s *Service) found(ctx context.Context, c Case, text string) error {
 	if err := s.Planner.Replan(ctx, c.Device); err != nil {
 		return fmt.Errorf("plan %s: %w", c.Device, err)
 	}
-	return s.tellFound(ctx, c, cancelled)
+	return s.tellFound(ctx, c, text, cancelled)
 }
 
 // restore gives a device that was lost the state that its enrolment says.

@@ -69,6 +69,7 @@ type world struct {
 	facts   *facts
 	plan    *planner
 	revoked atomic.Int64 // how often the list of revoked certificates was to be made
+	cases   lost.Store   // nil: the database's
 	mu      sync.Mutex
 	now     time.Time
 }
@@ -110,8 +111,12 @@ func (w *world) copy(l map[brake.Kind][]brake.Limit) *lost.Service {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	var cases lost.Store = w.db.Cases()
+	if w.cases != nil {
+		cases = w.cases
+	}
 	s, err := lost.New(lost.Config{
-		Store: w.db.Cases(), Fleet: w.db.Fleet(), Brake: b, Certificates: &certificates{}, Planner: w.plan, Orders: w.orders, Queue: patient{w.db.Commands()}, Compiler: compiler{},
+		Store: cases, Fleet: w.db.Fleet(), Brake: b, Certificates: &certificates{}, Planner: w.plan, Orders: w.orders, Queue: patient{w.db.Commands()}, Compiler: compiler{},
 		Audit: w.audit, Now: now, Notify: w.post, Facts: w.facts, People: people{"nurse": "Nurse@hospital.example", "ada": "ada@hospital.example"},
 		AfterRevoke: func() { w.revoked.Add(1) },
 	})

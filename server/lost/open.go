@@ -82,6 +82,10 @@ func (s *Service) again(ctx context.Context, c, told Case) (Case, error) {
 	if err := s.Audit.Record(ctx, ActionLost, string(c.Device), map[string]string{"case": string(c.ID), "again": "true"}); err != nil {
 		return c, err
 	}
+	c, err := s.learn(ctx, c, told)
+	if err != nil {
+		return c, err
+	}
 	if c.Drill != Live || told.Drill == Live {
 		return c, nil
 	}
@@ -96,6 +100,42 @@ func (s *Service) again(ctx context.Context, c, told Case) (Case, error) {
 		return c, err
 	}
 	return c, s.tellOpened(ctx, c)
+}
+
+// learn keeps with a case what a second report knew and the first did not, or knew worse: what
+// is stolen stays stolen, and data that somebody saw open was open. The timeline has both.
+func (s *Service) learn(ctx context.Context, c, told Case) (Case, error) {
+	was := c
+	if told.Kind == Stolen {
+		c.Kind = Stolen
+	}
+	worse := func(a, b Answer) Answer {
+		if b == Yes || a == Unknown {
+			return b
+		}
+		return a
+	}
+	c.WasUnlocked, c.DataOpen = worse(c.WasUnlocked, told.WasUnlocked), worse(c.DataOpen, told.DataOpen)
+	c.LastSeenWhere = or(c.LastSeenWhere, told.LastSeenWhere)
+	if c.LastSeenAt.IsZero() {
+		c.LastSeenAt = told.LastSeenAt
+	}
+	if c == was {
+		return c, nil
+	}
+	if err := s.Store.Learn(ctx, c); err != nil {
+		return was, fmt.Errorf("case %s: %w", c.ID, err)
+	}
+	if c.Kind == was.Kind {
+		return c, nil
+	}
+	if err := s.note(ctx, c.ID, EventReported, "It counts as stolen from now on"); err != nil {
+		return c, err
+	}
+	if err := s.Planner.Replan(ctx, c.Device); err != nil { // more is done to what was stolen
+		return c, fmt.Errorf("plan %s: %w", c.Device, err)
+	}
+	return c, nil
 }
 
 // tellings puts into words what a reporter knew.

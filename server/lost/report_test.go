@@ -248,8 +248,11 @@ func TestReportedAgain(t *testing.T) {
 	w.device("d1")
 	first := w.report("d1")
 	cs, err := w.Report(w.as("ben"), lost.Report{Devices: []ward.DeviceID{"d1"}, Kind: lost.Stolen, LastSeenWhere: "bus 36", WasUnlocked: lost.Yes, DataOpen: lost.No, Identified: "by voice"})
-	if err != nil || cs[0].ID != first.ID || cs[0].Kind != lost.Lost {
+	if err != nil || cs[0].ID != first.ID || cs[0].Kind != lost.Stolen {
 		t.Fatalf("Report = %+v, %v", cs, err)
+	}
+	if c, err := w.Case(t.Context(), first.ID); err != nil || c.Kind != lost.Stolen || c.WasUnlocked != lost.Yes || c.DataOpen != lost.No || c.LastSeenWhere != "bus 36" {
+		t.Errorf("the case keeps %+v, %v", c, err)
 	}
 	events, err := w.Timeline(t.Context(), first.ID)
 	if err != nil {

@@ -30,6 +30,9 @@ type Store interface {
 	Case(ctx context.Context, id ward.CaseID) (Case, error)
 	OpenCase(ctx context.Context, device ward.DeviceID) (Case, error)
 	List(ctx context.Context, f Filter) ([]Case, error)
+	// Learn keeps what a later report told of an open case: its kind, what the reporter knew of
+	// the device, and where and when it was last seen.
+	Learn(ctx context.Context, c Case) error
 	// Move moves the case from one state to another at t. It reports false, and changes
 	// nothing, if the case is in another state than from.
 	Move(ctx context.Context, id ward.CaseID, from, to State, t time.Time) (bool, error)
@@ -120,8 +123,8 @@ const (
 	ActionCodeDropped      = "device.recovery-code-dropped"
 	ActionHeld             = "brake.held"
 	ActionUncounted        = "brake.uncounted" // done though the brake could not count it
-	ActionRehearsed        = "case.rehearsed" // a dry run
-	ActionReal             = "case.real"      // a drill has become a real loss
+	ActionRehearsed        = "case.rehearsed"  // a dry run
+	ActionReal             = "case.real"       // a drill has become a real loss
 	ActionSound            = "case.sound"
 	ActionLocate           = "case.locate"
 	ActionProposed         = "case.erase-proposed"

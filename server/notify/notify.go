@@ -29,6 +29,7 @@ const (
 	CaseEscalated Topic = "case.escalated" // a wipe is proposed
 	CaseDeadline  Topic = "case.deadline"  // of the breach assessment
 	ApproverAdded Topic = "approver.added"
+	ApproverEnded Topic = "approver.ended"
 	Cancelled     Topic = "orders.cancelled" // cancel-all was used
 	Test          Topic = "test"
 )
@@ -37,7 +38,7 @@ const (
 func Topics() []Topic {
 	return []Topic{
 		BrakeHeld, BrakeReleased, OrderWaiting, OrderCooling, OrderIssued, BreakGlass, Forged, Tampered,
-		CaseOpened, CaseFound, CaseEscalated, CaseDeadline, ApproverAdded, Cancelled, Test,
+		CaseOpened, CaseFound, CaseEscalated, CaseDeadline, ApproverAdded, ApproverEnded, Cancelled, Test,
 	}
 }
 

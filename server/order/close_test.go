@@ -157,14 +157,18 @@ func TestCancelCase(t *testing.T) {
 	}
 	done := w.approve(in(order.ClearPasscode))
 	w.connect(e)
-	asked, issued, other := in(order.Erase), w.approve(in(order.Erase)), w.request("d1")
+	w.device("d2", ward.Corporate)
+	asked, issued, other := in(order.Erase), w.approve(in(order.Erase)), w.request("d1", "d2")
+	if unnamed := w.request("d1"); unnamed.Case != "c1" { // whoever asked did not know of the case
+		t.Errorf("an order for a device that is missing belongs to the case %q, want c1", unnamed.Case)
+	}
 	if issued.State != order.Issued {
 		t.Fatalf("%+v", issued)
 	}
 	must(t, w.db.Do(ward.WithActor(t.Context(), ward.System), func(ctx context.Context) error {
 		n, err := w.Service.CancelCase(ctx, "c1", "found")
-		if n != 2 {
-			t.Errorf("CancelCase = %d, want 2", n)
+		if n != 3 {
+			t.Errorf("CancelCase = %d, want 3", n)
 		}
 		return err
 	}))

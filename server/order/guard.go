@@ -167,7 +167,8 @@ func (s *Service) unordered(ctx context.Context, r command.Record) (command.Verd
 // inCase judges what a case does to a device for good. It counts like what an order does, so
 // that nobody lets the fleet go by reporting it.
 func (s *Service) inCase(ctx context.Context, r command.Record) (command.Verdict, error) {
-	if v, err := s.reported(ctx, r); err != nil || v.Do != command.Deliver {
+	report, v, err := s.reported(ctx, r)
+	if err != nil || v.Do != command.Deliver {
 		return v, err
 	}
 	id, err := s.Cases.CaseDevice(ctx, r.Case)
@@ -183,7 +184,7 @@ func (s *Service) inCase(ctx context.Context, r command.Record) (command.Verdict
 		kind = brake.LockPIN
 	}
 	h, err := s.Journal.TakeWithin(ctx, brake.Entry{
-		Event: brake.Delivered, Kind: kind, Order: ward.OrderID("case " + r.Case), Device: id, Enrolment: r.Enrolment, Site: d.Site, Person: "via case",
+		Event: brake.Delivered, Kind: kind, Order: ward.OrderID("case " + r.Case), Device: id, Enrolment: r.Enrolment, Site: d.Site, Person: report.Person,
 	}, 0)
 	switch {
 	case errors.Is(err, brake.ErrTampered):
@@ -199,29 +200,40 @@ func (s *Service) inCase(ctx context.Context, r command.Record) (command.Verdict
 // reported judges what a case brought about: somebody must have reported the device, which
 // stands in the journal, whatever the tables say. It waits while reports do, unless it was
 // the device's holder who reported it. A journal that does not verify stops no lock.
-func (s *Service) reported(ctx context.Context, r command.Record) (command.Verdict, error) {
+func (s *Service) reported(ctx context.Context, r command.Record) (e brake.Entry, v command.Verdict, err error) {
 	id, err := s.Cases.CaseDevice(ctx, r.Case)
 	if ward.KindOf(err) == ward.NotFound {
-		return withhold("there is no case %s", r.Case)
+		v, err = withhold("there is no case %s", r.Case)
+		return e, v, err
 	}
 	if err != nil {
-		return command.Verdict{}, err
+		return e, v, err
 	}
 	ledger, err := s.Journal.Ledger(ctx)
 	if errors.Is(err, brake.ErrTampered) {
-		return deliver()
+		v, err = deliver()
+		return e, v, err
 	}
 	if err != nil {
-		return command.Verdict{}, err
+		return e, v, err
 	}
 	e, ok := ledger.Reported(id, r.Case)
-	if !ok {
-		return withhold("nobody reported the device of the case %s", r.Case)
+	h, held := ledger.Held(brake.Report)
+	open, _, err := s.OpenCase(ctx, id)
+	if err != nil {
+		return e, v, err
 	}
-	if h, held := ledger.Held(brake.Report); held && e.Note != brake.Self {
-		return hold("the brake holds it until two people release it: " + h.Why)
+	switch {
+	case ok && open != r.Case: // a row that was answered long ago can be put back
+		v, err = hold("its case is over")
+	case !ok:
+		v, err = withhold("nobody reported the device of the case %s", r.Case)
+	case held && e.Note != brake.Self:
+		v, err = hold("the brake holds it until two people release it: " + h.Why)
+	default:
+		v, err = deliver()
 	}
-	return deliver()
+	return e, v, err
 }
 
 // ofCase reports whether the command is for the device that its open case is about, and that
@@ -262,7 +274,8 @@ func (s *Service) braked(ctx context.Context, r command.Record) (command.Verdict
 	case r.RequestType != deviceLock && r.RequestType != "EnableLostMode":
 		return deliver()
 	case r.Case != "":
-		return s.reported(ctx, r)
+		_, v, err := s.reported(ctx, r)
+		return v, err
 	}
 	ledger, err := s.Journal.Ledger(ctx)
 	if errors.Is(err, brake.ErrTampered) {

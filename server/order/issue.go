@@ -121,7 +121,13 @@ func (s *Service) put(ctx context.Context, o Order, t *Target, ledger *brake.Led
 	if err != nil {
 		return nil, fmt.Errorf("compile order %s for %s: %w", o.ID, t.Device, err)
 	}
-	c := command.New{UUID: uuid, Enrolment: t.Enrolment, RequestType: requestType, Body: body, Urgent: true, Case: o.Case, Order: o.ID}
+	lost := o.Case
+	if lost == "" { // of several devices: each one's case tells what became of it
+		if lost, _, err = s.OpenCase(ctx, t.Device); err != nil {
+			return nil, err
+		}
+	}
+	c := command.New{UUID: uuid, Enrolment: t.Enrolment, RequestType: requestType, Body: body, Urgent: true, Case: lost, Order: o.ID}
 	if !strings.HasPrefix(string(o.RequestedBy), via) {
 		c.By = o.RequestedBy
 	}

@@ -37,6 +37,9 @@ func (s *Service) Request(ctx context.Context, r Request) (Order, error) {
 		return Order{}, s.deny(ctx, "", err)
 	}
 	now := s.now()
+	if r, err = s.ofOpenCase(ctx, r); err != nil {
+		return Order{}, err
+	}
 	if err := r.check(now, s.Notice); err != nil {
 		return Order{}, err
 	}
@@ -50,8 +53,13 @@ func (s *Service) Request(ctx context.Context, r Request) (Order, error) {
 	if c := r.Options.Campaign; c != nil {
 		o.Expires = c.Start.Add(s.CommandLife)
 	}
+	if back := r.Options.ReturnToService; back != nil && len(back.WiFiProfile) > 0 && s.WiFi != nil {
+		if _, err := s.WiFi(back.WiFiProfile); err != nil {
+			return Order{}, err
+		}
+	}
 	err = s.Store.Do(ctx, func(ctx context.Context) error {
-		if err := s.checkOpen(ctx, who); err != nil {
+		if err := s.checkOpen(ctx, who, r.Case != ""); err != nil {
 			return err
 		}
 		if err := s.checkCase(ctx, r); err != nil {
@@ -160,6 +168,17 @@ func (s *Service) checkNumber(r Request) error {
 	return nil
 }
 
+// ofOpenCase has an order for one device that is missing belong to its case, whether or not
+// who asks knew of it: the case tells what became of the device.
+func (s *Service) ofOpenCase(ctx context.Context, r Request) (Request, error) {
+	if r.Case != "" || len(r.Devices) != 1 || r.Options.Campaign != nil || r.Options.Drill || !r.Kind.Devices() {
+		return r, nil
+	}
+	c, _, err := s.OpenCase(ctx, r.Devices[0])
+	r.Case = c
+	return r, err
+}
+
 // How many orders may wait for signatures at a time: each is told to people, who must not
 // drown in them.
 const (
@@ -167,8 +186,9 @@ const (
 	openByAll = 200
 )
 
-// checkOpen refuses more orders from one who has so many waiting. Ward itself may always ask.
-func (s *Service) checkOpen(ctx context.Context, who ward.Actor) error {
+// checkOpen refuses more orders from one who has so many waiting. Ward itself may always ask,
+// and a flood of others' orders keeps nobody from asking for one in a case.
+func (s *Service) checkOpen(ctx context.Context, who ward.Actor, inCase bool) error {
 	if who.Via == ward.ViaSystem {
 		return nil
 	}
@@ -178,7 +198,7 @@ func (s *Service) checkOpen(ctx context.Context, who ward.Actor) error {
 		return err
 	case mine >= openByOne:
 		return ward.Errorf(ward.Conflict, "%d orders that you asked for wait for signatures: have them signed or cancel some before you ask for more.", mine)
-	case all >= openByAll:
+	case all >= openByAll && !inCase:
 		return ward.Errorf(ward.Conflict, "%d orders wait for signatures, which is more than people can look at. If this is an attack, cancel all orders.", all)
 	}
 	return nil

@@ -166,6 +166,10 @@ type Config struct {
 	// "" if that is not known.
 	Subject func(ctx context.Context, p ward.PersonID) (string, error)
 
+	// WiFi says in words what the Wi-Fi profile of a return to service holds; an error says why
+	// it can't be used. Nil: none is looked at.
+	WiFi func(profile []byte) ([]string, error)
+
 	MaxDevices  int           // of one order; 10
 	MaxCampaign int           // of one campaign; 5,000
 	Lifetime    time.Duration // for which an order waits for its signatures; 24 h

@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 
 // Approve is the second person's yes to the proposal with this digest: it is published
 // as it was proposed. Forbidden means that the same person made it, or that nobody who
-// signed in asks; Conflict that it is another than the one shown, that it waits no
+// signed in asks, or one whose account is younger than 7 days, see People; Conflict that it is another than the one shown, that it waits no
 // longer, or that another version came into force since. It is to be called outside a
 // unit of work.
 func (s *Service) Approve(ctx context.Context, generation int64, digest string) (Version, error) {
@@ -61,6 +62,9 @@ func (s *Service) approvable(ctx context.Context, v Version, who ward.Actor, dig
 	case !strings.EqualFold(strings.TrimSpace(digest), want):
 		return ward.Errorf(ward.Conflict, "This is not the proposal that you were shown. Look at it again before you decide.")
 	}
+	if err := s.settled(ctx, who.Person); err != nil {
+		return err
+	}
 	standing, err := s.store.Standing(ctx)
 	if err != nil {
 		return err
@@ -73,6 +77,46 @@ func (s *Service) approvable(ctx context.Context, v Version, who ward.Actor, dig
 	}
 	if current != v.Base {
 		return ward.Errorf(ward.Conflict, "Generation %d came into force after this was proposed, and would be undone by it: withdraw the proposal and publish it anew.", current)
+	}
+	return nil
+}
+
+// People knows since when people could act.
+type People interface {
+	// Installed returns when the first person of all was added, zero if nobody was.
+	Installed(ctx context.Context) (time.Time, error)
+	// Activated returns when a person could first act, zero if they never could. NotFound
+	// means that there is no such person.
+	Activated(ctx context.Context, p ward.PersonID) (time.Time, error)
+}
+
+// settling is for how long a person must have been able to act before they can be the
+// second person: time for others to notice an account that somebody made to approve their
+// own proposals. An installation that is younger than that has nobody else.
+const settling = 7 * 24 * time.Hour
+
+// settled says why a person can't be the second one yet.
+func (s *Service) settled(ctx context.Context, p ward.PersonID) error {
+	if s.People == nil {
+		return nil
+	}
+	now := s.now()
+	installed, err := s.People.Installed(ctx)
+	if err != nil {
+		return fmt.Errorf("since when there are people: %w", err)
+	}
+	if !installed.IsZero() && !now.After(installed.Add(settling)) {
+		return nil
+	}
+	activated, err := s.People.Activated(ctx, p)
+	if ward.KindOf(err) == ward.NotFound {
+		return ward.Errorf(ward.Forbidden, "There is no account of yours any more, so you can't approve a policy.")
+	}
+	if err != nil {
+		return fmt.Errorf("since when %s could act: %w", p, err)
+	}
+	if activated.IsZero() || !now.After(activated.Add(settling)) {
+		return ward.Errorf(ward.Forbidden, "Your account is too new to approve a policy: 7 days after its first sign-in it can. Ask somebody who has had theirs for longer.")
 	}
 	return nil
 }

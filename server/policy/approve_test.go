@@ -2,9 +2,11 @@ package policy_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/wardmdm/ward"
@@ -81,6 +83,63 @@ func TestSecondPerson(t *testing.T) {
 			t.Errorf("a change of no device: %+v, %v", v, err)
 		}
 	})
+}
+
+// accounts are people by when they could first act.
+type accounts struct {
+	installed time.Time
+	activated map[ward.PersonID]time.Time
+	broken    error
+}
+
+func (a accounts) Installed(context.Context) (time.Time, error) { return a.installed, a.broken }
+
+func (a accounts) Activated(_ context.Context, p ward.PersonID) (time.Time, error) {
+	t, ok := a.activated[p]
+	if !ok {
+		return t, ward.Errorf(ward.NotFound, "There is nobody of that name.")
+	}
+	return t, nil
+}
+
+// TestNewAccount: an account that was made to approve can't, until others have had a week
+// to notice it.
+func TestNewAccount(t *testing.T) {
+	t.Parallel()
+	const week = 7 * 24 * time.Hour
+	old := now().Add(-2 * week)
+	for name, tc := range map[string]struct {
+		people accounts
+		want   ward.Kind // empty: they can
+	}{
+		"for longer":                {accounts{installed: old, activated: map[ward.PersonID]time.Time{"zoe": now().Add(-week - time.Second)}}, ""},
+		"for nearly a week":         {accounts{installed: old, activated: map[ward.PersonID]time.Time{"zoe": now().Add(time.Hour - week)}}, ward.Forbidden},
+		"since now":                 {accounts{installed: old, activated: map[ward.PersonID]time.Time{"zoe": now()}}, ward.Forbidden},
+		"never signed in":           {accounts{installed: old, activated: map[ward.PersonID]time.Time{"zoe": {}}}, ward.Forbidden},
+		"nobody":                    {accounts{installed: old}, ward.Forbidden},
+		"in a new installation":     {accounts{installed: now().Add(time.Hour - week), activated: map[ward.PersonID]time.Time{"zoe": now()}}, ""},
+		"in one just older":         {accounts{installed: now().Add(-week - time.Second), activated: map[ward.PersonID]time.Time{"zoe": now()}}, ward.Forbidden},
+		"where nobody was ever put": {accounts{activated: map[ward.PersonID]time.Time{"zoe": now()}}, ward.Forbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, v, digest := proposal(t, storetest.SQLite(t))
+			w.People = tc.people
+			got, err := w.Approve(w.as("zoe", "1"), v.Generation, digest)
+			wantKind(t, "Approve", err, tc.want)
+			if approved := got.State == policy.Current; approved != (tc.want == "") {
+				t.Errorf("the policy is %q after %v", got.State, err)
+			}
+			if n := w.audit.count(policy.ActionDenied); (n == 1) != (tc.want == ward.Forbidden) {
+				t.Errorf("%d denials are audited", n)
+			}
+		})
+	}
+	w, v, digest := proposal(t, storetest.SQLite(t))
+	w.People = accounts{broken: errors.New("the database is gone")}
+	if _, err := w.Approve(w.as("zoe", "1"), v.Generation, digest); err == nil || w.state(v.Generation) != policy.Proposed {
+		t.Errorf("Approve without knowing = %v, and the policy is %s; want an error and a proposal", err, w.state(v.Generation))
+	}
 }
 
 // TestApprovedOnce: of several approvals and a withdrawal at once one counts.

@@ -138,6 +138,9 @@ type Service struct {
 	// NetworkLife is how long a network certificate lives, as reconcile.Loop knows it; zero
 	// where none is renewed. It is set before the service is used.
 	NetworkLife time.Duration
+	// People is asked whether whoever approves has had their account for long enough; nil:
+	// nobody is. It is set before the service is used.
+	People People
 
 	store Store
 	audit Recorder

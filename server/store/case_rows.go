@@ -3,11 +3,11 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/lost"
 )
 
@@ -16,7 +16,7 @@ import (
 func (s Cases) CloseGate(ctx context.Context, now time.Time) error {
 	n, err := s.exec(ctx, `UPDATE brake_gate SET used_at = $1 WHERE id = 1`, micros(now))
 	if err == nil && n != 1 {
-		return errors.New("brake: its gate, row 1 of brake_gate, is missing from the database")
+		return fmt.Errorf("%w: its gate, row 1 of brake_gate, is missing from the database", brake.ErrTampered)
 	}
 	return err
 }
@@ -93,6 +93,13 @@ func (s Cases) SetReal(ctx context.Context, id ward.CaseID, t time.Time) error {
 	if err == nil && n != 1 {
 		return ward.Errorf(ward.NotFound, "There is no open case %s.", id)
 	}
+	return err
+}
+
+// Learn meets lost.Store.
+func (s Cases) Learn(ctx context.Context, c lost.Case) error {
+	_, err := s.exec(ctx, `UPDATE lost_case SET kind = $2, was_unlocked = $3, data_open = $4, seen_where = $5, seen_at = $6 WHERE id = $1 AND state = 'open'`,
+		string(c.ID), string(c.Kind), string(c.WasUnlocked), string(c.DataOpen), c.LastSeenWhere, micros(c.LastSeenAt))
 	return err
 }
 

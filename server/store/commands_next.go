@@ -16,9 +16,7 @@ import (
 func (db *DB) SetGuard(g command.Guard) { db.guard = g }
 
 // dangerous are the request types that the guard is asked about: those that destroy a device
-// or take it out of its holder's hand, and those that lock one. A profile that would do so is
-// refused when it is written and when its command is made; the guard reads none, for there
-// are many and their rows are sealed.
+// or take it out of its holder's hand, and those that lock one.
 // Source: https://developer.apple.com/documentation/devicemanagement/commands-and-queries
 var dangerous = []string{
 	"EraseDevice", "ClearPasscode", "RemoveProfile", "DeviceLock", "EnableLostMode",
@@ -33,6 +31,9 @@ func MayBeDangerous(requestType string) bool { return slices.Contains(dangerous,
 // mayBeDangerous reports whether the guard has to look at a command: one that names a
 // dangerous request type anywhere, and one that might hide a name from this quick look.
 func mayBeDangerous(requestType string, body []byte) bool {
+	if requestType == "InstallProfile" { // what it holds is encoded: a profile may have a device erase itself
+		return true
+	}
 	for _, t := range dangerous {
 		if requestType == t || bytes.Contains(body, []byte(t)) {
 			return true

@@ -89,7 +89,7 @@ func (s *Server) orderView(r *http.Request) (*orderPage, error) {
 	v := &orderPage{
 		Page:    Page{Title: orderTitle(o), Section: "orders", Narrow: true, Backlink: "/orders", Backname: "Orders"},
 		Address: orderAddress(o.ID), Hash: o.Hash, Short: short(o.Hash), Tag: orderTag(o, now), State: orderState(o, now), Meaning: meaning(o.Kind),
-		Reason: o.Reason, By: o.RequestedName, Asked: at(o.Created, now), Expires: at(o.Expires, now), Options: optionWords(o),
+		Reason: o.Reason, By: o.RequestedName, Asked: at(o.Created, now), Expires: at(o.Expires, now), Options: s.optionWords(o),
 		Open: o.State == order.Requested && now.Before(o.Expires), Signed: 2 - o.Needs(),
 	}
 	if o.State == order.Issued {

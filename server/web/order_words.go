@@ -90,7 +90,7 @@ func plural(n int, thing string) string {
 }
 
 // optionWords says the options of an order, one sentence each.
-func optionWords(o order.Order) (out []string) {
+func (s *Server) optionWords(o order.Order) (out []string) {
 	p := o.Options
 	if p.Drill {
 		out = append(out, "A rehearsal: nothing is sent to any device")
@@ -107,6 +107,13 @@ func optionWords(o order.Order) (out []string) {
 	}
 	if r := p.ReturnToService; r != nil {
 		out = append(out, map[bool]string{true: "It sets itself up again, by the Wi-Fi profile that was given", false: "It sets itself up again, by its mobile network"}[len(r.WiFiProfile) > 0])
+		if s.Orders.WiFi != nil && len(r.WiFiProfile) > 0 {
+			holds, err := s.Orders.WiFi(r.WiFiProfile)
+			if err != nil {
+				holds = []string{"The Wi-Fi profile can’t be used: " + err.Error()}
+			}
+			out = append(out, holds...)
+		}
 	}
 	if p.Obliteration != "" {
 		out = append(out, "If the Mac can’t erase its keys: "+obliterationWords(p.Obliteration))
