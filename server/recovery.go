@@ -49,7 +49,7 @@ func (s *Server) RecoveryCodeBy(ctx context.Context, token string) (code string,
 	if !ok {
 		return "", d, refuse
 	}
-	inv, _ := s.Enrolment.Find(ctx, token) //nolint:errcheck // it was found a moment ago, and is used up, which is the error
+	inv, _ := s.Enrolment.Find(ctx, token) // it was found a moment ago, and is used up, which is the error
 	ctx = ward.WithActor(ctx, ward.System)
 	err = s.db.Do(ctx, func(ctx context.Context) error {
 		first, err := s.db.Certificates().UseOnce(ctx, recoveryBucket, inv.ID, []byte(d.ID), s.now())

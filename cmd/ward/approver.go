@@ -41,8 +41,8 @@ func newApproverCommand() *cli.Command {
 			{
 				Name: "trust", Usage: "trust the first two approvers, at the server's console", ArgsUsage: "APPROVER...", Action: approverTrust,
 				Description: "Their statements are written beside the server's keys, out of the database's reach:\n" +
-					"every later approver is proven back to them. Compare each id with what its owner reads\n" +
-					"to you from the page Approvers. When passkeys were lost, so that fewer than two people\n" +
+					"every later approver is proven back to them. Compare how each statement begins with what its\n" +
+					"owner was shown when they registered. When passkeys were lost, so that fewer than two people\n" +
 					"stand, it works again. Where several copies of the server have a folder of keys each,\n" +
 					"copy approvers.json to all.",
 				Flags: append(consoleFlags(), yesFlag(), &cli.BoolFlag{Name: "json", Usage: "print who is trusted as JSON"}),

@@ -187,8 +187,12 @@ func (s *Service) Restart(ctx context.Context, id ward.DeviceID) (string, error)
 		if d.Platform == ward.IOS && e.Supervised != ward.Supervised {
 			return ward.Errorf(ward.Conflict, "This device is not supervised, so Apple lets nobody restart it from afar.")
 		}
+		c, err := s.Store.OpenCase(ctx, id)
+		if err != nil && ward.KindOf(err) != ward.NotFound {
+			return err
+		}
 		uuid, err = s.Queue.Enqueue(ctx, command.New{
-			Enrolment: e.ID, RequestType: requestType, Body: body, Urgent: true, By: ward.ActorFrom(ctx).Person, Expires: s.Now().Add(restartWaits),
+			Enrolment: e.ID, RequestType: requestType, Body: body, Urgent: true, Case: c.ID, By: ward.ActorFrom(ctx).Person, Expires: s.Now().Add(restartWaits),
 		})
 		if err != nil {
 			return fmt.Errorf("restart %s: %w", id, err)

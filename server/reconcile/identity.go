@@ -181,6 +181,9 @@ func (v View) RenewalPending(now time.Time) time.Time {
 // ofCase returns the case that a step belongs to. An identity is renewed whatever case
 // opens or is closed meanwhile.
 func (s Step) ofCase(c *profiles.Case) ward.CaseID {
+	if s.Deed == DisableLostMode { // the case is over that it belongs to
+		return s.Case
+	}
 	if c == nil || s.Deed == RenewIdentity {
 		return ""
 	}

@@ -50,7 +50,7 @@ type Step struct {
 	Watch    []string           // AskApps: bundle ids to ask about
 	LostMode *profiles.LostMode // EnableLostMode
 	Lock     *profiles.Lock     // Lock
-	Case     ward.CaseID        // Lock: the open case, for which a Mac's PIN is made
+	Case     ward.CaseID        // Lock: the open case, for which a Mac's PIN is made; DisableLostMode: the one that is over
 }
 
 // How often a fact is asked for again, and how a refused step is retried.
@@ -161,7 +161,8 @@ func (p *planner) found() {
 	if on.State == command.Refused || on.State == command.Cancelled {
 		return
 	}
-	p.issue(Step{Key: "lost-mode-off:" + strings.TrimPrefix(on.Key, "lost-mode:"), Deed: DisableLostMode, Urgent: true})
+	id := strings.TrimPrefix(on.Key, "lost-mode:")
+	p.issue(Step{Key: "lost-mode-off:" + id, Deed: DisableLostMode, Urgent: true, Case: ward.CaseID(id)})
 }
 
 // newest returns the attempt queued last among those whose key has the prefix.

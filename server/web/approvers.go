@@ -29,6 +29,7 @@ type approversPage struct {
 
 type approverRow struct {
 	ID, Name, Subject string
+	Check             string // the beginning of the statement's hash, to compare by eye
 	Outside           bool
 	Tag               tag
 	Words             string
@@ -103,7 +104,7 @@ func (s *Server) approversView(r *http.Request) (*approversPage, error) {
 
 func (s *Server) approverRow(r *http.Request, x approver.Standing, all []approver.Standing, me int) (approverRow, error) {
 	now := s.Now()
-	row := approverRow{ID: x.ID, Name: x.Name, Subject: x.Subject, Outside: x.Outside, At: at(x.At, now), Mine: x.Person == ward.ActorFrom(r.Context()).Person}
+	row := approverRow{ID: x.ID, Check: short(x.Hash), Name: x.Name, Subject: x.Subject, Outside: x.Outside, At: at(x.At, now), Mine: x.Person == ward.ActorFrom(r.Context()).Person}
 	row.End = x.State != approver.Ended && access.Allows(ward.ActorFrom(r.Context()), access.ApproverInvite)
 	names := func(ids []string) string {
 		var out []string
@@ -220,7 +221,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.registerAgain(w, r, err)
 	}
-	said := "Your passkey is registered. You can sign once two approvers have vouched for you; they see you in the list of approvers."
+	said := "Your passkey is registered. You can sign once two approvers have vouched for you, or the operator trusts you as one of the first two. Write down how your statement begins, " + short(a.Hash) + ": whoever vouches for you compares it."
 	if !access.Allows(ward.ActorFrom(r.Context()), access.ApproverRead) {
 		s.flash(r, "%s", said)
 		return see(w, r, "/devices")
