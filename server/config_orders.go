@@ -55,6 +55,9 @@ func (b *Brake) mistakes(bad func(field, format string, args ...any)) {
 			bad(field, "%d is not a number above 0", n)
 		}
 	}
+	if b.PerPerson > b.Installation {
+		bad("brake.per_person_an_hour", "%d is more than everybody together may, %d", b.PerPerson, b.Installation)
+	}
 	for field, w := range map[string]Windows{"erase": b.Erase, "clear_passcode": b.ClearPasscode, "remove_management": b.RemoveManagement, "lock_pin": b.LockPIN} {
 		field = "brake." + field
 		if w.Hour < 1 {
@@ -65,6 +68,9 @@ func (b *Brake) mistakes(bad func(field, format string, args ...any)) {
 		}
 		if w.Share < 0 || w.Share > 0.2 {
 			bad(field+".share_a_day", "%g is not a share of the devices from 0 to 0.2", w.Share)
+		}
+		if w.SiteHour > w.Hour || w.SiteDay > max(w.Day, w.SiteHour) && w.Share == 0 {
+			bad(field, "a site may have no more than everywhere together: %d an hour, %d a day", w.Hour, w.Day)
 		}
 		if w.SiteHour < 0 || w.SiteDay < 0 {
 			bad(field, "a number for a site can't be negative; 0 is as many as everywhere")
@@ -87,6 +93,9 @@ func (o *Orders) mistakes(bad func(field, format string, args ...any)) {
 		if f.n < f.low || f.n > f.high {
 			bad(f.field, "%d is not from %d to %d", f.n, f.low, f.high)
 		}
+	}
+	if o.CampaignMax < o.MaxDevices {
+		bad("orders.campaign_max_devices", "%d is less than an ordinary order may name, %d", o.CampaignMax, o.MaxDevices)
 	}
 }
 

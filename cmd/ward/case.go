@@ -2,6 +2,9 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -78,9 +81,9 @@ func caseList(c *cli.Context) error {
 		}
 		rows := make([][]string, len(v.Items))
 		for i, k := range v.Items {
-			rows[i] = []string{string(k.ID), string(k.Device), caseKind(k), string(k.State), stamp(k.Reported), reporter(k), at(k.Located, "not yet")}
+			rows[i] = []string{reference(k.ID), string(k.ID), string(k.Device), caseKind(k), string(k.State), stamp(k.Reported), reporter(k), at(k.Located, "not yet")}
 		}
-		p.table([]string{"CASE", "DEVICE", "KIND", "STATE", "REPORTED", "BY", "LOCATED"}, rows)
+		p.table([]string{"REF", "CASE", "DEVICE", "KIND", "STATE", "REPORTED", "BY", "LOCATED"}, rows)
 	})
 }
 
@@ -92,6 +95,36 @@ func caseKind(k api.Case) string {
 	return string(k.Kind)
 }
 
+// referenceLength is how many letters of a case's id people are told on the telephone.
+const referenceLength = 6
+
+// reference is what the pages call a case when they tell people of it.
+func reference(id ward.CaseID) string {
+	text := strings.ToUpper(string(id))
+	return text[max(0, len(text)-referenceLength):]
+}
+
+// caseOf returns the id of a case that is named by it or by its reference.
+func (cl *client) caseOf(ctx context.Context, word string) (string, error) {
+	if len(word) != referenceLength {
+		return word, nil
+	}
+	raw, err := cl.list(ctx, "/cases", url.Values{}, 0)
+	if err != nil {
+		return "", err
+	}
+	var all api.List[api.Case]
+	if err := json.Unmarshal(raw, &all); err != nil {
+		return "", fmt.Errorf("list of cases: %w", err)
+	}
+	for _, k := range all.Items {
+		if strings.EqualFold(reference(k.ID), word) {
+			return string(k.ID), nil
+		}
+	}
+	return word, nil // the server says that there is none
+}
+
 func casePath(id string, more string) string { return "/cases/" + url.PathEscape(id) + more }
 
 func caseShow(c *cli.Context) error {
@@ -99,7 +132,11 @@ func caseShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := cl.do(c.Context, request{method: http.MethodGet, path: casePath(args[0], "")})
+	id, err := cl.caseOf(c.Context, args[0])
+	if err != nil {
+		return err
+	}
+	raw, err := cl.do(c.Context, request{method: http.MethodGet, path: casePath(id, "")})
 	if err != nil {
 		return err
 	}
