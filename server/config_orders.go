@@ -55,7 +55,7 @@ func (b *Brake) mistakes(bad func(field, format string, args ...any)) {
 			bad(field, "%d is not a number above 0", n)
 		}
 	}
-	if b.PerPerson > b.Installation {
+	if b.Installation > 0 && b.PerPerson > b.Installation {
 		bad("brake.per_person_an_hour", "%d is more than everybody together may, %d", b.PerPerson, b.Installation)
 	}
 	for field, w := range map[string]Windows{"erase": b.Erase, "clear_passcode": b.ClearPasscode, "remove_management": b.RemoveManagement, "lock_pin": b.LockPIN} {
