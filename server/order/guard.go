@@ -164,11 +164,12 @@ func (s *Service) unordered(ctx context.Context, r command.Record) (command.Verd
 	return withhold("nobody ordered it: a destructive command needs an order")
 }
 
-// inCase judges what a case does to a device for good. It counts like what an order does, so
-// that nobody lets the fleet go by reporting it.
+// inCase judges what a case does to a device that its end does not undo. To let a device go
+// counts like an order for it, so that nobody lets the fleet go by reporting it; a Mac's lock,
+// which its PIN takes off, is within the windows of reports.
 func (s *Service) inCase(ctx context.Context, r command.Record) (command.Verdict, error) {
 	report, v, err := s.reported(ctx, r)
-	if err != nil || v.Do != command.Deliver {
+	if err != nil || v.Do != command.Deliver || r.RequestType == deviceLock {
 		return v, err
 	}
 	id, err := s.Cases.CaseDevice(ctx, r.Case)
@@ -179,12 +180,8 @@ func (s *Service) inCase(ctx context.Context, r command.Record) (command.Verdict
 	if err != nil {
 		return command.Verdict{}, err
 	}
-	kind := brake.RemoveManagement
-	if r.RequestType == deviceLock {
-		kind = brake.LockPIN
-	}
 	h, err := s.Journal.TakeWithin(ctx, brake.Entry{
-		Event: brake.Delivered, Kind: kind, Order: ward.OrderID("case " + r.Case), Device: id, Enrolment: r.Enrolment, Site: d.Site, Person: report.Person,
+		Event: brake.Delivered, Kind: brake.RemoveManagement, Order: ward.OrderID("case " + r.Case), Device: id, Enrolment: r.Enrolment, Site: d.Site, Person: report.Person,
 	}, 0)
 	switch {
 	case errors.Is(err, brake.ErrTampered):
