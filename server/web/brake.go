@@ -122,7 +122,12 @@ func brakeKindOf(k brake.Kind, l *brake.Ledger, meters []brake.Meter, now time.T
 			v.Tag = tag{"Full", "warn", "alert"}
 		}
 		if m.Limit.PerPerson > 0 && !k.ByOrder() {
-			v.PerOne = fmt.Sprintf("One person may do %d within %s.", m.Limit.PerPerson, spanName(m.Limit.Window))
+			if v.PerOne == "" {
+				v.PerOne = "One person may do "
+			} else {
+				v.PerOne = strings.TrimSuffix(v.PerOne, ".") + " and "
+			}
+			v.PerOne += fmt.Sprintf("%d within %s.", m.Limit.PerPerson, spanName(m.Limit.Window))
 		}
 	}
 	if len(v.Windows) == 0 {
