@@ -105,7 +105,7 @@ func (s *Server) invite(w http.ResponseWriter, r *http.Request) {
 	if old || !wantsProfile(r) || (err == nil && s.Enrolment.MayChoose(inv) && asksPage(r)) {
 		if err != nil {
 			if _, ok, failed := s.RecoverableBy(r.Context(), token); failed == nil && ok { // its device has just enrolled
-				http.Redirect(w, r, recoveryPath+url.PathEscape(token), http.StatusSeeOther) //nolint:gosec // a page of this server, by a link that it knows
+				http.Redirect(w, r, recoveryPath+url.PathEscape(token), http.StatusSeeOther)
 				return
 			}
 			s.web.ErrorPage(w, r, err)

@@ -141,9 +141,7 @@ func (f lostFacts) For(ctx context.Context, id ward.DeviceID) (lost.Escalation, 
 	}
 	e := v.Policy.Escalation() // of a nil policy the default
 	out := lost.Escalation{LocateEvery: e.LocateEvery, LocateFor: e.LocateFor, ProposeAfter: e.ProposeAfter}
-	for _, sign := range e.ProposeOn {
-		out.ProposeOn = append(out.ProposeOn, sign)
-	}
+	out.ProposeOn = append(out.ProposeOn, e.ProposeOn...)
 	return out, nil
 }
 
