@@ -103,6 +103,9 @@ func TestEndedWhileCooling(t *testing.T) {
 	if got := w.look(o.ID); got.State != order.Cancelled {
 		t.Errorf("the order is %s, want cancelled", got.State)
 	}
+	if got := w.pager.about("command.forged"); len(got) != 0 { // nobody touched the database
+		t.Errorf("people are told of a forgery: %+v", got)
+	}
 }
 
 // TestReleaseByNewcomer: a third account that two who collude vouched for while the brake holds

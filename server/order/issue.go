@@ -217,7 +217,7 @@ func (s *Service) advance(ctx context.Context, id ward.OrderID) error {
 	}
 	err = s.proven(ctx, o)
 	if errors.Is(err, errUnproven) {
-		return s.drop(ctx, o, err)
+		return s.drop(ctx, o, err, notify.Forged, altered)
 	}
 	if err != nil {
 		return err
@@ -229,7 +229,7 @@ func (s *Service) advance(ctx context.Context, id ward.OrderID) error {
 	yes, ok := ledger.ApprovedEntry(id)
 	switch {
 	case !ok || yes.Hash != o.Hash || ledger.Cancelled(id, ""):
-		return s.drop(ctx, o, ward.Errorf(ward.Conflict, "The journal does not say that this order was approved and stands."))
+		return s.drop(ctx, o, ward.Errorf(ward.Conflict, "The journal does not say that this order was approved and stands."), notify.Forged, altered)
 	case yes.Until.After(now): // somebody shortened its wait
 		_, err := s.Store.Move(ctx, id, o.State, o.State, yes.Until)
 		return err
@@ -240,7 +240,7 @@ func (s *Service) advance(ctx context.Context, id ward.OrderID) error {
 	}
 	err = s.stand(ctx, signers)
 	if ward.KindOf(err) == ward.Conflict {
-		return s.drop(ctx, o, err)
+		return s.drop(ctx, o, err, notify.OrderWaiting, "")
 	}
 	if err != nil {
 		return err
@@ -263,8 +263,11 @@ func (s *Service) lapse(ctx context.Context, o Order) error {
 	return s.Audit.Record(ctx, ActionExpired, string(o.ID), map[string]string{"devices_left": strconv.Itoa(n)})
 }
 
-// drop ends an order that was approved and can't be trusted any more, and tells.
-func (s *Service) drop(ctx context.Context, o Order, why error) error {
+// altered is what drop adds where only somebody who wrote to the database explains it.
+const altered = " Somebody may have changed the database."
+
+// drop ends an order that was approved and can't be carried out any more, and tells.
+func (s *Service) drop(ctx context.Context, o Order, why error, topic notify.Topic, more string) error {
 	reason := people(why)
 	err := s.takeBack(ctx, o, Closing{Name: ward.System.Name, At: s.now(), Reason: reason})
 	if ward.KindOf(err) == ward.Conflict { // nothing is left of it
@@ -273,5 +276,5 @@ func (s *Service) drop(ctx context.Context, o Order, why error) error {
 	if err != nil {
 		return err
 	}
-	return s.tell(ctx, o, notify.Forged, true, "is not carried out", reason+" Somebody may have changed the database.")
+	return s.tell(ctx, o, topic, true, "is not carried out", reason+more)
 }

@@ -105,14 +105,6 @@ func stood(a approver.Approver) time.Time {
 	return last
 }
 
-// Unstick owes a push to every enrolment that a command is held for, so that what was
-// released or lifted goes on without waiting for the devices. It joins the unit of work in
-// ctx.
-func (s *Service) Unstick(ctx context.Context) error {
-	_, err := s.Queue.OweHeld(ctx)
-	return err
-}
-
 // many is what people call several deeds of a kind.
 func many(k brake.Kind) string {
 	_, several := brake.Words(k)

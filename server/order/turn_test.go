@@ -59,7 +59,6 @@ func TestBrake(t *testing.T) {
 		if n, err := w.db.Commands().OweHeld(t.Context()); n != 1 || err != nil || len(w.pager.about("brake.released")) != 1 {
 			t.Errorf("%d devices are held for, %v", n, err)
 		}
-		must(t, w.Unstick(t.Context()))
 		if got, forged := w.connect(es[3]); len(got) != 1 || len(forged) != 0 {
 			t.Errorf("after the release it got %v, withheld %+v", got, forged)
 		}
