@@ -91,6 +91,7 @@ func TestEndedWhileCooling(t *testing.T) {
 	if o.State != order.Approved {
 		t.Fatalf("the order is %s, want it to cool off", o.State)
 	}
+	w.pass(time.Minute)
 	a, err := w.approvers.ByPerson(t.Context(), "ben")
 	must(t, err)
 	must(t, w.approvers.End(w.as("root", ward.RoleAdmin), a.ID, "the passkey was stolen"))
