@@ -1,6 +1,9 @@
 package ward
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Actor is who is acting: a person through a session or a token, a device, or Ward
 // itself.
@@ -11,6 +14,22 @@ type Actor struct {
 	Token  string // the token's id, never its secret
 	Roles  []Role
 	Device DeviceID // set when a device acts
+	Scope  Scope    // which devices the actor may see and act on
+}
+
+// Scope bounds which devices somebody may see and act on. The zero Scope bounds nothing.
+type Scope struct {
+	Sites  []string // devices of these sites; empty: of every site
+	Groups []string // devices of these groups; empty: of every group
+}
+
+// All reports whether the scope bounds nothing.
+func (s Scope) All() bool { return len(s.Sites) == 0 && len(s.Groups) == 0 }
+
+// Includes reports whether a device of a site and a group lies in the scope: it has to
+// meet both bounds where both are set.
+func (s Scope) Includes(site, group string) bool {
+	return (len(s.Sites) == 0 || slices.Contains(s.Sites, site)) && (len(s.Groups) == 0 || slices.Contains(s.Groups, group))
 }
 
 // Via says by what means an actor came.

@@ -35,11 +35,11 @@ type rule struct {
 var (
 	domain = []string{
 		"server/access", "server/approver", "server/audit", "server/brake", "server/casefile", "server/authorize", "server/command", "server/compliance", "server/credential", "server/declare", "server/fleet",
-		"server/lost", "server/notify", "server/order", "server/policy", "server/posture", "server/reconcile",
+		"server/estate", "server/evidence", "server/health", "server/lost", "server/notify", "server/order", "server/policy", "server/posture", "server/reconcile", "server/report",
 	}
 	shared   = []string{"server/unit", "server/seal", "server/logkey"}
 	adapters = []string{
-		"server/api", "server/apns", "server/appgate", "server/applemdm", "server/ca", "server/jobs", "server/post", "server/web",
+		"server/api", "server/apns", "server/appgate", "server/applemdm", "server/ca", "server/jobs", "server/post", "server/scim", "server/siem", "server/signin", "server/web",
 	}
 )
 

@@ -252,7 +252,7 @@ func (s *story) removed(t *testing.T) {
 		t.Errorf("own app there %v, work app there %v; want the own one only", own, work)
 	}
 	d := s.w.show(t, string(id))
-	if d.Device.State != ward.Unenrolled || d.Enrolment.State != ward.EnrolmentEnded || d.Assessment.State != compliance.Gone {
+	if d.Device.State != ward.Unenrolled || d.Enrolment.State != ward.EnrolmentEnded || d.Assessment.State != compliance.Retired {
 		t.Errorf("device %s, enrolment %s, state %s; want unenrolled, ended, gone", d.Device.State, d.Enrolment.State, d.Assessment.State)
 	}
 	certs, err := s.w.db.Certificates().CertificatesOfDevice(t.Context(), id)

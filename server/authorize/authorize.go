@@ -162,7 +162,7 @@ func standing(s compliance.State) class {
 	switch s {
 	case compliance.Compliant, compliance.Pending, compliance.InGrace:
 		return good
-	case compliance.NonCompliant, compliance.Lost, compliance.Gone:
+	case compliance.NonCompliant, compliance.Lost, compliance.Retired:
 		return bad
 	case compliance.Unknown:
 	}

@@ -23,16 +23,20 @@ const (
 	Unknown      State = "unknown"       // it never told, or too long ago
 	NonCompliant State = "non-compliant" // it told, and it is not as it should be
 	Lost         State = "lost"
-	Gone         State = "gone" // unenrolled or erased
+	Retired      State = "retired" // unenrolled or erased
 )
 
 // Finding is one reason, with what would put it right.
 type Finding struct {
 	State State
 	Code  string // stable, for machines: "blocked-app-present"
-	Text  string
-	Cure  string // empty where nothing is to be done
-	Since time.Time
+	// Subject is what it is about: the slug of a blocked app, the bundle of an approved one,
+	// the identifier of a profile or declaration; empty where it is the device itself.
+	Subject string
+	Text    string
+	Cure    string    // empty where nothing is to be done
+	Since   time.Time // zero where it is not recorded
+	Until   time.Time // when its grace ends; zero where it has none
 }
 
 // Assessment is the verdict with its reasons, the worst first.
@@ -52,7 +56,7 @@ func (a Assessment) Reason() string {
 // TooOld is how long what a device told counts as known.
 const TooOld = 72 * time.Hour
 
-var severity = []State{Compliant, Pending, InGrace, Unknown, NonCompliant, Lost, Gone}
+var severity = []State{Compliant, Pending, InGrace, Unknown, NonCompliant, Lost, Retired}
 
 // Assess judges a device by what is wanted of it in the view.
 func Assess(v reconcile.View, now time.Time) Assessment {
@@ -86,7 +90,12 @@ type assessor struct {
 }
 
 func (a *assessor) add(s State, code string, since time.Time, cure, format string, args ...any) {
-	a.found = append(a.found, Finding{State: s, Code: code, Text: fmt.Sprintf(format, args...), Cure: cure, Since: since})
+	a.about("", s, code, since, cure, format, args...)
+}
+
+// about adds a finding that has a subject.
+func (a *assessor) about(subject string, s State, code string, since time.Time, cure, format string, args ...any) {
+	a.found = append(a.found, Finding{State: s, Code: code, Subject: subject, Text: fmt.Sprintf(format, args...), Cure: cure, Since: since})
 }
 
 // Stamp prints a time as people read it everywhere in Ward.
@@ -101,7 +110,7 @@ func (a *assessor) management() {
 	d, e := a.v.Device, a.v.Enrolment
 	switch {
 	case d.State == ward.Erased:
-		a.add(Gone, "erased", a.v.EraseAccepted, "Invite it again if it was found.", "%s", ErasedWords(a.v.EraseAccepted, a.v.Enrolment.LastSeen))
+		a.add(Retired, "erased", a.v.EraseAccepted, "Invite it again if it was found.", "%s", ErasedWords(a.v.EraseAccepted, a.v.Enrolment.LastSeen))
 	case a.v.Case != nil:
 		a.add(Lost, "lost", a.v.Case.Reported, "Mark it found when it is back.", "Reported %s on %s.", a.v.Case.Kind, Stamp(a.v.Case.Reported))
 	}
@@ -112,7 +121,7 @@ func (a *assessor) management() {
 	case d.State == ward.Invited:
 		a.add(Unknown, "not-enrolled", d.Created, "The invitation's link enrols it.", "Invited, not enrolled yet.")
 	default:
-		a.add(Gone, "unenrolled", e.Ended, "Invite it again to manage it.", "No longer managed: %s.", reason(e.EndReason))
+		a.add(Retired, "unenrolled", e.Ended, "Invite it again to manage it.", "No longer managed: %s.", reason(e.EndReason))
 	}
 }
 

@@ -82,12 +82,12 @@ func TestAssess(t *testing.T) {
 		{"an invitation that nobody used", ward.Supervised, func(v *reconcile.View) { v.Device.State, v.Enrolment = ward.Invited, ward.Enrolment{} }, compliance.Unknown, []string{"not-enrolled"}},
 		{"invited, and its one enrolment ended", ward.Supervised, func(v *reconcile.View) { v.Device.State, v.Enrolment.State = ward.Invited, ward.EnrolmentEnded }, compliance.Unknown, []string{"not-enrolled"}},
 		{"enrolling", ward.Supervised, func(v *reconcile.View) { v.Enrolment.State = ward.EnrolmentPending }, compliance.Unknown, []string{"enrolling"}},
-		{"it left", ward.Supervised, func(v *reconcile.View) { v.Device.State, v.Enrolment.State = ward.Unenrolled, ward.EnrolmentEnded }, compliance.Gone, []string{"unenrolled"}},
-		{"it accepted an erase", ward.Supervised, func(v *reconcile.View) { v.Device.State, v.EraseAccepted = ward.Erased, now }, compliance.Gone, []string{"erased"}},
+		{"it left", ward.Supervised, func(v *reconcile.View) { v.Device.State, v.Enrolment.State = ward.Unenrolled, ward.EnrolmentEnded }, compliance.Retired, []string{"unenrolled"}},
+		{"it accepted an erase", ward.Supervised, func(v *reconcile.View) { v.Device.State, v.EraseAccepted = ward.Erased, now }, compliance.Retired, []string{"erased"}},
 		{"lost", ward.Supervised, func(v *reconcile.View) { v.Case = &profiles.Case{ID: "c1", Kind: profiles.CaseLost, Reported: now} }, compliance.Lost, []string{"lost"}},
 		{"lost and gone", ward.Supervised, func(v *reconcile.View) {
 			v.Case, v.Device.State, v.Enrolment.State = &profiles.Case{ID: "c1", Reported: now}, ward.Unenrolled, ward.EnrolmentEnded
-		}, compliance.Gone, []string{"unenrolled", "lost"}},
+		}, compliance.Retired, []string{"unenrolled", "lost"}},
 		{"in quarantine", ward.Supervised, func(v *reconcile.View) { v.Device.Group = fleet.QuarantineGroup }, compliance.Unknown, []string{"quarantined"}},
 
 		{"it has told nothing", ward.Supervised, func(v *reconcile.View) { v.Got = reconcile.Observed{} }, compliance.Unknown, []string{"never-told", "apps-unknown", "app-missing"}},

@@ -53,7 +53,7 @@ func (a *assessor) withheld(out Assessment) Assessment {
 		if since.IsZero() {
 			text = "The certificate of " + w.Name + " is withheld: " + why.Text
 		}
-		out.Findings = append(out.Findings, Finding{State: out.State, Code: codeWithheld, Text: text, Cure: why.Cure, Since: since})
+		out.Findings = append(out.Findings, Finding{State: out.State, Code: codeWithheld, Subject: w.BundleID, Text: text, Cure: why.Cure, Since: since})
 	}
 	return out
 }

@@ -28,11 +28,12 @@ func (a *assessor) by(r intent.Rule, d reconcile.Deviation, code, cure, format s
 	text := fmt.Sprintf(format, args...)
 	switch {
 	case r.Severity == intent.Advice:
-		a.add(Compliant, code, since, cure, "%s", text)
+		a.about(d.Subject, Compliant, code, since, cure, "%s", text)
 	case a.now.Before(ends):
-		a.add(InGrace, code, since, strings.TrimSpace(cure+" It has until "+Stamp(ends)+"."), "%s", text)
+		a.about(d.Subject, InGrace, code, since, strings.TrimSpace(cure+" It has until "+Stamp(ends)+"."), "%s", text)
+		a.found[len(a.found)-1].Until = ends
 	default:
-		a.add(NonCompliant, code, since, cure, "%s", text)
+		a.about(d.Subject, NonCompliant, code, since, cure, "%s", text)
 	}
 }
 
@@ -80,15 +81,15 @@ func (a *assessor) blockedApps() {
 func (a *assessor) profiles() {
 	for _, w := range a.v.Want.Profiles {
 		if !a.v.HasProfile(w) {
-			a.add(Pending, "profile-missing", time.Time{}, "It is installed when the device is next awake.", "The profile %q is not installed yet.", w.Name)
+			a.about(w.Identifier, Pending, "profile-missing", time.Time{}, "It is installed when the device is next awake.", "The profile %q is not installed yet.", w.Name)
 		}
 	}
 	for _, d := range a.v.RefusedDeclarations() {
 		if bundle := a.identity(d.Identifier); bundle != "" {
-			a.add(Pending, codeRefused, a.v.Got.Declarations.At, "It is tried again after six hours.", "The device could not get the identity of %s: %s.", bundle, strings.TrimSuffix(strings.Join(d.Reasons, "; "), "."))
+			a.about(bundle, Pending, codeRefused, a.v.Got.Declarations.At, "It is tried again after six hours.", "The device could not get the identity of %s: %s.", bundle, strings.TrimSuffix(strings.Join(d.Reasons, "; "), "."))
 			continue
 		}
-		a.add(NonCompliant, "declaration-refused", a.v.Got.Declarations.At, "", "The device calls the declaration %s invalid: %s.", d.Identifier, strings.TrimSuffix(strings.Join(d.Reasons, "; "), "."))
+		a.about(d.Identifier, NonCompliant, "declaration-refused", a.v.Got.Declarations.At, "", "The device calls the declaration %s invalid: %s.", d.Identifier, strings.TrimSuffix(strings.Join(d.Reasons, "; "), "."))
 	}
 }
 
@@ -107,7 +108,7 @@ func (a *assessor) apps() {
 			continue
 		}
 		if w.Overdue {
-			a.add(Pending, "review-overdue", time.Time{}, "Review the app and publish the policy with a new date.", "The review of %s is overdue.", w.Name)
+			a.about(w.BundleID, Pending, "review-overdue", time.Time{}, "Review the app and publish the policy with a new date.", "The review of %s is overdue.", w.Name)
 		}
 		if !a.v.HasApp(w) {
 			a.missingApp(w)
@@ -122,7 +123,7 @@ func (a *assessor) apps() {
 			if r := posture.Certificate; r.On && r.Severity == intent.Breach && !c.Revoked.IsZero() && a.now.Sub(c.Revoked) > r.Grace {
 				state = NonCompliant
 			}
-			a.add(state, codeMissing, c.Revoked, a.certificateCure(w), "%s has no valid certificate.", w.Name)
+			a.about(w.BundleID, state, codeMissing, c.Revoked, a.certificateCure(w), "%s has no valid certificate.", w.Name)
 		}
 	}
 }
@@ -147,7 +148,7 @@ func (a *assessor) missingApp(w profiles.App) {
 		a.by(r, d, "app-missing", cure, "%s is not installed any more.", w.Name)
 		return
 	}
-	a.add(Pending, "app-missing", time.Time{}, cure, "%s is not installed yet.", w.Name)
+	a.about(w.BundleID, Pending, "app-missing", time.Time{}, cure, "%s is not installed yet.", w.Name)
 }
 
 func (a *assessor) passcode() {
@@ -191,10 +192,10 @@ func (a *assessor) refused() {
 	for _, t := range a.v.Attempts {
 		if (t.State == command.Refused || t.State == command.Withheld) && a.v.Concerns(t.Key) {
 			step, _, _ := strings.Cut(t.Key, ":")
-			a.add(NonCompliant, "step-refused", t.Answered, "", "The device refused %s: %s.", strings.ReplaceAll(step, "-", " "), strings.TrimSuffix(t.Error, "."))
+			a.about(step, NonCompliant, "step-refused", t.Answered, "", "The device refused %s: %s.", strings.ReplaceAll(step, "-", " "), strings.TrimSuffix(t.Error, "."))
 		}
 	}
 	for _, x := range a.v.Want.Excepted {
-		a.add(Compliant, "exception", time.Time{}, "", "%s is allowed until the end of %s: %s.", x.AppName, x.Expires.Format("2 January 2006"), strings.TrimSuffix(x.Reason, "."))
+		a.about(x.App, Compliant, "exception", time.Time{}, "", "%s is allowed until the end of %s: %s.", x.AppName, x.Expires.Format("2 January 2006"), strings.TrimSuffix(x.Reason, "."))
 	}
 }

@@ -119,7 +119,7 @@ func TestShow(t *testing.T) {
 			}
 		}
 		rows, err := r.List(t.Context(), "d1", 1)
-		if err != nil || len(rows) != 1 || rows[0].Device.ID != "d2" || rows[0].Assessment.State != compliance.Gone {
+		if err != nil || len(rows) != 1 || rows[0].Device.ID != "d2" || rows[0].Assessment.State != compliance.Retired {
 			t.Errorf("List() = %+v, %v; want d2, which never enrolled", rows, err)
 		}
 	})

@@ -37,7 +37,7 @@ type snapshot struct {
 }
 
 // attention orders the states by how soon somebody should look.
-var attention = []compliance.State{compliance.Lost, compliance.NonCompliant, compliance.InGrace, compliance.Unknown, compliance.Pending, compliance.Compliant, compliance.Gone}
+var attention = []compliance.State{compliance.Lost, compliance.NonCompliant, compliance.InGrace, compliance.Unknown, compliance.Pending, compliance.Compliant, compliance.Retired}
 
 // overview keeps the last snapshot for as long as it took to make, ten times over: a
 // page shows its time, and many readers of a large fleet cost no more than one.

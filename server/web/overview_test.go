@@ -60,7 +60,7 @@ func TestOverviewIsShared(t *testing.T) {
 // TestOverviewReadsAll pages through a fleet and puts what is urgent first.
 func TestOverviewReadsAll(t *testing.T) {
 	t.Parallel()
-	states := []compliance.State{compliance.Compliant, compliance.Gone, compliance.NonCompliant, compliance.Lost, compliance.Unknown, compliance.Pending, compliance.InGrace}
+	states := []compliance.State{compliance.Compliant, compliance.Retired, compliance.NonCompliant, compliance.Lost, compliance.Unknown, compliance.Pending, compliance.InGrace}
 	var all []posture.Row
 	for i := range 450 {
 		all = append(all, posture.Row{Device: ward.Device{ID: ward.DeviceID(fmt.Sprintf("d%03d", i)), Name: fmt.Sprintf("N%03d", 450-i)}, Assessment: compliance.Assessment{State: states[i%len(states)]}})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/wardmdm/ward"
@@ -53,6 +54,12 @@ type page[T pageData] struct{ t *template.Template }
 
 // pages are all templates, each with what it takes.
 type pages struct {
+	fleetPages
+	rulePages
+	operatePages
+	evidencePages
+	accountPages
+
 	signIn     page[*signInPage]
 	link       page[*linkPage]
 	passphrase page[*passphrasePage]
@@ -96,48 +103,66 @@ type errorPage struct {
 	RequestID string
 }
 
+// pageFile is a template with the page that it is parsed into.
+type pageFile struct {
+	name string // of the file, without .html
+	into **template.Template
+	data any // a zero value of what it takes, for the test of the templates
+}
+
+// file says which template a page is.
+func file[T pageData](name string, p *page[T]) pageFile {
+	var zero T
+	return pageFile{name, &p.t, zero}
+}
+
+// files lists the templates of every page.
+func (p *pages) files() []pageFile {
+	return slices.Concat(
+		[]pageFile{
+			file("signin", &p.signIn),
+			file("link", &p.link),
+			file("passphrase", &p.passphrase),
+			file("devices", &p.devices),
+			file("device", &p.device),
+			file("lost", &p.lost),
+			file("found", &p.found),
+			file("lock", &p.lock),
+			file("location", &p.location),
+			file("restart", &p.restart),
+			file("many", &p.reportMany),
+			file("code", &p.code),
+			file("lostcode", &p.lostCode),
+			file("told", &p.told),
+			file("recovery", &p.recovery),
+			file("cases", &p.cases),
+			file("case", &p.theCase),
+			file("pin", &p.pin),
+			file("drills", &p.drills),
+			file("orders", &p.orders),
+			file("order", &p.order),
+			file("ask", &p.askOrder),
+			file("sign", &p.sign),
+			file("brake", &p.brake),
+			file("cancelall", &p.cancelAll),
+			file("approvers", &p.approvers),
+			file("invited", &p.invited),
+			file("register", &p.register),
+			file("vouch", &p.vouch),
+			file("notifications", &p.notices),
+			file("enrol", &p.enrol),
+			file("staff", &p.staff),
+			file("failure", &p.failure),
+		},
+		p.fleetPages.files(), p.rulePages.files(), p.operatePages.files(), p.evidencePages.files(), p.accountPages.files(),
+	)
+}
+
 func parsePages() (p pages, err error) {
-	for _, one := range []struct {
-		file string
-		into **template.Template
-	}{
-		{"signin", &p.signIn.t},
-		{"link", &p.link.t},
-		{"passphrase", &p.passphrase.t},
-		{"devices", &p.devices.t},
-		{"device", &p.device.t},
-		{"lost", &p.lost.t},
-		{"found", &p.found.t},
-		{"lock", &p.lock.t},
-		{"location", &p.location.t},
-		{"restart", &p.restart.t},
-		{"many", &p.reportMany.t},
-		{"code", &p.code.t},
-		{"lostcode", &p.lostCode.t},
-		{"told", &p.told.t},
-		{"recovery", &p.recovery.t},
-		{"cases", &p.cases.t},
-		{"case", &p.theCase.t},
-		{"pin", &p.pin.t},
-		{"drills", &p.drills.t},
-		{"orders", &p.orders.t},
-		{"order", &p.order.t},
-		{"ask", &p.askOrder.t},
-		{"sign", &p.sign.t},
-		{"brake", &p.brake.t},
-		{"cancelall", &p.cancelAll.t},
-		{"approvers", &p.approvers.t},
-		{"invited", &p.invited.t},
-		{"register", &p.register.t},
-		{"vouch", &p.vouch.t},
-		{"notifications", &p.notices.t},
-		{"enrol", &p.enrol.t},
-		{"staff", &p.staff.t},
-		{"failure", &p.failure.t},
-	} {
-		t := template.New(one.file + ".html").Option("missingkey=error")
-		if *one.into, err = t.ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+one.file+".html"); err != nil {
-			return p, fmt.Errorf("template %s: %w", one.file, err)
+	for _, f := range p.files() {
+		t := template.New(f.name + ".html").Option("missingkey=error")
+		if *f.into, err = t.ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+f.name+".html"); err != nil {
+			return p, fmt.Errorf("template %s: %w", f.name, err)
 		}
 	}
 	return p, nil

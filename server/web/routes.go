@@ -20,7 +20,8 @@ type route struct {
 }
 
 func (s *Server) routes() []route {
-	return slices.Concat(s.entryRoutes(), s.deviceRoutes(), s.orderRoutes())
+	return slices.Concat(s.entryRoutes(), s.deviceRoutes(), s.orderRoutes(),
+		s.fleetRoutes(), s.ruleRoutes(), s.operateRoutes(), s.evidenceRoutes(), s.accountRoutes())
 }
 
 // entryRoutes are those of visitors and sessions.

@@ -7,13 +7,13 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"net/http"
-	"path"
 	"strconv"
 	"strings"
 )
 
-//go:embed static
+//go:embed static/css/*.css static/js/*.js
 var staticFiles embed.FS
 
 // assets are the files that pages load. The checksum in an address lets browsers keep
@@ -30,29 +30,37 @@ type asset struct {
 
 func loadAssets() (a assets, err error) {
 	a.files = map[string]asset{}
-	if a.style, err = a.add("ward.css", "text/css; charset=utf-8"); err != nil {
+	if a.style, err = a.add("css", ".css", "text/css; charset=utf-8"); err != nil {
 		return a, err
 	}
-	a.script, err = a.add("ward.js", "text/javascript; charset=utf-8")
+	a.script, err = a.add("js", ".js", "text/javascript; charset=utf-8")
 	return a, err
 }
 
-func (a assets) add(name, kind string) (string, error) {
-	plain, err := staticFiles.ReadFile("static/" + name)
-	if err != nil {
-		return "", fmt.Errorf("static file: %w", err)
+// add serves the files of a folder as one, in the order of their names.
+func (a assets) add(dir, ext, kind string) (string, error) {
+	names, err := fs.Glob(staticFiles, "static/"+dir+"/*"+ext)
+	if err != nil || len(names) == 0 {
+		return "", fmt.Errorf("static files %s: none found: %w", dir, err)
+	}
+	var plain []byte
+	for _, n := range names { // sorted by name
+		one, err := staticFiles.ReadFile(n)
+		if err != nil {
+			return "", fmt.Errorf("static file: %w", err)
+		}
+		plain = append(append(plain, one...), '\n')
 	}
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
 	if _, err := z.Write(plain); err != nil {
-		return "", fmt.Errorf("compress %s: %w", name, err)
+		return "", fmt.Errorf("compress %s: %w", dir, err)
 	}
 	if err := z.Close(); err != nil {
-		return "", fmt.Errorf("compress %s: %w", name, err)
+		return "", fmt.Errorf("compress %s: %w", dir, err)
 	}
 	sum := sha256.Sum256(plain)
-	ext := path.Ext(name)
-	file := strings.TrimSuffix(name, ext) + "." + hex.EncodeToString(sum[:6]) + ext
+	file := "ward." + hex.EncodeToString(sum[:6]) + ext
 	a.files[file] = asset{kind, plain, b.Bytes()}
 	return "/static/" + file, nil
 }

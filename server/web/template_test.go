@@ -17,18 +17,10 @@ func TestTemplates(t *testing.T) {
 		t.Fatal(err)
 	}
 	checked := map[string]bool{"layout.html": true, "parts.html": true}
-	for _, c := range []struct {
-		name string
-		err  error
-	}{
-		check(p.signIn), check(p.link), check(p.passphrase), check(p.devices), check(p.device), check(p.lost), check(p.found),
-		check(p.lock), check(p.location), check(p.restart), check(p.reportMany), check(p.code), check(p.lostCode), check(p.told), check(p.recovery),
-		check(p.cases), check(p.theCase), check(p.pin), check(p.drills), check(p.orders), check(p.order), check(p.askOrder), check(p.sign), check(p.brake), check(p.cancelAll),
-		check(p.approvers), check(p.invited), check(p.register), check(p.vouch), check(p.notices), check(p.enrol), check(p.staff), check(p.failure),
-	} {
-		checked[c.name] = true
-		if c.err != nil {
-			t.Errorf("%s: %v", c.name, c.err)
+	for _, f := range p.files() {
+		checked[f.name+".html"] = true
+		if err := templatecheck.CheckHTML((*f.into).Lookup("layout"), f.data); err != nil {
+			t.Errorf("%s: %v", f.name, err)
 		}
 	}
 	files, err := fs.Glob(templateFiles, "templates/*.html")
@@ -40,17 +32,6 @@ func TestTemplates(t *testing.T) {
 			t.Errorf("no page uses %s", name)
 		}
 	}
-}
-
-func check[T pageData](p page[T]) struct {
-	name string
-	err  error
-} {
-	var v T
-	return struct {
-		name string
-		err  error
-	}{p.t.Name(), templatecheck.CheckHTML(p.t.Lookup("layout"), v)}
 }
 
 // TestRoutesNeedSomething walks the routes: each says what it needs, and what changes a

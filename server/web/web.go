@@ -87,6 +87,12 @@ type Options struct {
 	// page shows none.
 	Certificates func(ctx context.Context, d ward.DeviceID) ([]Certificate, error)
 
+	Fleet    FleetParts    // what the overview and the lists of devices show
+	Rules    RuleParts     // policies, apps, register and exceptions
+	Operate  OperateParts  // enrolment, set-up, health and the audit log
+	Evidence EvidenceParts // reports and packs
+	Accounts AccountParts  // sign-in, sessions, people and roles
+
 	Name   string // of the organisation, in the header and on the enrolment page; may be empty
 	Secure bool   // the pages are reached by https, so the cookie is bound to it
 }

@@ -31,8 +31,8 @@ func stateTag(s compliance.State) tag {
 		return tag{"Non-compliant", "bad", "alert"}
 	case compliance.Lost:
 		return tag{"Lost", "lost", "pin"}
-	case compliance.Gone:
-		return tag{"Gone", "quiet", "gone"}
+	case compliance.Retired:
+		return tag{"Retired", "quiet", "gone"}
 	}
 	return tag{string(s), "quiet", "question"}
 }
