@@ -41,6 +41,9 @@ type Config struct {
 	Lost         Lost      `yaml:"lost"`
 	Authorize    Authorize `yaml:"authorize"`
 	Notify       Notify    `yaml:"notify"`
+	Streams      []Stream  `yaml:"streams"`
+	Metrics      Metrics   `yaml:"metrics"`
+	Tracing      Tracing   `yaml:"tracing"`
 	Log          Log       `yaml:"log"`
 
 	// Trial makes TLS and a push service of the server's own; nothing is asked.
@@ -141,6 +144,11 @@ type Authorize struct {
 	AllowUnknown   bool     `yaml:"allow_unknown"`
 }
 
+// Metrics says who may read the metrics.
+type Metrics struct {
+	Open bool `yaml:"open"`
+}
+
 // Log says what is logged.
 type Log struct {
 	Level  string `yaml:"level"`
@@ -163,6 +171,7 @@ func DefaultConfig() Config {
 		Lost:      Lost{DrillDays: 90},
 		Policy:    Policy{Above: 0.25, From: 25},
 		Authorize: Authorize{Header: "X-SSL-Client-Escaped-Cert"},
+		Tracing:   Tracing{Share: 0.1},
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }
@@ -221,6 +230,8 @@ func (c *Config) mistakes() (m []string) {
 	c.Brake.mistakes(bad)
 	c.Orders.mistakes(bad)
 	c.Notify.mistakes(bad)
+	c.streamMistakes(bad)
+	c.Tracing.mistakes(bad)
 	c.Enrolment.mistakes(bad)
 	c.MDM.mistakes(bad)
 	c.fileMistakes(bad)

@@ -65,6 +65,8 @@ type counted struct {
 	s                                       *Server
 	devices, waiting, pushes, drift, expiry *prometheus.Desc
 	lostKey                                 *prometheus.Desc
+	cases, orders                           *prometheus.Desc
+	streamAt, streamFailed, streamBehind    *prometheus.Desc
 }
 
 func (s *Server) counted() prometheus.Collector {
@@ -76,6 +78,12 @@ func (s *Server) counted() prometheus.Collector {
 		drift:   prometheus.NewDesc("ward_drift_open", "What is otherwise on devices than the policy wants, by kind.", []string{"kind"}, nil),
 		expiry:  prometheus.NewDesc("ward_expiry_timestamp_seconds", "When a certificate of the server's own expires, and the device identity that does first.", []string{"name"}, nil),
 		lostKey: prometheus.NewDesc("ward_issuer_key_lost", "1 for an issuer whose key was given up, so that it signs nothing.", []string{"name"}, nil),
+		cases:   prometheus.NewDesc("ward_lost_cases_open", "Cases of lost devices that are open, without drills.", nil, nil),
+		orders:  prometheus.NewDesc("ward_orders_waiting", "Orders that wait for signatures.", nil, nil),
+
+		streamAt:     prometheus.NewDesc("ward_stream_sent_timestamp_seconds", "When a stream of the audit log was last taken.", []string{"name"}, nil),
+		streamFailed: prometheus.NewDesc("ward_stream_failing", "1 for a stream of the audit log whose last attempt failed.", []string{"name"}, nil),
+		streamBehind: prometheus.NewDesc("ward_stream_behind_entries", "Entries of the audit log that a stream has not had yet.", []string{"name"}, nil),
 	}
 }
 
@@ -87,6 +95,11 @@ func (c *counted) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.drift
 	ch <- c.expiry
 	ch <- c.lostKey
+	ch <- c.cases
+	ch <- c.orders
+	ch <- c.streamAt
+	ch <- c.streamFailed
+	ch <- c.streamBehind
 }
 
 // Collect meets prometheus.Collector.
@@ -105,6 +118,17 @@ func (c *counted) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(c.pushes, prometheus.GaugeValue, float64(n.OwedPushes))
 	for kind, count := range n.Drift {
 		ch <- prometheus.MustNewConstMetric(c.drift, prometheus.GaugeValue, float64(count), kind)
+	}
+	ch <- prometheus.MustNewConstMetric(c.cases, prometheus.GaugeValue, float64(n.OpenCases))
+	ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n.WaitingOrders))
+	for _, p := range n.Streams {
+		failing := 0.0
+		if !p.Failed.IsZero() {
+			failing = 1
+		}
+		ch <- prometheus.MustNewConstMetric(c.streamAt, prometheus.GaugeValue, float64(max(p.Sent.Unix(), 0)), p.Name)
+		ch <- prometheus.MustNewConstMetric(c.streamFailed, prometheus.GaugeValue, failing, p.Name)
+		ch <- prometheus.MustNewConstMetric(c.streamBehind, prometheus.GaugeValue, float64(max(n.AuditEntries-p.Next, 0)), p.Name)
 	}
 	all, err := authority{c.s}.watch().All(ctx)
 	if err != nil {

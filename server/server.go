@@ -33,6 +33,7 @@ import (
 	"github.com/wardmdm/ward/server/posture"
 	"github.com/wardmdm/ward/server/reconcile"
 	"github.com/wardmdm/ward/server/seal"
+	"github.com/wardmdm/ward/server/siem"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/web"
 	"go.uber.org/zap"
@@ -71,6 +72,8 @@ type Server struct {
 	pusher      *apns.Client
 	standin     *standin.Server // in a trial
 	metrics     *metrics
+	tracer      tracer
+	streaming   *siem.Service
 	now         func() time.Time
 	crlStale    chan struct{}
 	planNow     chan struct{}
@@ -93,6 +96,9 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	if s.Log, err = newLog(c.Log); err != nil {
 		return nil, err
 	}
+	if s.tracer, err = newTracer(ctx, c.Tracing); err != nil {
+		return nil, err
+	}
 	master, err := s.open(ctx)
 	if err != nil {
 		return nil, err
@@ -102,7 +108,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openProtocol, s.openTLS}
+	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openProtocol, s.openStreams, s.openTLS}
 	for _, step := range steps {
 		if err := step(ctx, master); err != nil {
 			return nil, err
@@ -142,7 +148,7 @@ func (s *Server) open(ctx context.Context) (*seal.Master, error) {
 
 // Close closes what New opened.
 func (s *Server) Close() error {
-	var errs []error
+	errs := []error{s.closeStreams(), s.tracer.close(context.Background())}
 	if s.pusher != nil {
 		s.pusher.Close()
 	}

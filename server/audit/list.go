@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -126,4 +127,22 @@ func (s *Service) readPart(ctx context.Context, have boxes, p Part, commitment s
 		return false, err
 	}
 	return false, json.Unmarshal(o.text, v)
+}
+
+// Sequenced returns up to limit entries that have their place in the tree, in the order of
+// the tree, from an index on. What it returned once it returns always: who follows the log
+// by it misses nothing, whichever copy of the server wrote it.
+func (s *Service) Sequenced(ctx context.Context, from int64, limit int) ([]Recorded, error) {
+	rows, err := s.store.Sequenced(ctx, from, math.MaxInt64, min(max(limit, 1), maxPage))
+	if err != nil {
+		return nil, fmt.Errorf("follow audit log: %w", err)
+	}
+	out := make([]Recorded, len(rows))
+	have := boxes{}
+	for i, r := range rows {
+		if out[i], err = s.read(ctx, have, r); err != nil {
+			return nil, fmt.Errorf("audit entry %d: %w", r.ID, err)
+		}
+	}
+	return out, nil
 }
