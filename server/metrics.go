@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/wardmdm/ward/server/apns"
+	"github.com/wardmdm/ward/server/compliance"
+	"github.com/wardmdm/ward/server/estate"
 )
 
 // metrics are what an operator watches. They hold counts only, never a person or a
@@ -66,6 +68,7 @@ type counted struct {
 	devices, waiting, pushes, drift, expiry *prometheus.Desc
 	lostKey                                 *prometheus.Desc
 	cases, orders                           *prometheus.Desc
+	posture, blocked                        *prometheus.Desc
 	streamAt, streamFailed, streamBehind    *prometheus.Desc
 }
 
@@ -78,6 +81,8 @@ func (s *Server) counted() prometheus.Collector {
 		drift:   prometheus.NewDesc("ward_drift_open", "What is otherwise on devices than the policy wants, by kind.", []string{"kind"}, nil),
 		expiry:  prometheus.NewDesc("ward_expiry_timestamp_seconds", "When a certificate of the server's own expires, and the device identity that does first.", []string{"name"}, nil),
 		lostKey: prometheus.NewDesc("ward_issuer_key_lost", "1 for an issuer whose key was given up, so that it signs nothing.", []string{"name"}, nil),
+		posture: prometheus.NewDesc("ward_posture_devices", "Devices by posture, as the overview counts them.", []string{"state"}, nil),
+		blocked: prometheus.NewDesc("ward_blocked_app_devices", "Devices that have a blocked app, by the app.", []string{"app"}, nil),
 		cases:   prometheus.NewDesc("ward_lost_cases_open", "Cases of lost devices that are open, without drills.", nil, nil),
 		orders:  prometheus.NewDesc("ward_orders_waiting", "Orders that wait for signatures.", nil, nil),
 
@@ -95,6 +100,8 @@ func (c *counted) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.drift
 	ch <- c.expiry
 	ch <- c.lostKey
+	ch <- c.posture
+	ch <- c.blocked
 	ch <- c.cases
 	ch <- c.orders
 	ch <- c.streamAt
@@ -119,6 +126,7 @@ func (c *counted) Collect(ch chan<- prometheus.Metric) {
 	for kind, count := range n.Drift {
 		ch <- prometheus.MustNewConstMetric(c.drift, prometheus.GaugeValue, float64(count), kind)
 	}
+	c.collectPosture(ctx, ch)
 	ch <- prometheus.MustNewConstMetric(c.cases, prometheus.GaugeValue, float64(n.OpenCases))
 	ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n.WaitingOrders))
 	for _, p := range n.Streams {
@@ -139,6 +147,30 @@ func (c *counted) Collect(ch chan<- prometheus.Metric) {
 		if w.Lost {
 			ch <- prometheus.MustNewConstMetric(c.lostKey, prometheus.GaugeValue, 1, w.Name)
 		}
+	}
+}
+
+// collectPosture counts as the overview does.
+func (c *counted) collectPosture(ctx context.Context, ch chan<- prometheus.Metric) {
+	now, err := c.s.Estate.Current(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.posture, err)
+		return
+	}
+	counts := now.Counts(estate.Filter{})
+	for _, state := range estate.Attention {
+		ch <- prometheus.MustNewConstMetric(c.posture, prometheus.GaugeValue, float64(counts[state]), string(state))
+	}
+	apps := map[string]int{}
+	for _, d := range now.Match(estate.Filter{Blocked: true}) {
+		for _, f := range d.Findings {
+			if f.Code == compliance.CodeBlockedApp {
+				apps[f.Subject]++
+			}
+		}
+	}
+	for app, n := range apps {
+		ch <- prometheus.MustNewConstMetric(c.blocked, prometheus.GaugeValue, float64(n), app)
 	}
 }
 
