@@ -14,7 +14,9 @@ import (
 	"github.com/wardmdm/ward/server/reconcile"
 )
 
-func known[T any](v T, at time.Time) *reconcile.Known[T] { return &reconcile.Known[T]{Value: v, At: at} }
+func known[T any](v T, at time.Time) *reconcile.Known[T] {
+	return &reconcile.Known[T]{Value: v, At: at}
+}
 
 // TestOf: a posture is what was judged and what the device told, with names and times.
 func TestOf(t *testing.T) {
