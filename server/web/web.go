@@ -93,6 +93,9 @@ type Options struct {
 	Evidence EvidenceParts // reports and packs
 	Accounts AccountParts  // sign-in, sessions, people and roles
 
+	// Stopping is closed when the server stops, so that open streams end; nil never is.
+	Stopping <-chan struct{}
+
 	Logo   []byte // the organisation's own, an SVG or a PNG; nil shows Ward's mark
 	Name   string // of the organisation, in the header and on the enrolment page; may be empty
 	Secure bool   // the pages are reached by https, so the cookie is bound to it
@@ -105,6 +108,7 @@ type Server struct {
 	pages    pages
 	assets   assets
 	needs    map[string]access.Permission // of each route, by its pattern
+	streams  streams
 	handler  http.Handler
 }
 

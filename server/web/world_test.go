@@ -208,6 +208,7 @@ type world struct {
 	posture   *posture.Reader
 	policies  *policy.Service
 	estate    *past
+	record    log
 	asked     []ward.DeviceID // for news, many at once
 	web       *web.Server
 	url       string
@@ -226,7 +227,8 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	entries, err := audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.now})
 	w.must(err)
-	record, purse, c := log{entries}, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
+	w.record = log{entries}
+	record, purse, c := w.record, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
 	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
 	w.must(err)
 	w.policies = policy.New(w.db.Policies(), record, w.now, func() {})
@@ -353,7 +355,20 @@ func (w *world) enrol(p phone) ward.Enrolment {
 	w.must(w.loop.Replan(w.system(), d.ID))
 	w.checkIn(e, p)
 	w.db.Seen(e.ID, w.now().Add(-p.seen))
+	w.judge(d.ID)
 	return e
+}
+
+// judge has the posture of a device judged anew.
+func (w *world) judge(id ward.DeviceID) {
+	w.t.Helper()
+	w.must(w.db.Do(w.system(), func(ctx context.Context) error {
+		v, _, err := w.posture.Assess(ctx, id)
+		if err == nil {
+			_, err = w.estate.Record(ctx, v)
+		}
+		return err
+	}))
 }
 
 // checkIn has a phone fetch and accept commands until none is left.
