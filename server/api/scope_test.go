@@ -60,6 +60,13 @@ func (w *two) stand(id ward.DeviceID, site string) things {
 	return got
 }
 
+// elsewhere keeps a device that never enrolled.
+func (w *two) elsewhere(d ward.Device) {
+	w.t.Helper()
+	d.Ownership, d.State, d.Created = ward.Corporate, ward.Invited, start
+	w.must(w.db.Fleet().InsertDevice(w.t.Context(), d))
+}
+
 // address puts a thing into the path of an operation; ok is false if that is about none.
 func (g things) address(path string) (at string, ok bool) {
 	at = strings.TrimPrefix(path, api.Prefix)
@@ -182,7 +189,7 @@ func TestDeedsBeyondTheScope(t *testing.T) {
 	t.Parallel()
 	w := newTwo(t)
 	w.device(ward.Device{ID: "dev_two", Name: "Second", Platform: ward.IOS, OSVersion: "18.6", Site: "North", Group: "wards"})
-	w.device(ward.Device{ID: "DEV7", Name: "Phone dev_out 7", Platform: ward.IOS, OSVersion: "18.6", Site: "South"})
+	w.elsewhere(ward.Device{ID: "dev_7", Name: "Phone dev_out 7", Serial: "F2LX1380Q7", Platform: ward.IOS, Site: "South"})
 	mark := w.entries()
 	for _, tt := range []struct {
 		name, method, path string
@@ -194,7 +201,7 @@ func TestDeedsBeyondTheScope(t *testing.T) {
 		{"a report of one within and one beyond", post, "/cases", map[string]any{"devices": []string{"dev_two", "dev_out"}}, 404},
 		{"an invitation into another site", post, "/invitations", map[string]any{"name": "Sam", "ownership": "corporate", "site": "South"}, 403},
 		{"an invitation for a device of another site", post, "/invitations", map[string]any{"name": "Sam", "ownership": "corporate", "device": "dev_out"}, 404},
-		{"an invitation for a serial number of another site", post, "/invitations", map[string]any{"name": "Sam", "ownership": "corporate", "serial": "s-dev7"}, 409},
+		{"an invitation for a serial number of another site", post, "/invitations", map[string]any{"name": "Sam", "ownership": "corporate", "serial": "f2lx1380q7"}, 409},
 		{"an invitation into no site, by a table", post, "/invitations/csv", "name,ownership,site\nSam,corporate,South\n", 403},
 		{"moving a device away", put, "/devices/dev_in/group", map[string]any{"site": "South"}, 403},
 		{"moving a device to no site", put, "/devices/dev_in/group", map[string]any{"site": ""}, 403},

@@ -196,6 +196,7 @@ type world struct {
 	t         *testing.T
 	db        *store.DB
 	access    *access.Service
+	audit     *audit.Service
 	loop      *reconcile.Loop
 	lost      *lost.Service
 	orders    *order.Service
@@ -223,6 +224,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	entries, err := audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.now})
 	w.must(err)
+	w.audit = entries
 	record, purse, c := log{entries}, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
 	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
 	w.must(err)
