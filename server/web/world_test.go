@@ -197,6 +197,7 @@ type world struct {
 	t         *testing.T
 	db        *store.DB
 	access    *access.Service
+	audit     *audit.Service
 	loop      *reconcile.Loop
 	lost      *lost.Service
 	orders    *order.Service
@@ -227,7 +228,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	entries, err := audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.now})
 	w.must(err)
-	w.record = log{entries}
+	w.audit, w.record = entries, log{entries}
 	record, purse, c := w.record, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
 	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
 	w.must(err)
