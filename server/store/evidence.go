@@ -129,14 +129,14 @@ func (e Evidence) EraseInvitation(ctx context.Context, id string) error {
 func (e Evidence) EraseInCase(ctx context.Context, id ward.CaseID, account ward.PersonID) error {
 	return e.Do(ctx, func(ctx context.Context) error {
 		cases := e.Cases()
-		known, err := cases.Known(ctx, id)
+		then, err := cases.Snapshot(ctx, id)
 		switch {
 		case ward.KindOf(err) == ward.NotFound: // of before it was kept
 		case err != nil:
 			return err
 		default:
-			known.Owner, known.Email, known.Name = "", "", ""
-			if err := cases.KeepKnown(ctx, id, known); err != nil {
+			then.Device.Owner, then.Device.Email, then.Device.Name = "", "", ""
+			if err := cases.SaveSnapshot(ctx, id, then); err != nil {
 				return err
 			}
 		}
