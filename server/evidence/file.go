@@ -94,6 +94,11 @@ func (s *Service) File(ctx context.Context, r Request) (File, error) {
 	if err := access.Check(ctx, access.ExportMake); err != nil {
 		return File{}, err
 	}
+	if r.Pack == Question {
+		if _, err := s.Seal(ward.WithActor(ctx, ward.System)); err != nil {
+			return File{}, err
+		}
+	}
 	m, err := s.make(ctx, r)
 	if err != nil {
 		return File{}, err
@@ -104,17 +109,17 @@ func (s *Service) File(ctx context.Context, r Request) (File, error) {
 		return File{}, err
 	}
 	m.about = append(m.about, audit.About{Subject: id})
-	return s.file(ctx, id, r.Pack, m)
+	pdf, err := m.PDF()
+	if err != nil {
+		return File{}, err
+	}
+	return s.file(ctx, id, r.Pack, m, pdf)
 }
 
-func (s *Service) file(ctx context.Context, id, pack string, m made) (f File, err error) {
+func (s *Service) file(ctx context.Context, id, pack string, m made, pdf []byte) (f File, err error) {
 	f = File{ID: id, Made: m.Made}
 	p := payload{Format: Format, ID: id, Made: m.Made, Organisation: m.Organisation, Pack: pack, Document: documentOf(m.Document), Changes: m.changes, Files: map[string]string{}}
 	if p.Audit, err = s.prove(ctx, m.about); err != nil {
-		return f, err
-	}
-	pdf, err := m.PDF()
-	if err != nil {
 		return f, err
 	}
 	p.PDF = sum(pdf)

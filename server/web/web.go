@@ -101,12 +101,13 @@ type Options struct {
 // Server serves the pages. It may be used by several goroutines.
 type Server struct {
 	Options
-	sessions *scs.SessionManager
-	pages    pages
-	assets   assets
-	overview overview
-	needs    map[string]access.Permission // of each route, by its pattern
-	handler  http.Handler
+	sessions  *scs.SessionManager
+	pages     pages
+	assets    assets
+	overview  overview
+	exporters exporters
+	needs     map[string]access.Permission // of each route, by its pattern
+	handler   http.Handler
 }
 
 // New returns the pages, or an error if an option is missing or a template broken.
