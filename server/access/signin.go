@@ -67,6 +67,7 @@ type SignInConfig struct {
 	SecondFactor string        // FactorOptional if empty
 	Provided     bool          // providers are set up, so local accounts are refused unless LocalToo or for break-glass
 	LocalToo     bool          // local accounts are let in beside the providers
+	Grant        Grant         // what the groups of providers give; nil: nothing
 	Idle         time.Duration // sessions without a request for so long have ended
 }
 
