@@ -72,6 +72,7 @@ CREATE INDEX provided_person_external ON provided_person (provider, external_id)
 CREATE TABLE directory_user (
   id TEXT PRIMARY KEY,
   provider TEXT NOT NULL,
+  user_name TEXT NOT NULL,
   name_key TEXT NOT NULL,
   external_id TEXT NOT NULL,
   active BOOLEAN NOT NULL,
