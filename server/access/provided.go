@@ -22,6 +22,8 @@ type Arrival struct {
 	Email    string   // empty unless the provider verified it
 	Groups   []string // by name or id
 	Grouped  bool     // the provider told the groups, if only that there are none
+	Silent   bool     // the provider said nothing of groups this time, so that nothing changes
+	Why      string   // what people read where no group is told, and that explains it
 }
 
 // Identity is a person as a provider knows them.
@@ -49,11 +51,6 @@ type Grant func(provider string, groups []string) ([]ward.Role, ward.Scope)
 
 // ActionProvidedRoles is the change of somebody's roles by the groups of a provider.
 const ActionProvidedRoles = "person.roles-by-provider"
-
-// errNoGroup is what somebody reads whom no group gives anything.
-func errNoGroup(provider string) error {
-	return ward.Errorf(ward.Forbidden, "%s knows you, but none of your groups there gives you anything in Ward. Ask your IT department which group you need to be in.", provider)
-}
 
 // Arrive takes in somebody whom a provider has just vouched for, and returns who they are
 // here. At first it makes the person; each time it sets the roles and the scope that their
@@ -116,7 +113,9 @@ func (s *SignIn) arrive(ctx context.Context, a Arrival) (p Person, refused, err 
 			p.Email = a.Email
 		}
 	}
-	if err := s.setProvided(ctx, &p, a.Provider, roles, scope); err != nil {
+	if known && a.Silent && !left && len(groups) == 0 {
+		roles = p.Roles
+	} else if err := s.setProvided(ctx, &p, a.Provider, roles, scope); err != nil {
 		return p, nil, err
 	}
 	switch {
@@ -132,7 +131,11 @@ func (s *SignIn) refusal(a Arrival, left bool) error {
 	if left {
 		return ward.Errorf(ward.Forbidden, "Your organisation’s directory says that this account is no longer in use.")
 	}
-	return errNoGroup(a.Provider)
+	e := ward.Errorf(ward.Forbidden, "%s knows you, but none of your groups there gives you anything in Ward. Ask your IT department which group you need to be in.", a.Provider)
+	if a.Why != "" {
+		e.Message += " " + a.Why
+	}
+	return e
 }
 
 func (s *SignIn) grant(provider string, groups []string) ([]ward.Role, ward.Scope) {

@@ -207,3 +207,40 @@ func (s *SignIn) SetBreakGlass(ctx context.Context, id ward.PersonID, may bool) 
 		return s.record(ctx, ActionBreakGlassSet, id, map[string]string{"break_glass": word})
 	})
 }
+
+// HasPassphrase reports whether somebody can prove who they are by a passphrase.
+func (s *SignIn) HasPassphrase(ctx context.Context, id ward.PersonID) (bool, error) {
+	encoded, err := s.access.store.Passphrase(ctx, id)
+	return encoded != "", err
+}
+
+// Confirm checks anew that it is the person in ctx: their passphrase, and a code if they have
+// an authenticator app.
+func (s *SignIn) Confirm(ctx context.Context, passphrase, code string) (How, error) {
+	if err := s.ConfirmPassphrase(ctx, passphrase); err != nil {
+		return "", err
+	}
+	id := ward.ActorFrom(ctx).Person
+	a, err := s.Account(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if !a.App {
+		return ByPassphrase, nil
+	}
+	return s.Code(ctx, id, code)
+}
+
+// ConfirmPassphrase checks anew the passphrase of the person in ctx. A wrong one is Invalid:
+// nobody is signed out by it.
+func (s *SignIn) ConfirmPassphrase(ctx context.Context, passphrase string) error {
+	a, err := own(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.access.verify(ctx, a.Name, passphrase)
+	if ward.KindOf(err) == ward.Unauthenticated {
+		return ward.Errorf(ward.Invalid, "This is not your passphrase.")
+	}
+	return err
+}
