@@ -114,7 +114,7 @@ func (s *Service) CheckPassphrase(ctx context.Context, name, passphrase string) 
 // verify is CheckPassphrase without the record of a sign-in: more may be asked for.
 func (s *Service) verify(ctx context.Context, name, passphrase string) (Person, error) {
 	name = cleanName(name)
-	key := hash("sign in " + strings.ToLower(name))
+	key := attemptKey(name)
 	if err := s.attempt(ctx, key); err != nil {
 		return Person{}, err
 	}
@@ -145,6 +145,9 @@ func (s *Service) verify(ctx context.Context, name, passphrase string) (Person, 
 	}
 	return p, nil
 }
+
+// attemptKey is what attempts to sign in under a name are counted by.
+func attemptKey(name string) string { return hash("sign in " + strings.ToLower(name)) }
 
 // attempt counts an attempt before the passphrase is looked at, so that many at once
 // cannot all be first.
