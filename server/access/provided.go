@@ -199,24 +199,24 @@ func (s *SignIn) admit(ctx context.Context, a Arrival, roles []ward.Role) (Perso
 // Who has none left is signed out. The last administrator is no exception: the operator at
 // the server's console makes another.
 func (s *SignIn) setProvided(ctx context.Context, p *Person, provider string, roles []ward.Role, scope ward.Scope) error {
-	changed, err := s.setScope(ctx, p, scope)
-	if err != nil {
-		return err
+	scope, wrong := checkScope(scope)
+	if len(wrong) > 0 {
+		return &ward.Error{Kind: ward.Invalid, Message: "The groups of " + provider + " give a scope that can’t be.", Details: wrong}
 	}
 	if len(roles) == 0 {
 		if _, err := s.endAll(ctx, p.ID, "", "no group of "+provider+" gives anything"); err != nil {
 			return err
 		}
 	}
-	if slices.Equal(p.Roles, roles) && !changed {
+	if slices.Equal(p.Roles, roles) && slices.Equal(p.Scope.Sites, scope.Sites) && slices.Equal(p.Scope.Groups, scope.Groups) {
 		return nil
 	}
-	p.Roles = roles
+	p.Roles, p.Scope = roles, scope
 	if err := s.access.store.UpdatePerson(ctx, *p); err != nil {
 		return err
 	}
 	unit.AfterCommit(ctx, s.access.forget)
-	return s.record(ctx, ActionProvidedRoles, p.ID, map[string]string{"roles": joinRoles(roles), "by": provider})
+	return s.record(ctx, ActionProvidedRoles, p.ID, map[string]string{"roles": joinRoles(roles), "scope": Bounds(scope), "by": provider})
 }
 
 // Provider is what SignIn asks of the provider of a session.

@@ -46,6 +46,7 @@ type Sitting struct {
 	Found  string   // the hash under which the session is kept; empty for none
 	Begin  *Session // set by who has just signed in: the session is theirs from now on
 	Rotate bool     // the session moves to a new token, and stays the same session
+	AtOnce bool     // the token before a rotation is good no more, not even for what is on its way
 }
 
 type sittingKey struct{}

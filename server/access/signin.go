@@ -240,7 +240,7 @@ func (s *SignIn) ConfirmPassphrase(ctx context.Context, passphrase string) error
 	}
 	_, err = s.access.verify(ctx, a.Name, passphrase)
 	if ward.KindOf(err) == ward.Unauthenticated {
-		return ward.Errorf(ward.Invalid, "This is not your passphrase.")
+		return ward.Errorf(ward.Invalid, "Your passphrase is not this one.")
 	}
 	return err
 }

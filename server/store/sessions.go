@@ -76,8 +76,8 @@ func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, exp
 	case st != nil && st.Begin != nil:
 		err = s.insert(ctx, hash, data, expiry, *st.Begin)
 	case st != nil && st.Found != "" && st.Rotate:
-		_, err = s.db.exec(ctx, `UPDATE session SET hash = $1, was_hash = hash, rotated_at = $2, seen_at = $2, data = $3, expires_at = $4 WHERE hash = $5`,
-			hash, now, data, micros(expiry), st.Found)
+		_, err = s.db.exec(ctx, `UPDATE session SET hash = $1, was_hash = CASE WHEN $2 THEN '' ELSE hash END, rotated_at = $3, seen_at = $3, data = $4, expires_at = $5 WHERE hash = $6`,
+			hash, st.AtOnce, now, data, micros(expiry), st.Found)
 	case st != nil && st.Found != "":
 		_, err = s.db.exec(ctx, `UPDATE session SET data = $1, expires_at = $2, seen_at = $3 WHERE hash = $4`, data, micros(expiry), now, st.Found)
 	default:

@@ -2,7 +2,6 @@ package web
 
 import (
 	"context"
-	"net/http"
 	"net/url"
 	"time"
 
@@ -64,6 +63,7 @@ type accountPages struct {
 	tokens        page[*tokensPage]
 	newToken      page[*newTokenPage]
 	roles         page[*rolesPage]
+	editRole      page[*editRolePage]
 }
 
 func (p *accountPages) files() []pageFile {
@@ -85,6 +85,7 @@ func (p *accountPages) files() []pageFile {
 		file("tokens", &p.tokens),
 		file("token-new", &p.newToken),
 		file("roles", &p.roles),
+		file("role-edit", &p.editRole),
 	}
 }
 
@@ -104,7 +105,7 @@ func (s *Server) accountRoutes() []route {
 		{"POST /confirm/passkey", signedIn, s.confirmPasskey},
 		{"GET /confirm/with", signedIn, s.confirmWith},
 
-		{"GET /settings", signedIn, s.settings},
+		{"GET /settings", signedIn, s.settingsIndex},
 		{"GET /settings/second-factor", signedIn, s.factors},
 		{"GET /settings/second-factor/app", signedIn, s.appForm},
 		{"POST /settings/second-factor/app", signedIn, s.confirmApp},
@@ -118,10 +119,10 @@ func (s *Server) accountRoutes() []route {
 		{"POST /settings/sessions/end", signedIn, s.endOwnSession},
 		{"POST /settings/sessions/end-others", signedIn, s.endOtherSessions},
 
-		{"GET /settings/people", access.PersonRead, s.people},
+		{"GET /settings/people", access.PersonRead, s.peopleList},
 		{"GET /settings/people/new", access.PersonWrite, s.newPersonForm},
 		{"POST /settings/people/new", access.PersonWrite, s.addPerson},
-		{"GET /settings/people/{id}", access.PersonRead, s.person},
+		{"GET /settings/people/{id}", access.PersonRead, s.onePerson},
 		{"POST /settings/people/{id}/roles", access.PersonWrite, s.setRoles},
 		{"POST /settings/people/{id}/disable", access.PersonWrite, s.disablePerson},
 		{"POST /settings/people/{id}/enable", access.PersonWrite, s.enablePerson},
@@ -132,11 +133,16 @@ func (s *Server) accountRoutes() []route {
 		{"POST /settings/people/{id}/sessions/end-all", access.SessionWrite, s.endSessionsOf},
 		{"POST /settings/people/{id}/tokens/revoke", access.PersonWrite, s.revokeTokenOf},
 
-		{"GET /settings/tokens", signedIn, s.tokens},
+		{"GET /settings/tokens", signedIn, s.ownTokens},
 		{"GET /settings/tokens/new", signedIn, s.newTokenForm},
 		{"POST /settings/tokens/new", signedIn, s.makeToken},
 		{"POST /settings/tokens/revoke", signedIn, s.revokeToken},
 
 		{"GET /settings/roles", access.PersonRead, s.rolesPage},
+		{"GET /settings/roles/new", access.RoleWrite, s.newRoleForm},
+		{"POST /settings/roles/new", access.RoleWrite, s.makeRole},
+		{"GET /settings/roles/{id}", access.RoleWrite, s.editRoleForm},
+		{"POST /settings/roles/{id}", access.RoleWrite, s.editRole},
+		{"POST /settings/roles/{id}/remove", access.RoleWrite, s.removeRole},
 	}
 }

@@ -16,6 +16,7 @@ const recentFor = 10 * time.Minute
 // dangerous are the routes beyond those under /settings/ for which one has to have proved a
 // moment ago who one is: an unlocked screen alone does not do.
 var dangerous = []string{
+	"GET /settings/second-factor/app", "GET /settings/second-factor/passkey", "GET /settings/tokens/new", "GET /settings/people/new", "GET /settings/roles/new", "GET /settings/roles/{id}",
 	"GET /brake/cancel-all", "POST /brake/cancel-all",
 	"GET /lost/new", "POST /lost/new",
 	"POST /approvers", "POST /approvers/{id}/end",
@@ -107,7 +108,7 @@ func (s *Server) confirmView(r *http.Request, next string) (*confirmPage, error)
 		v.Provider, v.With = with.DisplayName(), "/confirm/with?next="+url.QueryEscape(v.Next)
 		return v, nil
 	}
-	account, err := s.Accounts.SignIn.Account(ctx, s.person0(ctx))
+	account, err := s.Accounts.SignIn.Account(ctx, s.ownID(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +158,7 @@ func (s *Server) confirm(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) confirmPasskey(w http.ResponseWriter, r *http.Request) error {
 	next := local(r.PostFormValue("next"))
 	p, err := s.Accounts.SignIn.Passkey(r.Context(), s.takeQuestion(r.Context()), []byte(r.PostFormValue("response")))
-	if err == nil && p.ID != s.person0(r.Context()) {
+	if err == nil && p.ID != s.ownID(r.Context()) {
 		err = errOther()
 	}
 	if err != nil {
@@ -176,7 +177,7 @@ func (s *Server) proved(w http.ResponseWriter, r *http.Request, how access.How, 
 	if err := s.Accounts.SignIn.Confirmed(ctx, how); err != nil {
 		return err
 	}
-	if err := s.turn(ctx, actorOf(r)); err != nil {
+	if err := s.turn(ctx, actorOf(r), true); err != nil {
 		return err
 	}
 	s.sessions.Put(ctx, provedKey, s.Now().Unix())

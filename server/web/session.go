@@ -92,7 +92,7 @@ func (s *Server) signedInActor(ctx context.Context) (ward.Actor, error) {
 		return a, err
 	}
 	if roles := rolesWord(a); roles != s.sessions.GetString(ctx, rolesKey) || now.Sub(s.since(ctx, turnedKey)) >= turnEvery {
-		return a, s.turn(ctx, a)
+		return a, s.turn(ctx, a, false)
 	}
 	if now.Sub(s.since(ctx, seenKey)) >= touchEvery {
 		s.sessions.Put(ctx, seenKey, now.Unix())
@@ -114,9 +114,10 @@ func rolesWord(a ward.Actor) string {
 }
 
 // turn gives the session a new token, so that one who learned the old one has little of it.
-func (s *Server) turn(ctx context.Context, a ward.Actor) error {
+// Unless it is at once, the old one is good for a moment: other requests are on their way.
+func (s *Server) turn(ctx context.Context, a ward.Actor, atOnce bool) error {
 	if st := access.SittingFrom(ctx); st != nil && st.Begin == nil {
-		st.Rotate = true
+		st.Rotate, st.AtOnce = true, st.AtOnce || atOnce
 	}
 	if err := s.sessions.RenewToken(ctx); err != nil {
 		return err
@@ -142,7 +143,7 @@ func (s *Server) enter(r *http.Request, x access.Session, with string) error {
 	if err != nil {
 		return err
 	}
-	x.Address, x.Browser = s.asker(r), browserName(r.UserAgent())
+	x.Address, x.Browser = s.remote(r), browserName(r.UserAgent())
 	access.SittingFrom(ctx).Begin = &x
 	now := s.Now().Unix()
 	for key, v := range map[string]string{personKey: string(x.Person), sessionKey: x.ID, howKey: string(x.How), withKey: with, rolesKey: rolesWord(a)} {

@@ -136,9 +136,6 @@ func (s *Server) setPassphrase(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !v.First {
 		if err := s.Accounts.SignIn.ConfirmPassphrase(ctx, r.PostFormValue("current")); err != nil {
-			if ward.KindOf(err) == ward.Unauthenticated {
-				err = ward.Errorf(ward.Invalid, "The passphrase you have now is not this one.")
-			}
 			return again(s, w, r, s.pages.passphrase, v, err, "current")
 		}
 	}
@@ -148,7 +145,7 @@ func (s *Server) setPassphrase(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.Accounts.SignIn.EndSessions(ctx, a.Person, s.sessions.GetString(ctx, sessionKey)); err != nil {
 		return err
 	}
-	if err := s.turn(ctx, a); err != nil {
+	if err := s.turn(ctx, a, true); err != nil {
 		return err
 	}
 	s.sessions.Put(ctx, provedKey, s.Now().Unix())

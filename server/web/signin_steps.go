@@ -15,8 +15,8 @@ import (
 // pendFor is how long one may take from the passphrase to the code.
 const pendFor = 10 * time.Minute
 
-// pending is a person who has told the right passphrase, and no code yet.
-type pending struct {
+// halfIn is a person who has told the right passphrase, and no code yet.
+type halfIn struct {
 	Person ward.PersonID
 	At     time.Time
 }
@@ -38,8 +38,8 @@ type refusedPage struct {
 
 func actorOf(r *http.Request) ward.Actor { return ward.ActorFrom(r.Context()) }
 
-// person0 is whom the session stands for.
-func (s *Server) person0(ctx context.Context) ward.PersonID {
+// ownID is whom the session stands for.
+func (s *Server) ownID(ctx context.Context) ward.PersonID {
 	return ward.PersonID(s.sessions.GetString(ctx, personKey))
 }
 
@@ -60,14 +60,14 @@ func (s *Server) pend(w http.ResponseWriter, r *http.Request, id ward.PersonID, 
 	if err := s.sessions.RenewToken(ctx); err != nil {
 		return err
 	}
-	s.putJSON(ctx, pendingKey, pending{id, s.Now()})
+	s.putJSON(ctx, pendingKey, halfIn{id, s.Now()})
 	s.sessions.Put(ctx, nextKey, next)
 	return see(w, r, "/signin/code")
 }
 
 // pended returns who is asked for a code, "" for nobody.
 func (s *Server) pended(ctx context.Context) ward.PersonID {
-	var p pending
+	var p halfIn
 	if json.Unmarshal([]byte(s.sessions.GetString(ctx, pendingKey)), &p) != nil || s.Now().Sub(p.At) >= pendFor {
 		return ""
 	}
@@ -181,8 +181,8 @@ func (s *Server) providerOf(r *http.Request) (*NamedProvider, error) {
 	return nil, ward.Errorf(ward.NotFound, "There is no such way to sign in.")
 }
 
-// flight is what the session keeps while somebody is at a provider.
-type flight struct {
+// departure is what the session keeps while somebody is at a provider.
+type departure struct {
 	Slug, Keep, Next string
 	Again            bool
 }
@@ -210,7 +210,7 @@ func (s *Server) depart(w http.ResponseWriter, r *http.Request, p *NamedProvider
 	if err != nil {
 		return err
 	}
-	s.putJSON(r.Context(), flightKey, flight{p.Slug, keep, next, anew})
+	s.putJSON(r.Context(), flightKey, departure{p.Slug, keep, next, anew})
 	http.Redirect(w, r, address, http.StatusSeeOther) //nolint:gosec // the operator names the provider
 	return nil
 }
@@ -222,21 +222,21 @@ func (s *Server) fromProvider(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	var f flight
+	var f departure
 	if json.Unmarshal([]byte(s.sessions.PopString(ctx, flightKey)), &f) != nil || f.Slug != p.Slug {
-		return s.refuse(w, r, p, ward.Errorf(ward.Forbidden, "This sign-in was begun in another browser or took too long. Begin again."))
+		return s.notLetIn(w, r, p, ward.Errorf(ward.Forbidden, "This sign-in was begun in another browser or took too long. Begin again."))
 	}
 	a, x, err := p.Finish(ctx, f.Keep, r.URL.Query())
 	if err != nil {
-		return s.refuse(w, r, p, err)
+		return s.notLetIn(w, r, p, err)
 	}
 	person, err := s.Accounts.SignIn.Arrive(ctx, a)
 	if err != nil {
-		return s.refuse(w, r, p, err)
+		return s.notLetIn(w, r, p, err)
 	}
 	if f.Again {
-		if s.person0(ctx) != person.ID {
-			return s.refuse(w, r, p, errOther())
+		if s.ownID(ctx) != person.ID {
+			return s.notLetIn(w, r, p, errOther())
 		}
 		return s.proved(w, r, access.ByProvider, f.Next)
 	}
@@ -253,7 +253,7 @@ func errOther() error {
 }
 
 // refuse says why somebody did not come in by a provider.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, p *NamedProvider, why error) error {
+func (s *Server) notLetIn(w http.ResponseWriter, r *http.Request, p *NamedProvider, why error) error {
 	problem, err := problemOf(why, "")
 	if err != nil {
 		return err
