@@ -141,6 +141,9 @@ func (o Options) check() error {
 	if o.Posture == nil || o.Lost == nil || o.Orders == nil || o.Approvers == nil || o.Access == nil {
 		return errors.New("web: Posture, Lost, Orders, Approvers and Access are needed")
 	}
+	if o.Accounts.SignIn == nil {
+		return errors.New("web: Accounts.SignIn is needed")
+	}
 	if o.Brake == nil || o.Notify == nil || o.Files == nil || o.Recovery == nil || o.Sessions == nil || o.Now == nil || o.Log == nil {
 		return errors.New("web: Brake, Notify, Files, Recovery, Sessions, Now and Log are needed")
 	}
