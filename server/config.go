@@ -44,6 +44,7 @@ type Config struct {
 	Streams      []Stream  `yaml:"streams"`
 	Metrics      Metrics   `yaml:"metrics"`
 	Tracing      Tracing   `yaml:"tracing"`
+	Limits       Limits    `yaml:"limits"`
 	Log          Log       `yaml:"log"`
 
 	// Trial makes TLS and a push service of the server's own; nothing is asked.
@@ -113,6 +114,7 @@ type APNs struct {
 type Retention struct {
 	Commands  int `yaml:"command_days"`
 	Locations int `yaml:"location_days"`
+	Postures  int `yaml:"posture_days"` // 0: for ever
 }
 
 // Policy says when a change of the policy needs a second person.
@@ -166,7 +168,7 @@ func DefaultConfig() Config {
 	return Config{
 		Data: "data", Listen: "127.0.0.1:8443", Organisation: "Ward",
 		TLS: TLS{Mode: TLSFiles}, Enrolment: Enrolment{Attestation: enrollment.AttestationPreferred}, MDM: MDM{LateDays: 400}, APNs: APNs{URL: "https://api.push.apple.com"},
-		Brake: defaultBrake(), Orders: defaultOrders(),
+		Brake: defaultBrake(), Orders: defaultOrders(), Limits: defaultLimits(),
 		Retention: Retention{Commands: 180, Locations: 30},
 		Lost:      Lost{DrillDays: 90},
 		Policy:    Policy{Above: 0.25, From: 25},
@@ -232,6 +234,7 @@ func (c *Config) mistakes() (m []string) {
 	c.Notify.mistakes(bad)
 	c.streamMistakes(bad)
 	c.Tracing.mistakes(bad)
+	c.Limits.mistakes(bad)
 	c.Enrolment.mistakes(bad)
 	c.MDM.mistakes(bad)
 	c.fileMistakes(bad)
@@ -244,6 +247,9 @@ func (c *Config) mistakes() (m []string) {
 		if n < 1 {
 			bad(field, "%d is not a number above 0", n)
 		}
+	}
+	if c.Retention.Postures < 0 {
+		bad("retention.posture_days", "%d is not a number of days; 0 keeps them for ever", c.Retention.Postures)
 	}
 	if c.Policy.Above < 0 || c.Policy.Above > 1 {
 		bad("policy.second_person_above", "%g is not a share of the devices from 0 to 1", c.Policy.Above)

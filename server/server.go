@@ -27,6 +27,7 @@ import (
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/estate"
+	"github.com/wardmdm/ward/server/evidence"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
@@ -51,6 +52,7 @@ type Server struct {
 	Devices     *posture.Reader
 	Enrolment   *enrollment.Service
 	Estate      *estate.Service
+	Evidence    *evidence.Service
 	Log         *zap.Logger
 	Loop        *reconcile.Loop
 	Lost        *lost.Service
@@ -113,6 +115,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	steps := []func(context.Context, *seal.Master) error{
 		s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize,
 		s.openEstate,
+		s.openEvidence,
 		s.openProtocol,
 		s.openStreams,
 		s.openTLS,
@@ -219,7 +222,7 @@ func auditName(publicURL string) string {
 }
 
 func (s *Server) openAccess(_ context.Context, _ *seal.Master) (err error) {
-	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now})
+	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now, Forget: s.Audit.ForgetPerson, Stands: s.stands})
 	return err
 }
 

@@ -30,6 +30,7 @@ type Service struct {
 	gate    chan struct{} // held by who reads or changes the index
 	index   index
 	watched watched
+	frames  frames
 }
 
 // New returns a service.
