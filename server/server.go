@@ -207,7 +207,7 @@ func auditName(publicURL string) string {
 }
 
 func (s *Server) openAccess(_ context.Context, _ *seal.Master) (err error) {
-	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now})
+	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now, Forget: s.Audit.ForgetPerson, Stands: s.stands})
 	return err
 }
 
@@ -276,7 +276,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) error {
 	s.Loop.Identities, s.Loop.Wake, s.compiler.Renewal = s.fleet, s.wake, s.renewal
 	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep
 	s.Loop.Standing = judge{s}.standing
-	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Commands: s.queue, Queue: s.queue, Audit: s.record, Now: s.now}
+	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Commands: s.queue, Queue: s.queue, Audit: s.record, Wake: s.db.OwePush, Now: s.now}
 	return nil
 }
 

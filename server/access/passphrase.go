@@ -98,7 +98,7 @@ func errPassphrase() error {
 // It hashes, which is slow: call it outside a unit of work.
 func (s *Service) CheckPassphrase(ctx context.Context, name, passphrase string) (Person, error) {
 	name = cleanName(name)
-	key := hash("sign in " + strings.ToLower(name))
+	key := attemptKey(name)
 	if err := s.attempt(ctx, key); err != nil {
 		return Person{}, err
 	}
@@ -136,6 +136,9 @@ func (s *Service) CheckPassphrase(ctx context.Context, name, passphrase string) 
 	}
 	return p, nil
 }
+
+// attemptKey is what attempts to sign in under a name are counted by.
+func attemptKey(name string) string { return hash("sign in " + strings.ToLower(name)) }
 
 // attempt counts an attempt before the passphrase is looked at, so that many at once
 // cannot all be first.
