@@ -149,6 +149,10 @@ type Service struct {
 	known   map[string]known     // tokens seen in the last seconds, by hash
 	changes int                  // counts what made known empty
 	used    map[string]time.Time // by token id, to be written
+
+	ended func(ctx context.Context, id ward.PersonID) error // ends the sessions of a person; nil: nobody keeps any
+	// Organisation is a word that nobody may make a passphrase of. Set it before use.
+	Organisation string
 }
 
 // Config says what a Service stands on. The fields of the first group are needed.
@@ -201,6 +205,11 @@ const (
 // record audits a deed done to a person.
 func (s *Service) record(ctx context.Context, action string, p ward.PersonID, detail map[string]string) error {
 	return s.audit.Record(ctx, audit.Entry{Action: action, Subject: string(p), Person: p, Detail: detail})
+}
+
+// recordOf audits a deed that is about no person.
+func (s *Service) recordOf(ctx context.Context, action, subject string, detail map[string]string) error {
+	return s.audit.Record(ctx, audit.Entry{Action: action, Subject: subject, Detail: detail})
 }
 
 func entryAbout(action, subject string, detail map[string]string) audit.Entry {

@@ -229,6 +229,11 @@ func (s *Service) change(ctx context.Context, id ward.PersonID, action string, d
 		if err := s.store.UpdatePerson(ctx, p); err != nil {
 			return err
 		}
+		if !p.DisabledAt.IsZero() && s.ended != nil {
+			if err := s.ended(ctx, id); err != nil {
+				return err
+			}
+		}
 		unit.AfterCommit(ctx, s.forget)
 		return s.record(ctx, action, id, detail)
 	})

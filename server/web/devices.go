@@ -54,6 +54,7 @@ func (s *Server) filterOf(r *http.Request) (estate.Filter, error) {
 
 // snapshot is every device at the time of a filter.
 func (s *Server) snapshot(ctx context.Context, f estate.Filter) (*estate.Snapshot, error) {
+	ctx = ward.Unbounded(ctx) // the filter bounds it, and the estate is everybody's
 	if f.AsOf.IsZero() {
 		return s.Fleet.Estate.Current(ctx)
 	}
@@ -198,7 +199,7 @@ func (s *Server) refreshMany(w http.ResponseWriter, r *http.Request) error {
 	back := filtered("/devices", f, nil)
 	ctx := r.Context()
 	f.Scope = scope(ctx)
-	snap, err := s.Fleet.Estate.Current(ctx)
+	snap, err := s.snapshot(ctx, estate.Filter{})
 	if err != nil {
 		return err
 	}

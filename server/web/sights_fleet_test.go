@@ -103,3 +103,9 @@ func (p *past) Removals(_ context.Context, _ string, by estate.Dimension, _, _ t
 	}
 	return map[string]estate.Removal{"Ward 7": r}, nil
 }
+
+// bound bounds what somebody sees.
+func (w *world) bound(id ward.PersonID, s ward.Scope) {
+	w.t.Helper()
+	w.must(w.access.SetScope(w.system(), id, s))
+}
