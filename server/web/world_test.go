@@ -38,7 +38,9 @@ import (
 	"github.com/wardmdm/ward/server/store/storetest"
 	"github.com/wardmdm/ward/server/web"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -209,6 +211,7 @@ type world struct {
 	policies  *policy.Service
 	web       *web.Server
 	url       string
+	logs      *observer.ObservedLogs // everything that the pages and what wraps them logged
 	now       func() time.Time
 }
 
@@ -249,7 +252,9 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.files = &files{w: w}
 	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
-	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
+	seen, logs := observer.New(zap.DebugLevel)
+	w.logs = logs
+	logger := zap.New(zapcore.NewTee(zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)).Core(), seen))
 	w.web, err = web.New(web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
 		Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
