@@ -26,6 +26,7 @@ import (
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/declare"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
@@ -48,6 +49,7 @@ type Server struct {
 	Brake       *brake.Service
 	Devices     *posture.Reader
 	Enrolment   *enrollment.Service
+	Estate      *estate.Service
 	Log         *zap.Logger
 	Loop        *reconcile.Loop
 	Lost        *lost.Service
@@ -102,7 +104,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openProtocol, s.openTLS}
+	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openEstate, s.openProtocol, s.openTLS}
 	for _, step := range steps {
 		if err := step(ctx, master); err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/unit"
 )
 
 // Cases keeps the cases of lost devices, and the recovery codes of their holders.
@@ -41,7 +42,17 @@ func scanCase(r scanner) (c lost.Case, err error) {
 }
 
 // Add meets lost.Store.
-func (s Cases) Add(ctx context.Context, c lost.Case) (bool, error) {
+func (s Cases) Add(ctx context.Context, c lost.Case) (added bool, err error) {
+	err = s.Do(ctx, func(ctx context.Context) error {
+		if added, err = s.add(ctx, c); err != nil || !added {
+			return err
+		}
+		return s.markPosture(ctx, c.Device)
+	})
+	return added, err
+}
+
+func (s Cases) add(ctx context.Context, c lost.Case) (bool, error) {
 	n, err := s.exec(ctx, `INSERT INTO lost_case (`+caseColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 		ON CONFLICT (device_id) WHERE state = 'open' DO NOTHING`,
 		string(c.ID), string(c.Device), string(c.Kind), string(c.State), string(c.ReportedBy), c.ReportedName, micros(c.Reported), c.LastSeenWhere, micros(c.LastSeenAt),
@@ -97,8 +108,21 @@ func (s Cases) Move(ctx context.Context, id ward.CaseID, from, to lost.State, t 
 	if column == "" {
 		return false, fmt.Errorf("case %s: it can't become %s", id, to)
 	}
-	n, err := s.exec(ctx, `UPDATE lost_case SET state = $3, `+column+` = $4 WHERE id = $1 AND state = $2`, string(id), string(from), string(to), micros(t))
+	var n int64
+	err := s.Do(ctx, func(ctx context.Context) (err error) {
+		n, err = s.exec(ctx, `UPDATE lost_case SET state = $3, `+column+` = $4 WHERE id = $1 AND state = $2`, string(id), string(from), string(to), micros(t))
+		if err != nil || n == 0 {
+			return err
+		}
+		return s.markCase(ctx, id)
+	})
 	return n > 0, err
+}
+
+// markCase has the posture of a case's device judged anew.
+func (s Cases) markCase(ctx context.Context, id ward.CaseID) error {
+	unit.AfterCommit(ctx, s.wakeEstate)
+	return s.later(ctx, `INSERT INTO posture_due (device_id, tried_at) SELECT device_id, 0 FROM lost_case WHERE id = $1 ON CONFLICT (device_id) DO NOTHING`, string(id))
 }
 
 // CaseCommands meets lost.Store.
