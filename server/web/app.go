@@ -145,7 +145,7 @@ func (s *Server) appHistory(r *http.Request, a catalogue.App, f estate.Filter) (
 	}
 	days, tabs := daysOf(r, 30)
 	now := s.Now()
-	trend, err := s.Rules.Estate.Trend(r.Context(), estate.Cut{By: estate.ByApp, Value: a.Slug}, days)
+	trend, err := s.Fleet.Estate.Trend(r.Context(), estate.Cut{By: estate.ByApp, Value: a.Slug}, days)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (s *Server) appHistory(r *http.Request, a catalogue.App, f estate.Filter) (
 		{Head: "Where"}, {Head: "Gone", Kind: report.Number}, {Head: "Median to removal"}, {Head: "95 %"}, {Head: "Still there", Kind: report.Number}, {Head: "Oldest since", Kind: report.Time},
 	}}
 	for _, by := range []estate.Dimension{estate.Everything, estate.BySite, estate.ByGroup, estate.ByPlatform} {
-		gone, err := s.Rules.Estate.Removals(r.Context(), a.Slug, by, now.AddDate(0, 0, -days), now)
+		gone, err := s.Fleet.Estate.Removals(r.Context(), a.Slug, by, now.AddDate(0, 0, -days), now)
 		if err != nil {
 			return nil, err
 		}

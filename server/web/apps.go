@@ -79,17 +79,17 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request) error {
 }
 
 // hiddenOf keeps the query of a request in a form, without the fields of the form.
-func hiddenOf(r *http.Request, fields ...string) (out []formValue) {
+func hiddenOf(r *http.Request, fields ...string) (out []hiddenField) {
 	q := r.URL.Query()
 	for name, values := range q {
 		if slices.Contains(fields, name) || name == "format" || name == "after" {
 			continue
 		}
 		for _, v := range values {
-			out = append(out, formValue{name, v})
+			out = append(out, hiddenField{name, v})
 		}
 	}
-	slices.SortFunc(out, func(a, b formValue) int { return strings.Compare(a.Name+"\x00"+a.Value, b.Name+"\x00"+b.Value) })
+	slices.SortFunc(out, func(a, b hiddenField) int { return strings.Compare(a.Name+"\x00"+a.Value, b.Name+"\x00"+b.Value) })
 	return out
 }
 
@@ -134,7 +134,7 @@ func (s *Server) appsTable(ctx context.Context, q appsAsked) (report.Table, map[
 	}
 	var gone map[string]estate.Removal
 	if q.wide() {
-		if gone, err = s.Rules.Estate.Removals(ctx, "", estate.ByApp, now.AddDate(0, 0, -removalDays), now); err != nil {
+		if gone, err = s.Fleet.Estate.Removals(ctx, "", estate.ByApp, now.AddDate(0, 0, -removalDays), now); err != nil {
 			return t, nil, err
 		}
 	}
@@ -176,7 +176,7 @@ func (s *Server) appPast(ctx context.Context, q appsAsked, slug string, gone est
 	if !q.wide() || !blocked && gone.Removed == 0 {
 		return none, nil
 	}
-	days, err := s.Rules.Estate.Trend(ctx, estate.Cut{By: estate.ByApp, Value: slug}, 30)
+	days, err := s.Fleet.Estate.Trend(ctx, estate.Cut{By: estate.ByApp, Value: slug}, 30)
 	if err != nil {
 		return nil, err
 	}

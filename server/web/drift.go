@@ -99,10 +99,10 @@ func (s *Server) driftTable(r *http.Request, f policy.DriftFilter, most int) (t 
 
 // visible returns a function that names the devices which the reader may see.
 func (s *Server) visible(r *http.Request) (func(ward.DeviceID) (string, bool), error) {
-	if s.Rules.Estate == nil {
+	if s.Fleet.Estate == nil {
 		return nil, errNoEstate
 	}
-	snap, err := s.Rules.Estate.Current(r.Context())
+	snap, err := s.Fleet.Estate.Current(r.Context())
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func (s *Server) exceptions(w http.ResponseWriter, r *http.Request) error {
 	v := &sheetPage{Page: Page{Title: "Exceptions", Section: "register"}}
 	v.Head = pageHead{Title: "Exceptions", Caption: "Written approvals of an app that the policy otherwise keeps off: for whom, why and until when", AsOf: at(snap.At, s.Now()), Exports: here(r)}
 	v.Head.Actions = []action{{Text: "Approved apps", Href: "/register"}}
-	if generation > 0 && access.Allows(ward.ActorFrom(r.Context()), access.PolicyPublish) {
+	if generation > 0 && access.Allows(ward.ActorFrom(r.Context()), access.ExceptionWrite) {
 		v.Head.Actions = append(v.Head.Actions, action{Text: "Propose an exception", Href: "/exceptions/new", Primary: true})
 	}
 	for _, part := range []struct{ word, text string }{{"", "All"}, {"force", "In force"}, {"coming", "Coming"}, {"ended", "Ended"}} {

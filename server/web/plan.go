@@ -64,7 +64,7 @@ func (s *Server) planView(r *http.Request, d policyDraft) *sheetPage {
 	v := &sheetPage{Page: Page{Title: "Plan a policy", Section: "policies"}, Tabs: policyTabs("/policies/plan")}
 	v.Head = pageHead{Title: "Plan a policy", Caption: "See what a policy would change on the devices that are enrolled. Nothing is kept or published by planning."}
 	v.Segments = []segment{{Anchor: "draft", Title: "The policy", Forms: []formView{{
-		Action: "/policies/plan", Upload: true, Submit: "See what it would change", Hidden: append(fileFields(d.Files), formValue{"reason", d.Reason}),
+		Action: "/policies/plan", Upload: true, Submit: "See what it would change", Hidden: append(fileFields(d.Files), hiddenField{"reason", d.Reason}),
 		Fields: []fieldView{
 			{Name: "text", Label: "Text", Value: d.Text, Rows: 24, Required: true},
 			{Name: "upload", Label: "Or a file, instead of the text", Type: "file"},
@@ -87,11 +87,11 @@ func filesHint(files map[string][]byte) string {
 }
 
 // fileFields carry the files of a draft from page to page.
-func fileFields(files map[string][]byte) (out []formValue) {
+func fileFields(files map[string][]byte) (out []hiddenField) {
 	for n, b := range files {
-		out = append(out, formValue{"named", n + "\n" + base64.StdEncoding.EncodeToString(b)})
+		out = append(out, hiddenField{"named", n + "\n" + base64.StdEncoding.EncodeToString(b)})
 	}
-	slices.SortFunc(out, func(a, b formValue) int { return cmp.Compare(a.Value, b.Value) })
+	slices.SortFunc(out, func(a, b hiddenField) int { return cmp.Compare(a.Value, b.Value) })
 	return out
 }
 

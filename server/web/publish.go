@@ -24,7 +24,7 @@ func publishSegment(d policyDraft, p policy.Plan) segment {
 	}
 	return segment{Anchor: "publish", Title: "Publish it", Text: []string{second}, Forms: []formView{{
 		Action: "/policies/publish", Upload: true, Submit: submit,
-		Hidden: append(fileFields(d.Files), formValue{"text", d.Text}, formValue{"base", strconv.FormatInt(p.Base, 10)}),
+		Hidden: append(fileFields(d.Files), hiddenField{"text", d.Text}, hiddenField{"base", strconv.FormatInt(p.Base, 10)}),
 		Fields: []fieldView{
 			{Name: "reason", Label: "Why it is published", Hint: "An approver reads it, and it stands in the audit log.", Value: d.Reason, Max: 2000},
 			{Name: "canary", Label: "Groups that get it first", Hint: "Names of wards or teams, with commas between them; empty for none.", Value: d.Canary},

@@ -131,8 +131,8 @@ func ringTable(p policy.Progress, s *Server) report.Table {
 func (s *Server) failureTable(r *http.Request, p policy.Progress) (tableView, error) {
 	t := report.Table{Name: "rollout-failures", Title: "Devices on which it failed", Columns: []report.Column{{Head: "Device"}, {Head: "Step"}, {Head: "What the device says"}}}
 	failures, names := p.Failures, map[ward.DeviceID]string{}
-	if len(failures) > 0 && s.Rules.Estate != nil {
-		snap, err := s.Rules.Estate.Current(r.Context())
+	if len(failures) > 0 && s.Fleet.Estate != nil {
+		snap, err := s.Fleet.Estate.Current(r.Context())
 		if err != nil {
 			return tableView{}, err
 		}

@@ -50,13 +50,11 @@ type formView struct {
 	Upload bool // it sends a file
 	Title  string
 	Text   string
-	Hidden []formValue
+	Hidden []hiddenField
 	Fields []fieldView
 	Submit string
 	Danger bool
 }
-
-type formValue struct{ Name, Value string }
 
 func (s *Server) sheet(w http.ResponseWriter, r *http.Request, v *sheetPage) error {
 	return render(s, w, r, http.StatusOK, s.pages.sheet, v)
@@ -80,12 +78,12 @@ func (s *Server) looked(r *http.Request) (estate.Filter, *estate.Snapshot, error
 // snapshotAt returns the devices at a time, those of now for the zero time.
 func (s *Server) snapshotAt(r *http.Request, t time.Time) (*estate.Snapshot, error) {
 	switch {
-	case s.Rules.Estate == nil:
+	case s.Fleet.Estate == nil:
 		return nil, errNoEstate
 	case t.IsZero():
-		return s.Rules.Estate.Current(r.Context())
+		return s.Fleet.Estate.Current(r.Context())
 	}
-	return s.Rules.Estate.At(r.Context(), t)
+	return s.Fleet.Estate.At(r.Context(), t)
 }
 
 // devicesAddress is the list of the devices that a filter means.

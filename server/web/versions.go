@@ -263,7 +263,7 @@ func versionDeeds(v policy.Version, a ward.Actor) ([]segment, error) {
 	reason := func(name string) fieldView {
 		return fieldView{Name: name, Label: "Why", Hint: "It stands in the audit log.", Required: true, Max: 2000}
 	}
-	number := formValue{"generation", strconv.FormatInt(v.Generation, 10)}
+	number := hiddenField{"generation", strconv.FormatInt(v.Generation, 10)}
 	switch v.State {
 	case policy.Proposed:
 		digest, err := v.Digest()
@@ -273,7 +273,7 @@ func versionDeeds(v policy.Version, a ward.Actor) ([]segment, error) {
 		g := segment{Anchor: "decide", Title: "It waits for a second person"}
 		if v.PublishedBy != a.Person {
 			g.Forms = append(g.Forms, formView{
-				Action: versionAddress(v.Generation) + "/approve", Hidden: []formValue{{"digest", digest}}, Submit: "Approve and publish",
+				Action: versionAddress(v.Generation) + "/approve", Hidden: []hiddenField{{"digest", digest}}, Submit: "Approve and publish",
 				Text: "You are the second person: what stands here comes into force as it is.",
 			})
 		} else {
@@ -283,7 +283,7 @@ func versionDeeds(v policy.Version, a ward.Actor) ([]segment, error) {
 		return []segment{g}, nil
 	case policy.Superseded:
 		return []segment{{Anchor: "back", Title: "Go back to it", Forms: []formView{{
-			Action: "/rollouts/back", Hidden: []formValue{number}, Fields: []fieldView{reason("back_reason")}, Submit: "Publish this text again", Danger: true,
+			Action: "/rollouts/back", Hidden: []hiddenField{number}, Fields: []fieldView{reason("back_reason")}, Submit: "Publish this text again", Danger: true,
 			Text: "Its text becomes a new version for every device at once. Going back further than the newest change may need a second person.",
 		}}}}, nil
 	case policy.Rolling, policy.Stopped, policy.Current, policy.Withdrawn:
