@@ -3,10 +3,12 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/posture"
@@ -59,7 +61,7 @@ func (s *Server) deviceThen(r *http.Request, v *devicePage, d posture.Detail, t 
 	v.Head.Tag = &st
 	v.Head.Caption = strings.Join(said(then.Owner, then.Group, then.Site, ownershipName(then.Ownership), strings.TrimSpace(platformName(then.Platform)+" "+then.OSVersion)), " · ")
 	for _, f := range then.Findings {
-		v.Findings = append(v.Findings, findingOf(worded(f), now))
+		v.Findings = append(v.Findings, findingOf(worded(f, d.View.Want.Apps), now))
 	}
 	v.About = factsThen(&then, c.At, now)
 	for _, slug := range then.Apps {
@@ -79,11 +81,16 @@ func (s *Server) deviceThen(r *http.Request, v *devicePage, d posture.Detail, t 
 	return err
 }
 
-// worded gives a finding of the past the words that were not kept with it.
-func worded(f estate.Finding) compliance.Finding {
+// worded gives a finding of the past the words that were not kept with it. An approved app
+// is called by its name where the policy knows it.
+func worded(f estate.Finding, apps []profiles.App) compliance.Finding {
+	subject := f.Subject
+	if i := slices.IndexFunc(apps, func(a profiles.App) bool { return a.BundleID == subject }); i >= 0 {
+		subject = apps[i].Name
+	}
 	out := compliance.Finding{State: f.State, Code: f.Code, Subject: f.Subject, Text: f.Text, Cure: f.Cure, Since: f.Since, Until: f.Until}
 	if out.Text == "" {
-		out.Text, out.Cure = estate.Words(f.Code, f.Subject)
+		out.Text, out.Cure = estate.Words(f.Code, subject)
 	}
 	return out
 }

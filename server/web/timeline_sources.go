@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/authorize"
 	"github.com/wardmdm/ward/server/command"
@@ -76,13 +77,13 @@ func (h lineReader) changes(ctx context.Context, before int64, atLeast int) ([]l
 			was = &all[i+1].Device
 		}
 		out[i] = h.event(c.At, c.Seq, stateTag(c.Device.State), "")
-		out[i].Text, out[i].More = changeWords(was, &c.Device)
+		out[i].Text, out[i].More = changeWords(was, &c.Device, h.d.View.Want.Apps)
 	}
 	return out, rest, nil
 }
 
 // changeWords says what changed of a posture, from nothing where was is nil.
-func changeWords(was, is *estate.Device) (text string, more []string) {
+func changeWords(was, is *estate.Device, apps []profiles.App) (text string, more []string) {
 	switch {
 	case was == nil || was.State == "":
 		text = "First known: " + strings.ToLower(stateTag(is.State).Text)
@@ -99,7 +100,7 @@ func changeWords(was, is *estate.Device) (text string, more []string) {
 	part := func(word string, of, other []estate.Finding) {
 		for _, f := range of {
 			if !slices.ContainsFunc(other, func(o estate.Finding) bool { return same(o, f) && o.State == f.State }) {
-				more = append(more, word+sentence(worded(f).Text))
+				more = append(more, word+sentence(worded(f, apps).Text))
 			}
 		}
 	}
