@@ -147,7 +147,7 @@ func (s *Server) busiest(ctx context.Context, k brake.Kind, meters []brake.Meter
 	if !slices.ContainsFunc(meters, func(m brake.Meter) bool { return m.Kind == k && m.Count > 0 && m.Limit.PerSite > 0 }) {
 		return "", nil
 	}
-	snap, err := s.overview.current(ctx)
+	snap, err := s.Fleet.Estate.Current(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -156,7 +156,7 @@ func (s *Server) busiest(ctx context.Context, k brake.Kind, meters []brake.Meter
 		return "", err
 	}
 	words := ""
-	for _, site := range snap.sites() {
+	for _, site := range snap.Choices(ward.Scope{}).Sites {
 		n, err := s.Brake.Room(ctx, k, site)
 		if err != nil {
 			return "", err
@@ -264,7 +264,6 @@ func (s *Server) cancelAll(w http.ResponseWriter, r *http.Request) error {
 	if n.TooLate > 0 {
 		said += fmt.Sprintf(" %s had reached a device already and can’t be taken back.", plural(n.TooLate, "command"))
 	}
-	s.overview.forget(r.Context())
 	s.flash(r, "%s", said)
 	return see(w, r, "/brake")
 }

@@ -145,7 +145,7 @@ func (b *filterBar) choices(snap *estate.Snapshot, f estate.Filter) {
 	)
 	b.More = append(b.More,
 		choiceOf(keyFinding, "Finding", "Any", f.Findings, c.Findings, findingName),
-		choiceOf(keyApp, "App on it", "Any", one(f.App), c.Apps, appName),
+		choiceOf(keyApp, "App on it", "Any", one(f.App), c.Apps, estate.AppName),
 		choiceOf(keyApproved, "Approved app", "Any", one(f.Approved), []string{"ready", "not-ready"}, approvedName),
 		choiceOf(keyNotSeen, "Not seen for", "Any time", days(f.NotSeen), []string{"1", "7", "30", "90"}, daysName),
 		choiceOf(keyOS, "System", "Any", one(f.OS), append([]string{"old"}, c.OS...), osName),
@@ -207,7 +207,7 @@ func (b *filterBar) singleChips(f estate.Filter, add func(string, func(*estate.F
 		add(osName(f.OS), func(g *estate.Filter) { g.OS = "" })
 	}
 	if f.App != "" {
-		add("Has "+appName(f.App), func(g *estate.Filter) { g.App = "" })
+		add("Has "+estate.AppName(f.App), func(g *estate.Filter) { g.App = "" })
 	}
 	if f.Blocked {
 		add(textBlocked, func(g *estate.Filter) { g.Blocked = false })

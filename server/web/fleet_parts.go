@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/estate"
 )
 
@@ -43,11 +44,13 @@ type FleetParts struct {
 
 // fleetPages are those templates.
 type fleetPages struct {
-	style page[*stylePage]
+	overview page[*overviewPage]
+	style    page[*stylePage]
 }
 
 func (p *fleetPages) files() []pageFile {
 	return []pageFile{
+		file("overview", &p.overview),
 		file("style", &p.style),
 	}
 }
@@ -56,5 +59,6 @@ func (p *fleetPages) files() []pageFile {
 func (s *Server) fleetRoutes() []route {
 	return []route{
 		{"GET /style", signedIn, s.style},
+		{"POST /devices/refresh", access.DeviceRefresh, s.refreshMany},
 	}
 }

@@ -16,13 +16,11 @@ import (
 	"github.com/wardmdm/ward/server/estate"
 )
 
-// kept is a world in which the posture of devices is kept.
+// kept is a world in which the past of devices is what was kept of it.
 func kept(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
-	e, err := estate.New(estate.Options{Store: w.db.Estate(), Assess: w.posture.Assess, Now: w.now})
-	w.must(err)
-	w.loop.Judged, w.web.Fleet.Estate = e.Record, e
+	w.web.Fleet.Estate = w.estate.Service
 	return w
 }
 

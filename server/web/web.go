@@ -104,7 +104,6 @@ type Server struct {
 	sessions *scs.SessionManager
 	pages    pages
 	assets   assets
-	overview overview
 	needs    map[string]access.Permission // of each route, by its pattern
 	handler  http.Handler
 }
@@ -116,7 +115,6 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{Options: o, needs: map[string]access.Permission{}}
 	s.sessions = s.newSessions()
-	s.overview = overview{list: o.Posture.List, now: o.Now, gate: make(chan struct{}, 1)}
 	var err error
 	if s.assets, err = loadAssets(o.Logo); err != nil {
 		return nil, err
@@ -142,6 +140,9 @@ func (o Options) check() error {
 	}
 	if o.Brake == nil || o.Notify == nil || o.Files == nil || o.Recovery == nil || o.Sessions == nil || o.Now == nil || o.Log == nil {
 		return errors.New("web: Brake, Notify, Files, Recovery, Sessions, Now and Log are needed")
+	}
+	if o.Fleet.Estate == nil {
+		return errors.New("web: Fleet.Estate is needed")
 	}
 	return nil
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/httpd"
 	"github.com/wardmdm/ward/server/lost"
@@ -206,6 +207,8 @@ type world struct {
 	anchor    string // file of the brake's anchor
 	posture   *posture.Reader
 	policies  *policy.Service
+	estate    *past
+	asked     []ward.DeviceID // for news, many at once
 	web       *web.Server
 	url       string
 	now       func() time.Time
@@ -247,10 +250,13 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.files = &files{w: w}
 	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
+	kept, err := estate.New(estate.Options{Store: w.db.Estate(), Assess: w.posture.Assess, Now: w.now})
+	w.must(err)
+	w.estate, w.loop.Judged = &past{Service: kept, now: w.now}, kept.Record
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	w.web, err = web.New(web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
-		Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
+		Fleet: w.fleetParts(), Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
 		Rules: web.RuleParts{Policy: w.policies, Audit: entries},
 	})
 	w.must(err)
