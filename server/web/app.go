@@ -13,10 +13,6 @@ import (
 	"github.com/wardmdm/ward/server/report"
 )
 
-// fewest is the smallest number that a statistic of personal devices alone tells: less
-// could tell of one person.
-const fewest = 5
-
 // app shows one app of the catalogue: GET /apps/{slug}?days=.
 func (s *Server) app(w http.ResponseWriter, r *http.Request) error {
 	p, _, err := s.current(r.Context())
@@ -111,30 +107,20 @@ func (s *Server) placesTable(a catalogue.App, f estate.Filter, snap *estate.Snap
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(x, y place) int {
-		return cmp.Or(with[y]-with[x], compareNames(x.site, y.site), compareNames(x.group, y.group))
+		return cmp.Or(with[y]-with[x], estate.CompareNames(x.site, y.site), estate.CompareNames(x.group, y.group))
 	})
 	for _, k := range keys {
 		in := f
-		in.Sites, in.Groups = only(k.site), only(k.group)
+		in.Sites, in.Groups = []string{k.site}, []string{k.group}
 		of := in
 		of.App = ""
 		row := []report.Cell{textCell(cmp.Or(k.site, "No site")), textCell(cmp.Or(k.group, "No ward")), numberCell(with[k], devicesAddress(in)), numberCell(all[k], devicesAddress(of))}
-		if k.site == "" || k.group == "" { // no filter says "of none"
-			row[2].Href, row[3].Href = "", ""
-		}
 		if f.Ownership == ward.Personal && with[k] < fewest {
 			row[2] = textCell("fewer than 5")
 		}
 		t.Rows = append(t.Rows, row)
 	}
 	return t
-}
-
-func only(v string) []string {
-	if v == "" {
-		return nil
-	}
-	return []string{v}
 }
 
 // appHistory are the trend of an app and how long it stayed.
@@ -177,7 +163,7 @@ func removalRows(gone map[string]estate.Removal, by estate.Dimension, slug strin
 			keys = append(keys, k)
 		}
 	}
-	slices.SortFunc(keys, compareNames)
+	slices.SortFunc(keys, estate.CompareNames)
 	for _, k := range keys {
 		g := gone[k]
 		where, f := k, estate.Filter{App: slug, Blocked: true}
@@ -185,16 +171,16 @@ func removalRows(gone map[string]estate.Removal, by estate.Dimension, slug strin
 		case estate.Everything:
 			where = "Everywhere"
 		case estate.BySite:
-			where, f.Sites = "Site "+k, only(k)
+			where, f.Sites = "Site "+k, []string{k}
 		case estate.ByGroup:
-			where, f.Groups = "Ward "+k, only(k)
+			where, f.Groups = "Ward "+k, []string{k}
 		case estate.ByPlatform:
 			where, f.Platforms = platformName(ward.Platform(k)), []ward.Platform{ward.Platform(k)}
 		case estate.ByOwner, estate.ByApp:
 		}
 		row := []report.Cell{textCell(where), textCell(decimal(g.Removed)), {}, {}, numberCell(g.Present, devicesAddress(f)), {Time: g.Oldest, Text: "–"}}
 		if k == "" && by != estate.Everything {
-			row[0], row[4].Href = textCell("Nowhere in particular"), ""
+			row[0] = textCell(map[estate.Dimension]string{estate.BySite: "No site", estate.ByGroup: "No ward"}[by])
 		}
 		if g.Removed > 0 {
 			row[2], row[3] = textCell(lasting(g.P50)), textCell(lasting(g.P95))

@@ -16,6 +16,9 @@ import (
 	"github.com/wardmdm/ward/server/report"
 )
 
+// mostName bounds the search for an app, in bytes.
+const mostName = 200
+
 // removalDays is how far back the list of apps counts removals.
 const removalDays = 90
 
@@ -44,8 +47,8 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request) error {
 	}
 	f.App, f.Blocked = "", false
 	q := appsAsked{filter: f, snap: snap, show: r.URL.Query().Get("show"), search: strings.TrimSpace(r.URL.Query().Get("name"))}
-	if len(q.search) > maxSearch {
-		return ward.Errorf(ward.Invalid, "A search has at most %d characters.", maxSearch)
+	if len(q.search) > mostName {
+		return ward.Errorf(ward.Invalid, "name: at most %d characters.", mostName)
 	}
 	if done, err := s.export(w, r, func() (report.Table, error) { t, _, err := s.appsTable(r.Context(), q); return t, err }); done || err != nil {
 		return err

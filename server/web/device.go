@@ -147,6 +147,7 @@ func (s *Server) deviceView(r *http.Request, d posture.Detail) (*devicePage, err
 	}
 	st := stateTag(d.Assessment.State)
 	v.Head = pageHead{Title: v.Title, Tag: &st, Caption: lineOfDevice(d, now), AsOf: at(now, now)}
+	v.Live = "/events"
 	for _, x := range d.Assessment.Findings {
 		v.Findings = append(v.Findings, findingOf(x, now))
 	}

@@ -65,7 +65,7 @@ func (s *Server) deviceThen(r *http.Request, v *devicePage, d posture.Detail, t 
 	}
 	v.About = factsThen(&then, c.At, now)
 	for _, slug := range then.Apps {
-		v.Apps = append(v.Apps, holding{tag{"Present", "quiet", "eye"}, appName(slug), "a messaging app of the catalogue"})
+		v.Apps = append(v.Apps, holding{tag{"Present", "quiet", "eye"}, estate.AppName(slug), "a messaging app of the catalogue"})
 	}
 	for _, a := range then.Approved {
 		h := holding{tag{"Ready", "good", "check"}, a.Bundle, "approved app"}

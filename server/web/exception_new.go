@@ -10,6 +10,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles/catalogue"
 	"github.com/wardmdm/ward/profiles/source"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/policy"
 )
 
@@ -31,7 +32,7 @@ func (s *Server) exceptionView(r *http.Request, v policy.Version) (*sheetPage, e
 	var apps, kinds []optionView
 	blocked := blockedSlugs(p)
 	known := slices.DeleteFunc(p.Catalogue.Apps(), func(a catalogue.App) bool { return !blocked[a.Slug] })
-	slices.SortFunc(known, func(a, b catalogue.App) int { return compareNames(a.Name, b.Name) })
+	slices.SortFunc(known, func(a, b catalogue.App) int { return estate.CompareNames(a.Name, b.Name) })
 	for _, a := range known {
 		apps = append(apps, optionView{a.Slug, a.Name, a.Slug == val("app")})
 	}

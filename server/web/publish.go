@@ -51,7 +51,6 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 		}
 		return again(s, w, r, s.pages.sheet, page, err, at)
 	}
-	s.overview.forget(r.Context())
 	switch v.State {
 	case policy.Proposed:
 		s.flash(r, "Generation %d is proposed. A second person approves it here, or with: ward policy approve %d", v.Generation, v.Generation)
@@ -135,7 +134,6 @@ func (s *Server) approveVersion(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.versionAgain(w, r, v, err, "")
 	}
-	s.overview.forget(r.Context())
 	s.flash(r, "Generation %d is approved, and holds: %s.", done.Generation, done.Rings)
 	return see(w, r, versionAddress(v.Generation))
 }

@@ -96,7 +96,7 @@ func (s *Server) registerTable(p *profiles.Policy, f estate.Filter, snap *estate
 	}
 	all := slices.Clone(p.Register)
 	slices.SortStableFunc(all, func(a, b source.Approved) int {
-		return cmp.Or(a.ReviewBy.Compare(b.ReviewBy), compareNames(a.Name, b.Name))
+		return cmp.Or(a.ReviewBy.Compare(b.ReviewBy), estate.CompareNames(a.Name, b.Name))
 	})
 	devices := snap.Match(f)
 	for _, a := range all {

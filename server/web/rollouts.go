@@ -179,7 +179,6 @@ func (s *Server) rolled(w http.ResponseWriter, r *http.Request, v policy.Version
 		}
 		return again(s, w, r, s.pages.sheet, page, err, at)
 	}
-	s.overview.forget(r.Context())
 	s.flash(r, "%s", strings.ReplaceAll(done, "{n}", strconv.FormatInt(v.Generation, 10)))
 	return see(w, r, "/rollouts")
 }

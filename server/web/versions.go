@@ -12,6 +12,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/report"
 )
@@ -322,7 +323,7 @@ func (s *Server) diffSegment(r *http.Request, v policy.Version) (segment, error)
 		}
 	}
 	if len(options) > 0 {
-		slices.SortFunc(options, func(a, b optionView) int { return compareNames(b.Value, a.Value) })
+		slices.SortFunc(options, func(a, b optionView) int { return estate.CompareNames(b.Value, a.Value) })
 		g.Forms = []formView{{Action: versionAddress(v.Generation), Get: true, Fields: []fieldView{{Name: "against", Label: "Compare with", Options: options, Required: true}}, Submit: "Compare"}}
 	}
 	return g, nil
