@@ -41,7 +41,9 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) error {
 	on := snap.Match(f)
 	v.Head = pageHead{Title: a.Name, Tag: &st, Caption: categoryName(a.Category), AsOf: at(snap.At, now), Exports: here(r)}
 	v.Head.Actions = []action{{Text: plural(len(on), "device") + " with it", Href: devicesAddress(f), Primary: true}}
-	bar := s.filterBar(r, snap, f, "days")
+	narrowed := f
+	narrowed.App = ""
+	bar := s.filterBar(r, snap, narrowed, "days")
 	v.Filter = &bar
 	if a.Caution != "" {
 		v.Notes = append(v.Notes, noteView{Tone: "warn", Text: a.Caution})
@@ -60,12 +62,12 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) error {
 	if p != nil {
 		v.Segments = append(v.Segments, segment{
 			Anchor: "how", Title: "How it is kept off, and where it can’t be", Text: []string{"For devices of current systems that are in no group of the policy."},
-			Tables: []tableView{tableOf(reachTable(a, p, blocked[a.Slug], s), now)},
+			Tables: []tableView{wrapped(reachTable(a, p, blocked[a.Slug], s), now)},
 		})
 	}
 	v.Segments = append(v.Segments, segment{Anchor: "names", Title: "What it is called", Text: []string{
 		"Grade A: read in the vendor’s source, a packaging manifest or on a device. L: in Apple’s lookup service. B: in a third party’s list, unconfirmed."},
-		Tables: []tableView{tableOf(identifierTable(a), now)}})
+		Tables: []tableView{wrapped(identifierTable(a), now)}})
 	return s.sheet(w, r, v)
 }
 
@@ -191,7 +193,7 @@ func removalRows(gone map[string]estate.Removal, by estate.Dimension, slug strin
 }
 
 func reachTable(a catalogue.App, p *profiles.Policy, blocked bool, s *Server) report.Table {
-	t := report.Table{Title: "How " + a.Name + " is kept off", Columns: []report.Column{{Head: "Kind of device"}, {Head: "There", Kind: report.State}, {Head: "Why"}, {Head: "By"}}}
+	t := report.Table{Title: "How " + a.Name + " is kept off", Columns: []report.Column{{Head: "Kind of device", Share: 22}, {Head: "There", Kind: report.State, Share: 12}, {Head: "Why", Share: 44}, {Head: "By", Share: 22}}}
 	for _, c := range reachOf(a, p, s.Now()) {
 		st, by, why := c.words(blocked)
 		t.Rows = append(t.Rows, []report.Cell{{Text: c.class.Name, Href: "/policies/explain?class=" + c.class.Key}, stateCell(st), textCell(why), textCell(by)})
@@ -205,7 +207,7 @@ var kindWords = map[string]string{
 }
 
 func identifierTable(a catalogue.App) report.Table {
-	t := report.Table{Title: "What " + a.Name + " is called", Columns: []report.Column{{Head: "Kind"}, {Head: "Name"}, {Head: "Grade"}, {Head: "Source"}}}
+	t := report.Table{Title: "What " + a.Name + " is called", Columns: []report.Column{{Head: "Kind", Share: 14}, {Head: "Name", Share: 30}, {Head: "Grade", Share: 6}, {Head: "Source", Share: 50}}}
 	all := a.Platforms()
 	for _, kind := range catalogue.Kinds() {
 		for _, id := range all[kind] {

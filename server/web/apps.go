@@ -58,7 +58,7 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := &sheetPage{Page: Page{Title: "Apps", Section: "apps"}}
-	v.Head = pageHead{Title: "Apps", Caption: "Messaging apps that the catalogue knows, and where each is", AsOf: at(snap.At, s.Now()), Exports: here(r)}
+	v.Head = pageHead{Title: "Apps", Caption: "Messaging apps of the catalogue, and where each is", AsOf: at(snap.At, s.Now()), Exports: here(r)}
 	known := false
 	for _, sh := range appShows {
 		known = known || sh.word == q.show
@@ -75,7 +75,7 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request) error {
 	shown := tableOf(t, s.Now())
 	shown.Empty = emptyView{Title: "No app here", Text: []string{"No app of the catalogue is like this."}}
 	v.Segments = []segment{
-		{Anchor: "find", Forms: []formView{{Action: "/apps", Get: true, Hidden: hiddenOf(r, "name"), Fields: []fieldView{{Name: "name", Label: "Name, category or identifier of an app", Value: q.search, Type: "search"}}, Submit: "Search"}}},
+		{Anchor: "find", Forms: []formView{{Action: "/apps", Get: true, Hidden: hiddenOf(r, "name"), Fields: []fieldView{{Name: "name", Label: "Find an app by name, category or identifier", Value: q.search, Type: "search"}}, Submit: "Find"}}},
 		{Anchor: "list", Tables: []tableView{shown}},
 	}
 	return s.sheet(w, r, v)
@@ -128,8 +128,8 @@ func catalogueOf(p *profiles.Policy) *catalogue.Catalogue {
 func (s *Server) appsTable(ctx context.Context, q appsAsked) (report.Table, map[string]int, error) {
 	now := s.Now()
 	t := report.Table{Name: "apps", Title: "Apps", Says: q.filter.Words(), AsOf: q.snap.At, Columns: []report.Column{
-		{Head: "App"}, {Head: "Policy", Kind: report.State}, {Head: "Category"}, {Head: "On devices", Kind: report.Number},
-		{Head: "30 days ago", Kind: report.Number}, {Head: "Gone in 90 days", Kind: report.Number}, {Head: "Median to removal"}, {Head: "95 %"}, {Head: "Kept off on"},
+		{Head: "App", Share: 18}, {Head: "Policy", Kind: report.State, Share: 14}, {Head: "Category", Share: 14}, {Head: "Devices", Kind: report.Number, Share: 8},
+		{Head: "30 days ago", Kind: report.Number, Share: 8}, {Head: "Gone in 90", Kind: report.Number, Share: 8}, {Head: "Median stay", Share: 8}, {Head: "95 %", Share: 8}, {Head: "Kept off on", Share: 22},
 	}}
 	p, _, err := s.current(ctx)
 	if err != nil {
@@ -201,19 +201,27 @@ func keptOffOn(a catalogue.App, p *profiles.Policy, blocked bool, now time.Time)
 	var yes []string
 	for _, r := range reachOf(a, p, now) {
 		if v := r.outcome.Verdict; r.known && (v == intent.Enforced || v == intent.Partly) {
-			yes = append(yes, r.class.Name)
+			yes = append(yes, r.class.Short)
 		}
 	}
 	if len(yes) == 0 {
-		return "No kind of device: only found"
+		return "Nothing: only found"
 	}
-	return strings.Join(yes, "; ")
+	return sentenceCase(strings.Join(yes, ", "))
 }
 
 func appAddress(slug string) string { return "/apps/" + slug }
 
 // categoryName is a category as people read it.
-func categoryName(c string) string { return sentenceCase(strings.ReplaceAll(c, "-", " ")) }
+func categoryName(c string) string {
+	switch c {
+	case "sms":
+		return "SMS"
+	case "social-with-dm":
+		return "Social, with messages"
+	}
+	return sentenceCase(strings.ReplaceAll(c, "-", " "))
+}
 
 // trendChart plots one number of each day.
 func trendChart(title, name string, days []estate.Day, of func(estate.Day) float64) report.Chart {

@@ -13,8 +13,8 @@ import (
 
 // deviceClass is a kind of device for which pages say what becomes of a policy.
 type deviceClass struct {
-	Key, Name string
-	subject   profiles.Subject
+	Key, Name, Short string
+	subject          profiles.Subject
 }
 
 // deviceClasses are the kinds that platforms tell apart, each of a current system and in
@@ -27,15 +27,15 @@ func deviceClasses() []deviceClass {
 		return profiles.Subject{Device: ward.Device{Platform: p, Ownership: o, OSVersion: os}, Kind: kind}
 	}
 	return []deviceClass{
-		{"iphone", "Work iPhone, supervised", apple(ward.IOS, ward.Corporate, ward.Supervised, "Device", "26.1")},
-		{"iphone-unsupervised", "Work iPhone, not supervised", apple(ward.IOS, ward.Corporate, ward.Unsupervised, "Device", "26.1")},
-		{"iphone-personal", "Personal iPhone, user-enrolled", apple(ward.IOS, ward.Personal, ward.Unsupervised, "User Enrollment", "26.1")},
-		{"mac", "Work Mac, supervised", apple(ward.MacOS, ward.Corporate, ward.Supervised, "Device", "26.1")},
-		{"mac-unsupervised", "Work Mac, not supervised", apple(ward.MacOS, ward.Corporate, ward.Unsupervised, "Device", "26.1")},
-		{"android", "Work Android phone, fully managed", other(ward.Android, ward.Corporate, string(intent.FullyManaged), "16")},
-		{"android-personal", "Personal Android phone, work profile", other(ward.Android, ward.Personal, string(intent.WorkProfile), "16")},
-		{"windows", "Work PC with Windows", other(ward.Windows, ward.Corporate, "", "10.0.26100")},
-		{"linux", "Work PC with Linux", other(ward.Linux, ward.Corporate, "", "")},
+		{"iphone", "Work iPhone, supervised", "supervised iPhone", apple(ward.IOS, ward.Corporate, ward.Supervised, "Device", "26.1")},
+		{"iphone-unsupervised", "Work iPhone, not supervised", "iPhone", apple(ward.IOS, ward.Corporate, ward.Unsupervised, "Device", "26.1")},
+		{"iphone-personal", "Personal iPhone, user-enrolled", "own iPhone", apple(ward.IOS, ward.Personal, ward.Unsupervised, "User Enrollment", "26.1")},
+		{"mac", "Work Mac, supervised", "supervised Mac", apple(ward.MacOS, ward.Corporate, ward.Supervised, "Device", "26.1")},
+		{"mac-unsupervised", "Work Mac, not supervised", "Mac", apple(ward.MacOS, ward.Corporate, ward.Unsupervised, "Device", "26.1")},
+		{"android", "Work Android phone, fully managed", "Android", other(ward.Android, ward.Corporate, string(intent.FullyManaged), "16")},
+		{"android-personal", "Personal Android phone, work profile", "Android work profile", other(ward.Android, ward.Personal, string(intent.WorkProfile), "16")},
+		{"windows", "Work PC with Windows", "Windows", other(ward.Windows, ward.Corporate, "", "10.0.26100")},
+		{"linux", "Work PC with Linux", "Linux", other(ward.Linux, ward.Corporate, "", "")},
 	}
 }
 

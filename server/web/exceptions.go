@@ -73,7 +73,7 @@ func (s *Server) exceptions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := &sheetPage{Page: Page{Title: "Exceptions", Section: "register"}}
-	v.Head = pageHead{Title: "Exceptions", Caption: "Written approvals of an app that the policy otherwise keeps off: for whom, why and until when", AsOf: at(snap.At, s.Now()), Exports: here(r)}
+	v.Head = pageHead{Title: "Exceptions", Caption: "Written approvals of apps that are otherwise kept off", AsOf: at(snap.At, s.Now()), Exports: here(r)}
 	v.Head.Actions = []action{{Text: "Approved apps", Href: "/register"}}
 	if generation > 0 && access.Allows(ward.ActorFrom(r.Context()), access.ExceptionWrite) {
 		v.Head.Actions = append(v.Head.Actions, action{Text: "Propose an exception", Href: "/exceptions/new", Primary: true})
@@ -81,7 +81,7 @@ func (s *Server) exceptions(w http.ResponseWriter, r *http.Request) error {
 	for _, part := range []struct{ word, text string }{{"", "All"}, {"force", "In force"}, {"coming", "Coming"}, {"ended", "Ended"}} {
 		v.Tabs = append(v.Tabs, tabView{Text: part.text, Href: here(r, "show", part.word), Current: part.word == show, Count: counts[part.word]})
 	}
-	shown := tableOf(t, s.Now())
+	shown := wrapped(t, s.Now())
 	shown.Empty = emptyView{Title: "No exception", Text: []string{"The policy in force has none like this. One ends by itself on its last day, at most 90 days after its first."}}
 	v.Segments = []segment{{Anchor: "list", Tables: []tableView{shown}}}
 	return s.sheet(w, r, v)
@@ -92,8 +92,8 @@ func (s *Server) exceptions(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) exceptionTable(p *profiles.Policy, f estate.Filter, snap *estate.Snapshot, show string) (report.Table, map[string]int) {
 	now, counts := s.Now(), map[string]int{}
 	t := report.Table{Name: "exceptions", Title: "Exceptions", Says: f.Words(), AsOf: snap.At, Columns: []report.Column{
-		{Head: "Exception"}, {Head: "State", Kind: report.State}, {Head: "App"}, {Head: "For"}, {Head: "Devices", Kind: report.Number}, {Head: "Reason"},
-		{Head: "Asked by"}, {Head: "Approved by"}, {Head: "From", Kind: report.Text}, {Head: "To the end of", Kind: report.Text}, {Head: "Review"},
+		{Head: "Exception", Share: 8}, {Head: "State", Kind: report.State, Share: 10}, {Head: "App", Share: 8}, {Head: "For", Share: 12}, {Head: "Devices", Kind: report.Number, Share: 6}, {Head: "Reason", Share: 20},
+		{Head: "Asked by", Share: 8}, {Head: "Approved by", Share: 8}, {Head: "From", Share: 8}, {Head: "To the end of", Share: 8}, {Head: "Review", Share: 10},
 	}}
 	if p == nil {
 		return t, counts

@@ -32,7 +32,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := &sheetPage{Page: Page{Title: "Explain the policy", Section: "policies"}, Tabs: policyTabs("/policies/explain")}
-	v.Head = pageHead{Title: "Explain the policy", Caption: "What it comes to on a device, what can’t be enforced there and why, and which line said so"}
+	v.Head = pageHead{Title: "Explain the policy", Caption: "What it comes to on a device, and which line said so"}
 	v.Segments = []segment{{Anchor: "ask", Forms: []formView{explainForm(q)}}}
 	if q.policy == nil {
 		v.Notes = []noteView{{Tone: "info", Text: "No policy holds here yet, so there is nothing to explain."}}
@@ -56,8 +56,8 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 		about.Facts = append(about.Facts, factView{Label: "Exception", Value: fmt.Sprintf("%s: %s to the end of %s", e.ID, e.AppName, e.Expires.Format("2 January 2006")), Href: exceptionAddress(e.ID)})
 	}
 	v.Segments = append(v.Segments, about,
-		segment{Anchor: "limits", Title: "What is enforced, and what is not", Tables: []tableView{tableOf(limits, now)}},
-		segment{Anchor: "origins", Title: "Where each setting came from", Tables: []tableView{tableOf(originTable(x.Origins, q.generation), now)}},
+		segment{Anchor: "limits", Title: "What is enforced, and what is not", Tables: []tableView{wrapped(limits, now)}},
+		segment{Anchor: "origins", Title: "Where each setting came from", Tables: []tableView{wrapped(originTable(x.Origins, q.generation), now)}},
 	)
 	return s.sheet(w, r, v)
 }
@@ -95,7 +95,7 @@ func explainForm(q explained) formView {
 
 // limitTable says how far each intent of the policy is carried out.
 func limitTable(all []intent.Outcome) report.Table {
-	t := report.Table{Name: "explain", Title: "What is enforced, and what is not", Columns: []report.Column{{Head: "Intent"}, {Head: "Here", Kind: report.State}, {Head: "Why"}, {Head: "What to do"}, {Head: "By"}}}
+	t := report.Table{Name: "explain", Title: "What is enforced, and what is not", Columns: []report.Column{{Head: "Intent", Share: 22}, {Head: "Here", Kind: report.State, Share: 12}, {Head: "Why", Share: 28}, {Head: "What to do", Share: 18}, {Head: "By", Share: 20}}}
 	for _, l := range all {
 		t.Rows = append(t.Rows, []report.Cell{textCell(l.Intent), stateCell(verdictTag(l.Verdict)), textCell(l.Why), textCell(l.Cure), textCell(mechanism(l))})
 	}
@@ -103,7 +103,7 @@ func limitTable(all []intent.Outcome) report.Table {
 }
 
 func originTable(all []intent.Origin, generation int64) report.Table {
-	t := report.Table{Name: "origins", Title: "Where each setting came from", Columns: []report.Column{{Head: "Setting"}, {Head: "Value"}, {Head: "From"}, {Head: "Line"}, {Head: "Rests on"}}}
+	t := report.Table{Name: "origins", Title: "Where each setting came from", Columns: []report.Column{{Head: "Setting", Share: 26}, {Head: "Value", Share: 34}, {Head: "From", Share: 16}, {Head: "Line", Share: 6}, {Head: "Rests on", Share: 18}}}
 	for _, o := range all {
 		line := report.Cell{}
 		if o.Line > 0 {

@@ -62,7 +62,7 @@ func (s *Server) planForm(w http.ResponseWriter, r *http.Request) error {
 // planView is the page that plans, before there is a plan.
 func (s *Server) planView(r *http.Request, d policyDraft) *sheetPage {
 	v := &sheetPage{Page: Page{Title: "Plan a policy", Section: "policies"}, Tabs: policyTabs("/policies/plan")}
-	v.Head = pageHead{Title: "Plan a policy", Caption: "See what a policy would change on the devices that are enrolled. Nothing is kept or published by planning."}
+	v.Head = pageHead{Title: "Plan a policy", Caption: "Nothing is kept or published by planning"}
 	v.Segments = []segment{{Anchor: "draft", Title: "The policy", Forms: []formView{{
 		Action: "/policies/plan", Upload: true, Submit: "See what it would change", Hidden: append(fileFields(d.Files), hiddenField{"reason", d.Reason}),
 		Fields: []fieldView{
@@ -187,11 +187,13 @@ func (s *Server) planned(r *http.Request, d policyDraft) (*sheetPage, error) {
 	now, v := s.Now(), s.planView(r, d)
 	v.Title, v.Head.Title, v.Head.AsOf = "Plan", "Plan", at(now, now)
 	result := segment{Anchor: "plan", Title: "What it would change", List: p.Warnings, Facts: planFacts(p, now)}
-	result.Tables = append(result.Tables, tableOf(planTable(p), now))
+	result.Tables = append(result.Tables, wrapped(planTable(p), now))
 	if len(p.Vanish)+len(p.Breach) > 0 {
 		result.Tables = append(result.Tables, tableOf(planApps(p), now))
 	}
-	segments := []segment{result, summarySegment(p.Policy.Summary(now))}
+	says := summarySegment(p.Policy.Summary(now))
+	says.List = nil // they stand above
+	segments := []segment{result, says}
 	if p.Base > 0 {
 		base, err := s.Rules.Policy.Version(r.Context(), p.Base)
 		if err != nil {
@@ -233,7 +235,7 @@ func planFacts(p policy.Plan, now time.Time) []factView {
 
 // planTable says what would change by kind of device.
 func planTable(p policy.Plan) report.Table {
-	t := report.Table{Name: "plan", Title: "What would change, by kind of device", Columns: []report.Column{{Head: "Kind of device"}, {Head: "Devices", Kind: report.Number}, {Head: "What would change"}}}
+	t := report.Table{Name: "plan", Title: "What would change, by kind of device", Columns: []report.Column{{Head: "Kind of device", Share: 22}, {Head: "Devices", Kind: report.Number, Share: 8}, {Head: "What would change", Share: 60}}}
 	for _, k := range p.Kinds {
 		var words []string
 		for _, c := range k.Changes {

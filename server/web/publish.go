@@ -55,7 +55,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	case policy.Proposed:
 		s.flash(r, "Generation %d is proposed. A second person approves it here, or with: ward policy approve %d", v.Generation, v.Generation)
 	case policy.Rolling:
-		s.flash(r, "Generation %d is being rolled out: %s.%s", v.Generation, v.Rings, told(v))
+		s.flash(r, "Generation %d is being rolled out: %s.%s", v.Generation, ringsWords(v.Rings), told(v))
 		return see(w, r, "/rollouts")
 	default:
 		s.flash(r, "Generation %d is in force.%s", v.Generation, told(v))
@@ -134,7 +134,7 @@ func (s *Server) approveVersion(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.versionAgain(w, r, v, err, "")
 	}
-	s.flash(r, "Generation %d is approved, and holds: %s.", done.Generation, done.Rings)
+	s.flash(r, "Generation %d is approved, and holds: %s.", done.Generation, ringsWords(done.Rings))
 	return see(w, r, versionAddress(v.Generation))
 }
 

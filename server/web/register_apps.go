@@ -74,12 +74,12 @@ func (s *Server) appRegister(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := &sheetPage{Page: Page{Title: "Approved apps", Section: "register"}}
-	v.Head = pageHead{Title: "Approved apps", Caption: "The register of apps that staff may use for work", AsOf: at(snap.At, s.Now()), Exports: here(r)}
+	v.Head = pageHead{Title: "Approved apps", Caption: "What staff may use for work", AsOf: at(snap.At, s.Now()), Exports: here(r)}
 	v.Head.Actions = []action{{Text: "Exceptions", Href: "/exceptions"}}
 	if generation > 0 {
 		v.Head.Actions = append(v.Head.Actions, action{Text: "The policy that says so", Href: versionAddress(generation)})
 	}
-	shown := tableOf(t, s.Now())
+	shown := wrapped(t, s.Now())
 	shown.Empty = emptyView{Title: "No app is approved", Text: []string{"An app is approved by a policy, with its owner, its purpose and its assessment. No policy in force approves one."}, Action: &action{Text: "Plan a policy", Href: "/policies/plan"}}
 	v.Segments = []segment{{Anchor: "list", Tables: []tableView{shown}}}
 	return s.sheet(w, r, v)
@@ -88,8 +88,8 @@ func (s *Server) appRegister(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) registerTable(p *profiles.Policy, f estate.Filter, snap *estate.Snapshot) report.Table {
 	now := s.Now()
 	t := report.Table{Name: "approved-apps", Title: "Approved apps", Says: f.Words(), AsOf: snap.At, Columns: []report.Column{
-		{Head: "App"}, {Head: "Approval", Kind: report.State}, {Head: "Review by", Kind: report.Time}, {Head: "Owner"}, {Head: "DPIA"}, {Head: "Approved for"},
-		{Head: "Retention and record"}, {Head: "Certificate"}, {Head: "Ready", Kind: report.Number}, {Head: "Not ready", Kind: report.Number},
+		{Head: "App", Share: 12}, {Head: "Approval", Kind: report.State, Share: 12}, {Head: "Review by", Share: 8}, {Head: "Owner", Share: 12}, {Head: "DPIA", Share: 10}, {Head: "Approved for", Share: 16},
+		{Head: "Retention and record", Share: 16}, {Head: "Certificate", Share: 14}, {Head: "Ready", Kind: report.Number, Share: 6}, {Head: "Not ready", Kind: report.Number, Share: 6},
 	}}
 	if p == nil {
 		return t
@@ -102,7 +102,7 @@ func (s *Server) registerTable(p *profiles.Policy, f estate.Filter, snap *estate
 	for _, a := range all {
 		has := readinessOf(a, devices)
 		t.Rows = append(t.Rows, []report.Cell{
-			{Text: a.Name, Href: registerAddress(a.Name, "")}, stateCell(reviewTag(a, now)), {Time: a.ReviewBy, Text: a.ReviewBy.Format("2 Jan 2006")}, textCell(a.Owner), textCell(a.DPIA), textCell(a.Purpose),
+			{Text: a.Name, Href: registerAddress(a.Name, "")}, stateCell(reviewTag(a, now)), textCell(a.ReviewBy.Format("2 Jan 2006")), textCell(a.Owner), textCell(a.DPIA), textCell(a.Purpose),
 			textCell(a.Retention), textCell(certificateWords(a)), numberCell(len(has.ready), registerAddress(a.Name, "yes")), numberCell(len(has.not), registerAddress(a.Name, "no")),
 		})
 	}

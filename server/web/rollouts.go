@@ -42,7 +42,7 @@ func (s *Server) rolloutView(r *http.Request) (*sheetPage, *report.Table, error)
 		return nil, nil, err
 	}
 	st := versionTag(p.Version)
-	v.Head.Tag, v.Head.Caption, v.Head.Exports = &st, p.Version.Rings.String(), "/rollouts"
+	v.Head.Tag, v.Head.Caption, v.Head.Exports = &st, ringsWords(p.Version.Rings), "/rollouts"
 	v.Head.Title = fmt.Sprintf("Rollout of generation %d", p.Version.Generation)
 	v.Title = v.Head.Title
 	rings := ringTable(p, s)

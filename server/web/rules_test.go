@@ -91,7 +91,7 @@ func TestAppPages(t *testing.T) {
 	w.fleet(p)
 	v := w.signedIn(p)
 	all := v.get("/apps")
-	all.want(t, 200, "WhatsApp", "Blocked", "Signal", "On devices", "Work iPhone, supervised")
+	all.want(t, 200, "WhatsApp", "Blocked", "Signal", "On devices", "Supervised iPhone, Android")
 	if n := w.doors(v, "/apps"); n == 0 {
 		t.Error("no number of the list of apps leads anywhere")
 	}

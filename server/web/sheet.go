@@ -114,6 +114,13 @@ func with(r *http.Request, pairs ...string) url.Values {
 // here is the address of a request with other values in its query.
 func here(r *http.Request, pairs ...string) string { return address(r.URL.Path, with(r, pairs...)) }
 
+// wrapped shows a table whose texts are read whole rather than cut off.
+func wrapped(t report.Table, now time.Time) tableView {
+	v := tableOf(t, now)
+	v.Class += " wrap"
+	return v
+}
+
 // stateCell is a cell that shows a tag.
 func stateCell(t tag) report.Cell { return report.Cell{Text: t.Text, Tone: t.Tone, Icon: t.Icon} }
 

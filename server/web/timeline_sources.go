@@ -90,7 +90,7 @@ func changeWords(was, is *estate.Device, apps []profiles.App) (text string, more
 	case was.State != is.State:
 		text = stateTag(was.State).Text + " to " + strings.ToLower(stateTag(is.State).Text)
 	default:
-		text = "Still " + strings.ToLower(stateTag(is.State).Text)
+		text = "Findings changed"
 	}
 	var before []estate.Finding
 	if was != nil {

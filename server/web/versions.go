@@ -76,7 +76,7 @@ func (s *Server) versions(w http.ResponseWriter, r *http.Request) error {
 	}
 	more := len(vs) > versionsListed
 	vs = vs[:min(len(vs), versionsListed)]
-	shown := tableOf(s.versionTable(vs), s.Now())
+	shown := wrapped(s.versionTable(vs), s.Now())
 	shown.Empty = emptyView{Title: "No policy yet", Text: []string{"A policy says which apps are approved and which are kept off. Plan one here from the example, or publish a file with: ward policy publish FILE"}, Action: &action{Text: "Plan a policy", Href: "/policies/plan"}}
 	if more {
 		shown.Next = "/policies?before=" + strconv.FormatInt(vs[len(vs)-1].Generation, 10)
@@ -119,16 +119,28 @@ func (s *Server) allVersions(r *http.Request) (report.Table, error) {
 
 func (s *Server) versionTable(vs []policy.Version) report.Table {
 	t := report.Table{Name: "policies", Title: "Versions of the policy", AsOf: s.Now(), Columns: []report.Column{
-		{Head: "Version"}, {Head: "State", Kind: report.State}, {Head: "What is new"}, {Head: "Made by"}, {Head: "Second person"}, {Head: "Made", Kind: report.Time},
-		{Head: "Devices changed", Kind: report.Number}, {Head: "Of", Kind: report.Number}, {Head: "Reached"},
+		{Head: "Version", Share: 12}, {Head: "State", Kind: report.State, Share: 18}, {Head: "What is new", Share: 22}, {Head: "Made by", Share: 12}, {Head: "Second person", Share: 12}, {Head: "Made", Kind: report.Time, Share: 10},
+		{Head: "Changed", Kind: report.Number, Share: 8}, {Head: "Of", Kind: report.Number, Share: 6}, {Head: "Reaches", Share: 20},
 	}}
 	for _, v := range vs {
 		t.Rows = append(t.Rows, []report.Cell{
 			{Text: fmt.Sprintf("Generation %d", v.Generation), Href: versionAddress(v.Generation)}, stateCell(versionTag(v)), textCell(cmp.Or(v.Note, v.Reason, "Not said")), textCell(cmp.Or(v.AuthorName, "Ward")), textCell(secondWords(v)),
-			{Time: v.Published}, textCell(strconv.Itoa(v.Changed)), textCell(strconv.Itoa(v.Devices)), textCell(sentenceCase(v.Rings.String())),
+			{Time: v.Published}, textCell(strconv.Itoa(v.Changed)), textCell(strconv.Itoa(v.Devices)), textCell(sentenceCase(ringsWords(v.Rings))),
 		})
 	}
 	return t
+}
+
+// ringsWords say how a version reaches the fleet.
+func ringsWords(r policy.Rings) string {
+	if r.AtOnce() {
+		return "every device at once"
+	}
+	names := make([]string, r.Count())
+	for i := range names {
+		names[i] = r.Name(i)
+	}
+	return fmt.Sprintf("%s; %s between rings; stops at %g %% failures", strings.Join(names, ", "), lasting(r.Pause), r.StopAt*100)
 }
 
 func secondWords(v policy.Version) string {
@@ -204,7 +216,7 @@ func versionFacts(v policy.Version, now time.Time) []factView {
 		{Label: "Made", Value: at(v.Published, now).Exact + " by " + cmp.Or(v.AuthorName, "Ward")},
 		{Label: "Second person", Value: secondWords(v)},
 		{Label: "Devices changed", Value: fmt.Sprintf("%d of %d enrolled then", v.Changed, v.Devices)},
-		{Label: "Reaches", Value: sentenceCase(v.Rings.String())},
+		{Label: "Reaches", Value: sentenceCase(ringsWords(v.Rings))},
 	}
 	if !v.Approved.IsZero() {
 		out[1].Value += ", " + at(v.Approved, now).Exact
