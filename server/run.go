@@ -110,6 +110,7 @@ func (s *Server) jobs() []jobs.Job {
 	return []jobs.Job{
 		{Name: "push", Every: time.Second, Wake: s.db.PushesOwed(), Do: pusher.Do},
 		{Name: "plan", Every: 2 * time.Second, Wake: s.planNow, Do: system(s.plan)},
+		s.sealJob(),
 		{Name: "estate", Every: time.Second, Wake: s.db.PosturesDue(), Settle: 100 * time.Millisecond, Do: system(s.Estate.Follow)},
 		{Name: "midnight", Every: 10 * time.Minute, Do: system(s.Estate.Midnight)},
 		{Name: "audit", Every: 10 * time.Second, Wake: s.Audit.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.sequence)},

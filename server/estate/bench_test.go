@@ -1,3 +1,5 @@
+//go:build unix
+
 package estate_test
 
 import (
@@ -5,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,7 +97,9 @@ func BenchmarkEstate(b *testing.B) {
 					}
 					before := heap()
 					b.StartTimer()
+					done := spent(b)
 					n := len(current(b, fresh).Devices)
+					done()
 					b.StopTimer()
 					b.ReportMetric(float64(heap()-before)/1e6, "MB")
 					if n != large {
@@ -106,6 +111,7 @@ func BenchmarkEstate(b *testing.B) {
 			})
 			current(b, s)
 			b.Run("unchanged", func(b *testing.B) {
+				defer spent(b)()
 				for b.Loop() {
 					current(b, s)
 				}
@@ -142,6 +148,21 @@ func BenchmarkEstate(b *testing.B) {
 	}
 }
 
+// spent reports the time that processors spent on an operation, which other programs on the
+// machine do not lengthen as they do the time that passes.
+func spent(b *testing.B) func() {
+	b.Helper()
+	used := func() time.Duration {
+		var r syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+			b.Fatal(err)
+		}
+		return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	}
+	before := used()
+	return func() { b.ReportMetric(float64((used()-before).Microseconds())/1000/float64(max(b.N, 1)), "cpu-ms/op") }
+}
+
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -162,11 +183,13 @@ func benchmarkFilters(b *testing.B, s *estate.Snapshot) {
 		}
 		f.Scope = ward.Scope{Sites: []string{"Site 0", "Site 1", "Site 2", "Site 3"}}
 		b.Run("filter/"+q, func(b *testing.B) {
+			defer spent(b)()
 			for b.Loop() {
 				s.Match(f)
 			}
 		})
 		b.Run("page/"+q, func(b *testing.B) {
+			defer spent(b)()
 			for b.Loop() {
 				s.Page(f, s.Devices[len(s.Devices)/2].ID, 50)
 			}

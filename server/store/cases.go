@@ -63,19 +63,22 @@ func (s Cases) add(ctx context.Context, c lost.Case) (bool, error) {
 
 // Case meets lost.Store.
 func (s Cases) Case(ctx context.Context, id ward.CaseID) (lost.Case, error) {
-	c, err := scanCase(s.row(ctx, caseRead+` WHERE id = $1`, string(id)))
+	also, args := scoped(ctx, "lost_case.device_id", []any{string(id)})
+	c, err := scanCase(s.row(ctx, caseRead+` WHERE id = $1`+also, args...))
 	return c, missing(err, "There is no case %s.", id)
 }
 
 // OpenCase meets lost.Store.
 func (s Cases) OpenCase(ctx context.Context, device ward.DeviceID) (lost.Case, error) {
-	c, err := scanCase(s.row(ctx, caseRead+` WHERE device_id = $1 AND state = 'open'`, string(device)))
+	also, args := scoped(ctx, "lost_case.device_id", []any{string(device)})
+	c, err := scanCase(s.row(ctx, caseRead+` WHERE device_id = $1 AND state = 'open'`+also, args...))
 	return c, missing(err, "The device %s has no open case.", device)
 }
 
 // CaseDevice meets order.Cases.
 func (s Cases) CaseDevice(ctx context.Context, id ward.CaseID) (d ward.DeviceID, err error) {
-	err = s.row(ctx, `SELECT device_id FROM lost_case WHERE id = $1`, string(id)).Scan(&d)
+	also, args := scoped(ctx, "lost_case.device_id", []any{string(id)})
+	err = s.row(ctx, `SELECT device_id FROM lost_case WHERE id = $1`+also, args...).Scan(&d)
 	return d, missing(err, "There is no case %s.", id)
 }
 
@@ -98,7 +101,8 @@ func (s Cases) List(ctx context.Context, f lost.Filter) ([]lost.Case, error) {
 	case lost.All:
 	}
 	add("seq < (SELECT a.seq FROM lost_case a WHERE a.id = $%d)", string(f.After))
-	rows, err := s.query(ctx, caseRead+` WHERE `+strings.Join(where, " AND ")+` ORDER BY seq DESC LIMIT $1`, args...)
+	also, args := scoped(ctx, "lost_case.device_id", args)
+	rows, err := s.query(ctx, caseRead+` WHERE `+strings.Join(where, " AND ")+also+` ORDER BY seq DESC LIMIT $1`, args...)
 	return scanAll(rows, err, func(r scanner) (lost.Case, error) { return scanCase(r) })
 }
 
@@ -158,7 +162,8 @@ func (s Cases) AddLocation(ctx context.Context, id ward.CaseID, l lost.Location)
 func (s Cases) LastLocation(ctx context.Context, id ward.CaseID) (l lost.Location, err error) {
 	var at, received int64
 	var sealed []byte
-	err = s.row(ctx, `SELECT observed_at, received_at, sealed FROM case_location WHERE case_id = $1 ORDER BY observed_at DESC LIMIT 1`, string(id)).Scan(&at, &received, &sealed)
+	also, args := scoped(ctx, "(SELECT c.device_id FROM lost_case c WHERE c.id = case_location.case_id)", []any{string(id)})
+	err = s.row(ctx, `SELECT observed_at, received_at, sealed FROM case_location WHERE case_id = $1`+also+` ORDER BY observed_at DESC LIMIT 1`, args...).Scan(&at, &received, &sealed)
 	if err != nil {
 		return l, missing(err, "No location of this case is kept.")
 	}

@@ -37,11 +37,13 @@ func scanDevice(r scanner) (d ward.Device, err error) {
 
 // Device meets fleet.Store.
 func (f Fleet) Device(ctx context.Context, id ward.DeviceID) (ward.Device, error) {
-	d, err := scanDevice(f.row(ctx, `SELECT `+deviceColumns+` FROM device WHERE id = $1`, string(id)))
+	also, args := scoped(ctx, "device.", []any{string(id)})
+	d, err := scanDevice(f.row(ctx, `SELECT `+deviceColumns+` FROM device WHERE id = $1`+also, args...))
 	return d, missing(err, "There is no device %s.", id)
 }
 
-// DevicesBySerial meets fleet.Store.
+// DevicesBySerial meets fleet.Store. It knows no scope: no two devices have one serial number,
+// wherever they are.
 func (f Fleet) DevicesBySerial(ctx context.Context, serial string) ([]ward.Device, error) {
 	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE serial = $1 AND serial <> '' ORDER BY created_at, id`, serial)
 	return scanAll(rows, err, func(r scanner) (ward.Device, error) { return scanDevice(r) })
@@ -49,14 +51,16 @@ func (f Fleet) DevicesBySerial(ctx context.Context, serial string) ([]ward.Devic
 
 // Devices returns up to limit devices after the given id, in order of their ids.
 func (f Fleet) Devices(ctx context.Context, after ward.DeviceID, limit int) ([]ward.Device, error) {
-	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE id > $1 ORDER BY id LIMIT $2`, string(after), limit)
+	also, args := scoped(ctx, "device.", []any{string(after), limit})
+	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE id > $1`+also+` ORDER BY id LIMIT $2`, args...)
 	return scanAll(rows, err, func(r scanner) (ward.Device, error) { return scanDevice(r) })
 }
 
 // FindDevice returns the devices with this id, serial number, UDID or exact name.
 func (f Fleet) FindDevice(ctx context.Context, word string) ([]ward.Device, error) {
-	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE id = $1 OR serial = $1 OR LOWER(name) = LOWER($1)
-		OR id IN (SELECT device_id FROM enrolment WHERE channel = $1) ORDER BY created_at, id`, word)
+	also, args := scoped(ctx, "device.", []any{word})
+	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE (id = $1 OR serial = $1 OR LOWER(name) = LOWER($1)
+		OR id IN (SELECT device_id FROM enrolment WHERE channel = $1))`+also+` ORDER BY created_at, id`, args...)
 	found, err := scanAll(rows, err, scanDevice)
 	for _, d := range found { // an id or a serial number is meant before a name that reads the same
 		if string(d.ID) == word || (d.Serial == word && word != "") {
@@ -187,14 +191,16 @@ func (f Fleet) Latest(ctx context.Context, channel string) (ward.Enrolment, erro
 
 // Current meets fleet.Store.
 func (f Fleet) Current(ctx context.Context, id ward.DeviceID) (ward.Enrolment, error) {
+	also, args := scoped(ctx, "e.device_id", []any{string(id)})
 	e, err := scanEnrolment(f.row(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e
-		WHERE e.device_id = $1 AND e.latest AND e.state <> 'ended' AND e.parent = '' ORDER BY e.created_at DESC, e.id DESC LIMIT 1`, string(id)))
+		WHERE e.device_id = $1 AND e.latest AND e.state <> 'ended' AND e.parent = ''`+also+` ORDER BY e.created_at DESC, e.id DESC LIMIT 1`, args...))
 	return f.fresh(e), missing(err, "The device %s is not enrolled.", id)
 }
 
 // Enrolments meets fleet.Store, the newest first.
 func (f Fleet) Enrolments(ctx context.Context, id ward.DeviceID) ([]ward.Enrolment, error) {
-	rows, err := f.query(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e WHERE e.device_id = $1 ORDER BY e.created_at DESC, e.id DESC`, string(id))
+	also, args := scoped(ctx, "e.device_id", []any{string(id)})
+	rows, err := f.query(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e WHERE e.device_id = $1`+also+` ORDER BY e.created_at DESC, e.id DESC`, args...)
 	return scanAll(rows, err, func(r scanner) (ward.Enrolment, error) {
 		e, err := scanEnrolment(r)
 		return f.fresh(e), err

@@ -40,7 +40,8 @@ func (s *Invitations) InsertInvitation(ctx context.Context, i enrollment.Invitat
 
 // Invitation meets enrollment.Store.
 func (s *Invitations) Invitation(ctx context.Context, id string) (enrollment.Invitation, error) {
-	i, err := scanInvitation(s.db.row(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id = $1`, id))
+	also, args := scoped(ctx, "invitation.device_id", []any{id})
+	i, err := scanInvitation(s.db.row(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id = $1`+also, args...))
 	return i, missing(err, "There is no invitation %s.", id)
 }
 
@@ -53,10 +54,12 @@ func (s *Invitations) InvitationByToken(ctx context.Context, tokenHash string) (
 // Invitations meets enrollment.Store.
 func (s *Invitations) Invitations(ctx context.Context, before string, limit int) ([]enrollment.Invitation, error) {
 	if before == "" {
-		rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation ORDER BY id DESC LIMIT $1`, limit)
+		also, args := scoped(ctx, "invitation.device_id", []any{limit})
+		rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE TRUE`+also+` ORDER BY id DESC LIMIT $1`, args...)
 		return scanAll(rows, err, scanInvitation)
 	}
-	rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
+	also, args := scoped(ctx, "invitation.device_id", []any{before, limit})
+	rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id < $1`+also+` ORDER BY id DESC LIMIT $2`, args...)
 	return scanAll(rows, err, scanInvitation)
 }
 

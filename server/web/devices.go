@@ -54,6 +54,7 @@ func (s *Server) filterOf(r *http.Request) (estate.Filter, error) {
 
 // snapshot is every device at the time of a filter.
 func (s *Server) snapshot(ctx context.Context, f estate.Filter) (*estate.Snapshot, error) {
+	ctx = ward.Unbounded(ctx) // the filter bounds it, and the estate is everybody's
 	if f.AsOf.IsZero() {
 		return s.Fleet.Estate.Current(ctx)
 	}
@@ -126,7 +127,7 @@ func (s *Server) devicesTable(snap *estate.Snapshot, f estate.Filter, devices []
 	t := report.Table{
 		Name: "devices", Title: "Devices", Says: f.Words(), AsOf: snap.At,
 		Columns: []report.Column{
-			{Head: "State", Kind: report.State, Share: 12}, {Head: "Name", Share: 14}, {Head: "Reason", Share: 24}, {Head: "Owner", Share: 12}, {Head: "Ward", Share: 8}, {Head: "Site", Share: 8},
+			{Head: "State", Kind: report.State, Share: 12}, {Head: "Name", Share: 14}, {Head: "Reason", Share: 22}, {Head: "Owner", Share: 12}, {Head: "Ward", Share: 8}, {Head: "Site", Share: 8},
 			{Head: "Ownership", Share: 8}, {Head: "System", Share: 8}, {Head: "Last seen", Kind: report.Time, Share: 8},
 		},
 		Rows: make([][]report.Cell, 0, len(devices)),
@@ -198,7 +199,7 @@ func (s *Server) refreshMany(w http.ResponseWriter, r *http.Request) error {
 	back := filtered("/devices", f, nil)
 	ctx := r.Context()
 	f.Scope = scope(ctx)
-	snap, err := s.Fleet.Estate.Current(ctx)
+	snap, err := s.snapshot(ctx, estate.Filter{})
 	if err != nil {
 		return err
 	}

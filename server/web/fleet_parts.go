@@ -46,12 +46,14 @@ type FleetParts struct {
 type fleetPages struct {
 	overview page[*overviewPage]
 	style    page[*stylePage]
+	views    page[*viewsPage]
 }
 
 func (p *fleetPages) files() []pageFile {
 	return []pageFile{
 		file("overview", &p.overview),
 		file("style", &p.style),
+		file("views", &p.views),
 	}
 }
 
@@ -59,6 +61,10 @@ func (p *fleetPages) files() []pageFile {
 func (s *Server) fleetRoutes() []route {
 	return []route{
 		{"GET /style", signedIn, s.style},
+		{"GET /events", access.DeviceRead, s.events},
+		{"GET /views", access.DeviceRead, s.views},
+		{"POST /views", access.ViewWrite, s.saveView},
+		{"POST /views/{id}/remove", access.ViewWrite, s.removeView},
 		{"POST /devices/refresh", access.DeviceRefresh, s.refreshMany},
 	}
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -27,15 +28,16 @@ const worst = 10
 
 type overviewPage struct {
 	Page
-	Head   pageHead
-	Filter filterBar
-	Spans  []tabView
-	Lead   []tileView // what the reader needs first
-	Tiles  []tileView
-	Next   *tableView // what to do next
-	First  bool       // it stands above the tiles
-	Trend  string     // why there is no trend
-	Fleet  int
+	Head      pageHead
+	Filter    filterBar
+	Spans     []tabView
+	Tiles     []tileView // in the order in which the reader needs them
+	Next      *tableView // what to do next
+	First     bool       // it stands above the tiles
+	NextAll   string     // address of all of it, where that is more
+	NextWords string
+	Trend     string // why there is no trend
+	Fleet     int
 }
 
 // overlook is what an overview is made of.
@@ -70,8 +72,10 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	if o.f.AsOf.IsZero() {
 		v.Live = "/events"
 	}
-	v.Filter = s.filterBar(r, o.snap, o.f, "days")
-	if err := s.addViews(r, &v.Filter, o.f); err != nil {
+	shown := o.f
+	shown.Enrolled = false // it is meant by every number here
+	v.Filter = s.filterBar(r, o.snap, shown, "days")
+	if err := s.addViews(r, &v.Filter, shown); err != nil {
 		return err
 	}
 	v.Spans = o.spans()
@@ -146,19 +150,23 @@ func (o *overlook) fill(ctx context.Context, v *overviewPage) error {
 		return err
 	}
 	helps := access.Allows(o.actor, access.DeviceLost)
-	v.Lead, v.Tiles = devices, works
+	v.Tiles = append(slices.Clone(devices), works...)
 	if !helps && access.Allows(o.actor, access.HealthRead) && !access.Allows(o.actor, access.RegisterRead) {
-		v.Lead, v.Tiles = works, devices
+		v.Tiles = append(works, devices...)
 	}
 	if helps {
-		t := o.next()
+		t, total, all := o.next()
 		v.Next, v.First = &t, o.f.AsOf.IsZero()
+		if total > len(t.Rows) {
+			v.NextAll, v.NextWords = all, fmt.Sprintf(textSeeAll, count(total))
+		}
 	}
 	return nil
 }
 
-// next names the devices that somebody should look at first, with what to do.
-func (o *overlook) next() tableView {
+// next names the devices that somebody should look at first, with what to do, and says how
+// many there are and where.
+func (o *overlook) next() (next tableView, total int, all string) {
 	t := report.Table{Title: "What to do next", Columns: []report.Column{
 		{Head: "State", Kind: report.State, Share: 12}, {Head: "Device", Share: 16}, {Head: "Why", Share: 28}, {Head: "What to do", Share: 30}, {Head: "Owner", Share: 12}, {Head: "Since", Kind: report.Time, Share: 8},
 	}}
@@ -179,8 +187,5 @@ func (o *overlook) next() tableView {
 	v.Columns[2].Class += " lead"
 	v.Columns[4].Class += " wide900"
 	v.Empty = emptyView{Title: "Nothing to do", Text: []string{"Every device that is counted here complies."}}
-	if total > len(page) {
-		v.From, v.To, v.Total, v.Next = 1, len(page), total, o.list(urgent)
-	}
-	return v
+	return v, total, o.list(urgent)
 }

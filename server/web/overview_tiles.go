@@ -200,7 +200,7 @@ func (o *overlook) expiryTile(ctx context.Context) (tileView, error) {
 	}
 	slices.SortFunc(all, func(a, b Expiry) int { return a.Ends.Compare(b.Ends) })
 	soon := 0
-	t := tileView{Title: textExpiryTile, AsOf: at(o.now, o.now), Of: textEndSoon}
+	t := tileView{Title: textExpiryTile, AsOf: at(o.now, o.now), Of: textEndSoon, Wide: true}
 	for i, e := range all {
 		if e.Ends.Sub(o.now) < endsSoon {
 			soon++
@@ -224,7 +224,7 @@ func (o *overlook) auditTile(ctx context.Context) (tileView, error) {
 	if err != nil {
 		return tileView{}, fmt.Errorf("when the audit log was verified: %w", err)
 	}
-	t := tileView{Title: textAuditTile, Number: at(when, o.now).Ago, AsOf: at(o.now, o.now)}
+	t := tileView{Title: textAuditTile, Number: at(when, o.now).Ago, AsOf: at(o.now, o.now), Wide: true}
 	if o.opens(o.actor, "/audit/verify") {
 		t.Href = "/audit/verify"
 	}

@@ -22,7 +22,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 const maxForm = 64 << 10
 
 // contentPolicy lets a page load nothing but Ward's own files, and be framed by nobody.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // harden sets the headers that every answer has. Pages name people and devices, so
 // nothing keeps a copy of one; static files say otherwise for themselves.
@@ -40,11 +40,14 @@ func harden(next http.Handler) http.Handler {
 
 // serve makes a route's handler: session, permission, body limit, errors as pages.
 func (s *Server) serve(rt route) http.Handler {
-	return s.sessions.LoadAndSave(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.seated(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, rt.maxBody())
 		r, err := s.admit(r, rt.needs)
 		if err == nil && r.Method == http.MethodPost {
 			err = readForm(r, rt.maxBody())
+		}
+		if err == nil {
+			err = s.guard(rt, r)
 		}
 		if err == nil {
 			err = rt.handle(w, r)
@@ -102,6 +105,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 			to += "?next=" + url.QueryEscape(r.URL.RequestURI())
 		}
 		http.Redirect(w, r, to, http.StatusSeeOther)
+		return
+	}
+	if first, ok := errors.AsType[*goFirst](err); ok {
+		http.Redirect(w, r, first.to, http.StatusSeeOther) //nolint:gosec // it was made here
 		return
 	}
 	httpd.Note(r.Context(), err)

@@ -8,6 +8,7 @@ import (
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/estate"
+	"github.com/wardmdm/ward/server/view"
 	"github.com/wardmdm/ward/server/web"
 )
 
@@ -19,6 +20,8 @@ func (w *world) fleetSights(access.Person) []sight {
 		{name: "overview-past", url: "/?as_of=" + w.now().Add(-48*time.Hour).Format(time.DateOnly)},
 		{name: "devices-filtered", url: "/devices?group=Ward+7&group=Theatres&ownership=corporate&finding=blocked-app-present"},
 		{name: "devices-past", url: "/devices?as_of=" + w.now().Add(-48*time.Hour).Format(time.DateOnly)},
+		{name: "devices-views", url: "/views"},
+		{name: "devices-view", url: "/views?group=Ward+7&state=lost"},
 		{name: "style", url: "/style"},
 	}
 }
@@ -34,6 +37,7 @@ func (w *world) fleetParts() web.FleetParts {
 		Expiries: func(context.Context) ([]web.Expiry, error) {
 			return []web.Expiry{{Name: "Apple push certificate", Ends: w.now().Add(12 * 24 * time.Hour)}, {Name: "Certificate authority", Ends: w.now().Add(9 * 365 * 24 * time.Hour)}}, nil
 		},
+		Views:         &view.Service{Store: w.db.SavedViews(), Audit: w.record, Now: w.now},
 		AuditVerified: func(context.Context) (time.Time, int64, error) { return w.now().Add(-3 * time.Hour), 12408, nil },
 	}
 }
@@ -98,4 +102,10 @@ func (p *past) Removals(_ context.Context, _ string, by estate.Dimension, _, _ t
 		return map[string]estate.Removal{string(ward.Personal): r}, nil
 	}
 	return map[string]estate.Removal{"Ward 7": r}, nil
+}
+
+// bound bounds what somebody sees.
+func (w *world) bound(id ward.PersonID, s ward.Scope) {
+	w.t.Helper()
+	w.must(w.access.SetScope(w.system(), id, s))
 }

@@ -93,6 +93,9 @@ type Options struct {
 	Evidence EvidenceParts // reports and packs
 	Accounts AccountParts  // sign-in, sessions, people and roles
 
+	// Stopping is closed when the server stops, so that open streams end; nil never is.
+	Stopping <-chan struct{}
+
 	Logo   []byte // the organisation's own, an SVG or a PNG; nil shows Ward's mark
 	Name   string // of the organisation, in the header and on the enrolment page; may be empty
 	Secure bool   // the pages are reached by https, so the cookie is bound to it
@@ -101,11 +104,13 @@ type Options struct {
 // Server serves the pages. It may be used by several goroutines.
 type Server struct {
 	Options
-	sessions *scs.SessionManager
-	pages    pages
-	assets   assets
-	needs    map[string]access.Permission // of each route, by its pattern
-	handler  http.Handler
+	sessions  *scs.SessionManager
+	pages     pages
+	assets    assets
+	exporters exporters
+	needs     map[string]access.Permission // of each route, by its pattern
+	streams   streams
+	handler   http.Handler
 }
 
 // New returns the pages, or an error if an option is missing or a template broken.
@@ -137,6 +142,9 @@ func New(o Options) (*Server, error) {
 func (o Options) check() error {
 	if o.Posture == nil || o.Lost == nil || o.Orders == nil || o.Approvers == nil || o.Access == nil {
 		return errors.New("web: Posture, Lost, Orders, Approvers and Access are needed")
+	}
+	if o.Accounts.SignIn == nil {
+		return errors.New("web: Accounts.SignIn is needed")
 	}
 	if o.Brake == nil || o.Notify == nil || o.Files == nil || o.Recovery == nil || o.Sessions == nil || o.Now == nil || o.Log == nil {
 		return errors.New("web: Brake, Notify, Files, Recovery, Sessions, Now and Log are needed")

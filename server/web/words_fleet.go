@@ -53,8 +53,20 @@ const (
 	textVerifiedLate  = "Verify it"
 	textIntact        = "Intact"
 	textEntries       = "%s entries"
+	textSeeAll        = "See all %s devices that need somebody"
 	textNoTrend       = "A trend is kept of all devices, and by site, ward, platform or ownership; not of this filter."
 	textYoung         = "The trends begin with the first midnight that Ward has seen."
+)
+
+// What people read about saved views.
+const (
+	textViews       = "Filters of devices under names"
+	textNoView      = "No view is saved yet"
+	textMakeView    = "Choose a filter in the list of devices, then “Views” and “Save this filter”."
+	textViewName    = "Such as: Theatres, not seen for a week"
+	textViewSaved   = "The view “%s” is saved."
+	textViewRemoved = "The view “%s” is removed."
+	textStaleView   = "a filter that can’t be read any more"
 )
 
 // findingName is a finding in a few words.

@@ -197,6 +197,8 @@ type world struct {
 	t         *testing.T
 	db        *store.DB
 	access    *access.Service
+	audit     *audit.Service
+	signIn    *access.SignIn
 	loop      *reconcile.Loop
 	lost      *lost.Service
 	orders    *order.Service
@@ -208,6 +210,7 @@ type world struct {
 	posture   *posture.Reader
 	policies  *policy.Service
 	estate    *past
+	record    log
 	asked     []ward.DeviceID // for news, many at once
 	web       *web.Server
 	url       string
@@ -226,8 +229,11 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	entries, err := audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.now})
 	w.must(err)
-	record, purse, c := log{entries}, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
+	w.audit, w.record = entries, log{entries}
+	record, purse, c := w.record, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
 	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
+	w.must(err)
+	w.signIn, err = access.NewSignIn(access.SignInConfig{Access: w.access, Store: w.db.SignIn(), RPID: "localhost", Origin: w.url, Organisation: "St Example’s Hospital"})
 	w.must(err)
 	w.policies = policy.New(w.db.Policies(), record, w.now, func() {})
 	w.loop = &reconcile.Loop{Fleet: w.db.Fleet(), Policies: w.policies, Cases: cases{w.db.Cases()}, Credentials: purse, Drift: w.db.Drift(), Queue: w.db.Commands(), Compiler: c, Now: w.now}
@@ -256,7 +262,7 @@ func newWorld(t *testing.T) *world {
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	w.web, err = web.New(web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
-		Fleet: w.fleetParts(), Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
+		Fleet: w.fleetParts(), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
 		Rules: web.RuleParts{Policy: w.policies, Audit: entries},
 	})
 	w.must(err)
@@ -354,7 +360,20 @@ func (w *world) enrol(p phone) ward.Enrolment {
 	w.must(w.loop.Replan(w.system(), d.ID))
 	w.checkIn(e, p)
 	w.db.Seen(e.ID, w.now().Add(-p.seen))
+	w.judge(d.ID)
 	return e
+}
+
+// judge has the posture of a device judged anew.
+func (w *world) judge(id ward.DeviceID) {
+	w.t.Helper()
+	w.must(w.db.Do(w.system(), func(ctx context.Context) error {
+		v, _, err := w.posture.Assess(ctx, id)
+		if err == nil {
+			_, err = w.estate.Record(ctx, v)
+		}
+		return err
+	}))
 }
 
 // checkIn has a phone fetch and accept commands until none is left.
