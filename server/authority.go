@@ -256,7 +256,7 @@ func (a authority) ofDevice(ctx context.Context, id ward.DeviceID) ([]web.Certif
 	}
 	out := make([]web.Certificate, len(all))
 	for i, c := range all {
-		out[i] = web.Certificate{Serial: c.Serial, Kind: string(c.Kind), App: c.App, Issuer: c.Issuer, NotAfter: c.NotAfter, Manages: c.Manages}
+		out[i] = web.Certificate{Serial: c.Serial, Kind: string(c.Kind), App: c.App, Issuer: c.Issuer, Issued: c.NotBefore, NotAfter: c.NotAfter, Manages: c.Manages}
 		if c.Attestation != nil {
 			out[i].AttestedBy, out[i].Hardware = c.Attestation.By, c.Attestation.Serial
 		}

@@ -33,7 +33,7 @@ func (s *Server) apiHandler() (http.Handler, error) {
 // pages serves what people see.
 func (s *Server) pages() (http.Handler, error) {
 	w, err := web.New(web.Options{
-		Policies: s.Policy, Certificates: authority{s}.ofDevice,
+		Policies: s.Policy, Certificates: authority{s}.ofDevice, Rules: s.ruleParts(),
 		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Now: s.now, Log: s.Log.Named("web"),
 		Name: s.config.Organisation, Secure: true, PublicURL: s.config.PublicURL,
 		Evidence:  web.EvidenceParts{Service: s.Evidence},

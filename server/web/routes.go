@@ -113,8 +113,11 @@ func (s *Server) orderRoutes() []route {
 
 // maxBody bounds the body of a route's requests, in bytes.
 func (r route) maxBody() int64 {
-	if r.pattern == "POST /orders/new" {
+	switch r.pattern {
+	case "POST /orders/new":
 		return maxAsk
+	case "POST /policies/plan", "POST /policies/publish":
+		return maxPolicyForm
 	}
 	return maxForm
 }
