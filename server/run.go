@@ -107,7 +107,7 @@ func (s *Server) jobs() []jobs.Job {
 		return func(ctx context.Context) error { return f(ward.WithActor(ctx, ward.System)) }
 	}
 	pusher := &jobs.Pusher{Outbox: outbox{s.db.Outbox()}, Sender: pushSender{s.pusher}, Workers: 16, Now: s.now, Log: s.Log.Named("push")}
-	return []jobs.Job{
+	return append(s.signInJobs(), []jobs.Job{
 		{Name: "push", Every: time.Second, Wake: s.db.PushesOwed(), Do: pusher.Do},
 		{Name: "plan", Every: 2 * time.Second, Wake: s.planNow, Do: system(s.plan)},
 		{Name: "estate", Every: time.Second, Wake: s.db.PosturesDue(), Settle: 100 * time.Millisecond, Do: system(s.Estate.Follow)},
@@ -125,7 +125,7 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "notify", Every: 5 * time.Second, Wake: s.Notify.Wanted(), Do: system(s.Notify.Do)},
 		{Name: "tokens", Every: time.Minute, Do: s.Access.Flush},
 		{Name: "retention", Every: time.Hour, Do: system(s.retain)},
-	}
+	}...)
 }
 
 // plan plans the devices that are due, in batches, until none is.

@@ -210,11 +210,23 @@ type world struct {
 	web       *web.Server
 	url       string
 	now       func() time.Time
+	ahead     atomic.Int64 // of the clock
+	provider  access.Provider
 }
+
+// later moves the clock on.
+func (w *world) later(d time.Duration) { w.ahead.Add(int64(d)) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, db: storetest.SQLite(t), now: func() time.Time { return time.Now().UTC() }}
+	return newWorldWith(t, nil)
+}
+
+// newWorldWith is newWorld with its options changed before it serves.
+func newWorldWith(t *testing.T, change func(w *world, o *web.Options)) *world {
+	t.Helper()
+	w := &world{t: t, db: storetest.SQLite(t)}
+	w.now = func() time.Time { return time.Now().UTC().Add(time.Duration(w.ahead.Load())) }
 	srv := httptest.NewUnstartedServer(nil)
 	t.Cleanup(srv.Close)
 	_, port, err := net.SplitHostPort(srv.Listener.Addr().String())
@@ -251,10 +263,14 @@ func newWorld(t *testing.T) *world {
 	w.files = &files{w: w}
 	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
-	w.web, err = web.New(web.Options{
+	o := web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
 		Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
-	})
+	}
+	if change != nil {
+		change(w, &o)
+	}
+	w.web, err = web.New(o)
 	w.must(err)
 	srv.Config.Handler = httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web)
 	srv.Start()
