@@ -9,6 +9,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,10 +69,10 @@ func New(o Options) (http.Handler, error) {
 		},
 		ResourceTypes: []scim.ResourceType{
 			{
-				ID: optional.NewString("User"), Name: "User", Endpoint: "/Users", Schema: schema.CoreUserSchema(),
+				ID: optional.NewString("User"), Name: "User", Endpoint: "/Users", Schema: known(schema.CoreUserSchema()),
 				SchemaExtensions: []scim.SchemaExtension{{Schema: schema.ExtensionEnterpriseUser()}}, Handler: users{o.Directory},
 			},
-			{ID: optional.NewString("Group"), Name: "Group", Endpoint: "/Groups", Schema: schema.CoreGroupSchema(), Handler: groups{o.Directory}},
+			{ID: optional.NewString("Group"), Name: "Group", Endpoint: "/Groups", Schema: known(schema.CoreGroupSchema()), Handler: groups{o.Directory}},
 		},
 	})
 	if err != nil {
@@ -90,6 +91,13 @@ func New(o Options) (http.Handler, error) {
 		ctx := ward.WithActor(context.WithValue(r.Context(), providerKey{}, provider), ward.System)
 		inner.ServeHTTP(w, r.WithContext(ctx))
 	}), nil
+}
+
+// known adds the directory's own id to a schema: it stands outside every schema, and the library
+// would find nobody by it.
+func known(s schema.Schema) schema.Schema {
+	s.Attributes = append(slices.Clone(s.Attributes), schema.SimpleCoreAttribute(schema.SimpleStringParams(schema.StringParams{Name: "externalId", CaseExact: true})))
+	return s
 }
 
 // provider returns whose directory asks. Every token is compared, in the same time.

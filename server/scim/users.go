@@ -131,12 +131,12 @@ func apply(a scim.ResourceAttributes, o scim.PatchOperation) {
 	set(a, path, o.Op, o.Value)
 }
 
-// known spells attributes as they are kept: directories differ in capital letters.
-var known = []string{"userName", "externalId", "active", "displayName", "name", "emails", "title", "members"}
+// spelt are attributes as they are kept: directories differ in capital letters.
+var spelt = []string{"userName", "externalId", "active", "displayName", "name", "emails", "title", "members"}
 
 func set(a map[string]any, path []string, op string, v any) {
 	name := path[0]
-	for _, k := range known {
+	for _, k := range spelt {
 		if strings.EqualFold(k, name) {
 			name = k
 		}
