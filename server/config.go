@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -40,6 +41,7 @@ type Config struct {
 	Policy       Policy    `yaml:"policy"`
 	Lost         Lost      `yaml:"lost"`
 	Authorize    Authorize `yaml:"authorize"`
+	SignIn       SignIn    `yaml:"sign_in"`
 	Notify       Notify    `yaml:"notify"`
 	Streams      []Stream  `yaml:"streams"`
 	Metrics      Metrics   `yaml:"metrics"`
@@ -54,6 +56,7 @@ type Config struct {
 
 	now        func() time.Time // nil for the clock of the machine; tests set it
 	deviceLife time.Duration    // of an identity, 0 for the authority's own; tests shorten it
+	signIn     *http.Client     // asks providers, nil for one of its own; tests set it
 	workFactor int              // log2 of the work to try a backup's passphrase, 0 for age's own; tests lower it
 }
 
@@ -174,6 +177,7 @@ func DefaultConfig() Config {
 		Policy:    Policy{Above: 0.25, From: 25},
 		Authorize: Authorize{Header: "X-SSL-Client-Escaped-Cert"},
 		Tracing:   Tracing{Share: 0.1},
+		SignIn:    defaultSignIn(),
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }
@@ -229,6 +233,7 @@ func (c *Config) mistakes() (m []string) {
 	}
 	c.tlsMistakes(bad)
 	c.Authorize.mistakes(bad)
+	c.SignIn.mistakes(bad)
 	c.Brake.mistakes(bad)
 	c.Orders.mistakes(bad)
 	c.Notify.mistakes(bad)

@@ -34,7 +34,7 @@ func (s *Server) apiHandler() (http.Handler, error) {
 func (s *Server) pages() (http.Handler, error) {
 	w, err := web.New(web.Options{
 		Policies: s.Policy, Certificates: authority{s}.ofDevice, Rules: s.ruleParts(),
-		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Now: s.now, Log: s.Log.Named("web"),
+		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Accounts: s.accountParts(), Now: s.now, Log: s.Log.Named("web"),
 		Name: s.config.Organisation, Secure: true, PublicURL: s.config.PublicURL,
 		Evidence:  web.EvidenceParts{Service: s.Evidence},
 		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, Files: s, Recovery: s, Zone: time.Local, Remote: s.remote,

@@ -59,6 +59,7 @@ type Server struct {
 	Notify      *notify.Service
 	Orders      *order.Service
 	Policy      *policy.Service
+	SignIn      *access.SignIn
 	Credentials *credential.Service
 
 	config      Config
@@ -85,6 +86,7 @@ type Server struct {
 	auditBroken atomic.Bool
 	tls         *tlsFiles
 	web         *web.Server
+	providers   []web.NamedProvider
 	signer      signer
 	setup       string // the first administrator's one-time secret, in the first run only
 }
@@ -113,7 +115,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 		}
 	}()
 	steps := []func(context.Context, *seal.Master) error{
-		s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize,
+		s.openAudit, s.openAccess, s.fixURL, s.openSignIn, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize,
 		s.openEstate,
 		s.openEvidence,
 		s.openProtocol,
@@ -133,8 +135,10 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	if err := s.adoptCases(ward.WithActor(ctx, ward.System)); err != nil {
 		return nil, err
 	}
-	s.setup, err = s.Access.EnsureFirstAdministrator(ward.WithActor(ctx, ward.System))
-	return s, err
+	if s.setup, err = s.Access.EnsureFirstAdministrator(ward.WithActor(ctx, ward.System)); err != nil {
+		return nil, err
+	}
+	return s, s.firstBreaksGlass(ward.WithActor(ctx, ward.System))
 }
 
 // open opens the database and the master key.

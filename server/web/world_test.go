@@ -218,11 +218,23 @@ type world struct {
 	url       string
 	logs      *observer.ObservedLogs // everything that the pages and what wraps them logged
 	now       func() time.Time
+	ahead     atomic.Int64 // of the clock
+	provider  access.Provider
 }
+
+// later moves the clock on.
+func (w *world) later(d time.Duration) { w.ahead.Add(int64(d)) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, db: storetest.SQLite(t), now: func() time.Time { return time.Now().UTC() }}
+	return newWorldWith(t, nil)
+}
+
+// newWorldWith is newWorld with its options changed before it serves.
+func newWorldWith(t *testing.T, change func(w *world, o *web.Options)) *world {
+	t.Helper()
+	w := &world{t: t, db: storetest.SQLite(t)}
+	w.now = func() time.Time { return time.Now().UTC().Add(time.Duration(w.ahead.Load())) }
 	srv := httptest.NewUnstartedServer(nil)
 	t.Cleanup(srv.Close)
 	_, port, err := net.SplitHostPort(srv.Listener.Addr().String())
@@ -265,11 +277,15 @@ func newWorld(t *testing.T) *world {
 	seen, logs := observer.New(zap.DebugLevel)
 	w.logs = logs
 	logger := zap.New(zapcore.NewTee(zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)).Core(), seen))
-	w.web, err = web.New(web.Options{
+	o := web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
 		Fleet: w.fleetParts(), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
 		Rules: web.RuleParts{Policy: w.policies, Audit: entries},
-	})
+	}
+	if change != nil {
+		change(w, &o)
+	}
+	w.web, err = web.New(o)
 	w.must(err)
 	srv.Config.Handler = httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web)
 	srv.Start()
