@@ -237,6 +237,9 @@ func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err er
 	s.Enrolment, err = enrollment.New(enrollment.Options{
 		Store: s.db.Invitations(), Unit: s.db, Devices: s.fleet, Profiles: s.profiles, NewDevice: newDevice, Now: s.now,
 		Attestation: s.config.attestation(), OffBecause: s.config.attestationOff(), AllowUnlisted: s.config.Enrolment.AllowUnlisted, Outside: s.outside.serves(outsideIdentity),
+		Record: func(ctx context.Context, action, subject string, detail map[string]string) error {
+			return s.Audit.Record(ctx, audit.Entry{Action: action, Subject: subject, Detail: detail})
+		},
 	})
 	holder.s, holder.held = s.Enrolment, grants{s.challenges(), s.fleet, judge{s}}
 	s.appCerts = appCertificates{s.Authority, s.db.AppTokens(), s.now}

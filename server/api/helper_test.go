@@ -163,7 +163,7 @@ func newWorld(t *testing.T) *world {
 	w.engine = newEngine(t, w, rec, comp, loop)
 	n := 0
 	invitations := must(enrollment.New(enrollment.Options{
-		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: w.clock,
+		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: w.clock, Record: rec.Record,
 		NewDevice: func() ward.DeviceID { n++; return ward.DeviceID(fmt.Sprintf("dev_new%d", n)) },
 	}))(t)
 	handler := must(api.New(api.Options{

@@ -50,16 +50,6 @@ func (s *Invitations) InvitationByToken(ctx context.Context, tokenHash string) (
 	return i, missing(err, "There is no invitation with this token.")
 }
 
-// Invitations meets enrollment.Store.
-func (s *Invitations) Invitations(ctx context.Context, before string, limit int) ([]enrollment.Invitation, error) {
-	if before == "" {
-		rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation ORDER BY id DESC LIMIT $1`, limit)
-		return scanAll(rows, err, scanInvitation)
-	}
-	rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
-	return scanAll(rows, err, scanInvitation)
-}
-
 // UnusedInvitations meets enrollment.Store.
 func (s *Invitations) UnusedInvitations(ctx context.Context, serial string) ([]enrollment.Invitation, error) {
 	rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE serial = $1 AND serial <> '' AND used_at = 0 ORDER BY id`, serial)
