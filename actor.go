@@ -10,6 +10,7 @@ import (
 type Actor struct {
 	Person PersonID // empty unless a person acts
 	Name   string
+	Email  string // of the person; may be empty
 	Via    Via
 	Token  string // the token's id, never its secret
 	Roles  []Role
@@ -50,17 +51,21 @@ var System = Actor{Name: "Ward", Via: ViaSystem}
 // Role is a set of permissions that a person holds.
 type Role string
 
-// The roles.
+// The roles that come with Ward. What each may do says package access, and whoever
+// administers Ward may make more.
 const (
-	RoleAdmin    Role = "admin"      // people, policy, settings
-	RoleSupport  Role = "support"    // enrol, lock, report lost, ask for an order
-	RoleGovern   Role = "governance" // read everything, publish policy, read the audit log
-	RoleApprover Role = "approver"   // say yes or no to orders
-	RoleAuditor  Role = "auditor"    // read only
+	RoleAdmin       Role = "admin"        // people, roles, settings: everything but approving
+	RoleSupport     Role = "support"      // the help desk: see, enrol, lock, report lost, ask for an order
+	RoleDeviceAdmin Role = "device-admin" // devices, enrolment, policy, certificates, ask for an order
+	RoleGovern      Role = "governance"   // register, exceptions, evidence, policy; no commands
+	RoleApprover    Role = "approver"     // say yes or no to orders
+	RoleAuditor     Role = "auditor"      // read only
+	RoleOperator    Role = "operator"     // the server: health, certificates, pushes, backup, notifications
+	RoleStaff       Role = "staff"        // one's own devices
 )
 
-// Roles lists every role.
-var Roles = []Role{RoleAdmin, RoleSupport, RoleGovern, RoleApprover, RoleAuditor}
+// Roles lists every role that comes with Ward.
+var Roles = []Role{RoleAdmin, RoleSupport, RoleDeviceAdmin, RoleGovern, RoleApprover, RoleAuditor, RoleOperator, RoleStaff}
 
 type contextKey int
 

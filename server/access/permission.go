@@ -48,6 +48,21 @@ const (
 	APNsWrite      Permission = "apns:write"
 	BackupWrite    Permission = "backup:write"
 	MetricsRead    Permission = "metrics:read"
+	ExportMake     Permission = "export:make"
+	EvidenceRead   Permission = "evidence:read"
+	RegisterRead   Permission = "register:read"
+	ExceptionWrite Permission = "exception:write"
+	AuditExport    Permission = "audit:export"
+	RoleWrite      Permission = "role:write"
+	SessionRead    Permission = "session:read"
+	SessionWrite   Permission = "session:write"
+	SettingsWrite  Permission = "settings:write"
+	TemplateWrite  Permission = "template:write"
+	MineRead       Permission = "mine:read"
+	HealthRead     Permission = "health:read"
+	PersonErase    Permission = "person:erase"
+	ViewWrite      Permission = "view:write"
+	SeedWrite      Permission = "seed:write"
 )
 
 // words says what each permission lets one do, as in "You may not …".
@@ -89,28 +104,21 @@ var words = []struct {
 	{APNsWrite, "change the push certificate"},
 	{BackupWrite, "make a backup"},
 	{MetricsRead, "read metrics"},
-}
-
-// readings are what every role may see.
-var readings = []Permission{DeviceRead, OrderRead, PolicyRead, InviteRead}
-
-// granted says which role holds which permission. No role holds both the asking and
-// the approving of orders. The administrator hands out roles and holds neither half.
-var granted = map[ward.Role][]Permission{
-	ward.RoleAdmin: slices.Concat(readings, []Permission{
-		DeviceWrite, DeviceRefresh, DeviceLock, DeviceLost, InviteCreate, PolicyPublish, OrderRequest, OrderCancel, OrderCancelAll, ApproverRead, ApproverInvite, PINRead, NotifyRead, NotifyWrite, AuditRead,
-		PersonRead, PersonWrite, CommandRead, CommandEnqueue, CommandCancel, CARead, CAWrite, APNsRead, APNsWrite, BackupWrite, MetricsRead,
-	}),
-	ward.RoleSupport: slices.Concat(readings, []Permission{
-		DeviceWrite, DeviceRefresh, DeviceLock, DeviceLost, LocationRead, PINRead, InviteCreate, OrderRequest, CommandRead,
-	}),
-	ward.RoleGovern: slices.Concat(readings, []Permission{
-		PolicyPublish, CaseDecide, ApproverRead, NotifyRead, AuditRead, PersonRead, CommandRead, CARead, APNsRead, MetricsRead,
-	}),
-	ward.RoleApprover: slices.Concat(readings, []Permission{OrderApprove, OrderRefuse, ApproverRead, NotifyRead}),
-	ward.RoleAuditor: slices.Concat(readings, []Permission{
-		ApproverRead, NotifyRead, AuditRead, PersonRead, CommandRead, CARead, APNsRead, MetricsRead,
-	}),
+	{ExportMake, "take a list or a report away as a file"},
+	{EvidenceRead, "read evidence and reports"},
+	{RegisterRead, "see the register of approved apps and the exceptions"},
+	{ExceptionWrite, "make or end an exception"},
+	{AuditExport, "take the audit log away as a file"},
+	{RoleWrite, "make or change roles"},
+	{SessionRead, "see where other people are signed in"},
+	{SessionWrite, "sign other people out"},
+	{SettingsWrite, "change settings"},
+	{TemplateWrite, "change the words that staff read"},
+	{MineRead, "see your own devices"},
+	{HealthRead, "see the health of the server"},
+	{PersonErase, "erase what is known of a person"},
+	{ViewWrite, "save a view of a list"},
+	{SeedWrite, "fill Ward with made-up devices"},
 }
 
 // Permissions lists every permission, in the order in which they are shown.
@@ -125,6 +133,10 @@ func Permissions() []Permission {
 // Valid reports whether p is a permission that exists.
 func (p Permission) Valid() bool { return p.deed() != "" }
 
+// Words says what p lets one do, as in "You may not …": "see devices". It is empty if there is
+// no such permission.
+func (p Permission) Words() string { return p.deed() }
+
 // deed says what p lets one do, "" if there is no such permission.
 func (p Permission) deed() string {
 	for _, w := range words {
@@ -133,17 +145,6 @@ func (p Permission) deed() string {
 		}
 	}
 	return ""
-}
-
-// RolesWith lists the roles that hold p.
-func RolesWith(p Permission) []ward.Role {
-	var out []ward.Role
-	for _, r := range ward.Roles {
-		if slices.Contains(granted[r], p) {
-			out = append(out, r)
-		}
-	}
-	return out
 }
 
 // narrowedPrefix begins the one role of an actor whose token is narrowed by scopes.
@@ -170,7 +171,7 @@ func holds(roles []ward.Role, p Permission) bool {
 			}
 			continue
 		}
-		if slices.Contains(granted[r], p) {
+		if slices.Contains(granted(r), p) {
 			return true
 		}
 	}

@@ -1,6 +1,10 @@
 package access_test
 
 import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -10,64 +14,100 @@ import (
 	"github.com/wardmdm/ward/server/access"
 )
 
-// TestMatrix writes out who may do what, so that a change of the table is read.
-func TestMatrix(t *testing.T) {
-	t.Parallel()
-	const everyone = "admin support governance approver auditor"
-	want := map[access.Permission]string{
-		access.DeviceRead:     everyone,
-		access.DeviceWrite:    "admin support",
-		access.DeviceRefresh:  "admin support",
-		access.DeviceLock:     "admin support",
-		access.DeviceLost:     "admin support",
-		access.LocationRead:   "support",
-		access.InviteRead:     everyone,
-		access.InviteCreate:   "admin support",
-		access.PolicyRead:     everyone,
-		access.PolicyPublish:  "admin governance",
-		access.OrderRead:      everyone,
-		access.OrderRequest:   "admin support",
-		access.OrderApprove:   "approver",
-		access.OrderRefuse:    "approver",
-		access.OrderCancel:    "admin",
-		access.OrderCancelAll: "admin",
-		access.ApproverRead:   "admin governance approver auditor",
-		access.ApproverInvite: "admin",
-		access.CaseDecide:     "governance",
-		access.PINRead:        "admin support",
-		access.NotifyRead:     "admin governance approver auditor",
-		access.NotifyWrite:    "admin",
-		access.AuditRead:      "admin governance auditor",
-		access.PersonRead:     "admin governance auditor",
-		access.PersonWrite:    "admin",
-		access.CommandRead:    "admin support governance auditor",
-		access.CommandEnqueue: "admin",
-		access.CommandCancel:  "admin",
-		access.CARead:         "admin governance auditor",
-		access.CAWrite:        "admin",
-		access.APNsRead:       "admin governance auditor",
-		access.APNsWrite:      "admin",
-		access.BackupWrite:    "admin",
-		access.MetricsRead:    "admin governance auditor",
-	}
-	got := map[access.Permission]string{}
-	for _, p := range access.Permissions() {
-		var roles []string
-		for _, r := range access.RolesWith(p) {
-			roles = append(roles, string(r))
+var update = flag.Bool("update", false, "write testdata/*.golden anew")
+
+// golden compares got with a file of testdata, or writes it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		got[p] = strings.Join(roles, " ")
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("who may do what: mismatch (-want +got)\n%s", diff)
+	want, err := os.ReadFile(file) //nolint:gosec // a file of this package
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s mismatch (-want +got); run the test with -update and read the difference:\n%s", file, diff)
 	}
 }
 
-// TestAuditorChangesNothing: the auditor's permissions are to read.
+// TestMatrix writes out who may do what, so that a change of the table is read.
+func TestMatrix(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	for _, r := range access.BuiltIn() {
+		fmt.Fprintf(&b, "%s: %s. %s\n", r.ID, r.Name, r.Description)
+	}
+	b.WriteByte('\n')
+	for _, p := range access.Permissions() {
+		fmt.Fprintf(&b, "%-16s", p)
+		for _, r := range access.RolesWith(p) {
+			b.WriteString(" " + string(r))
+		}
+		b.WriteByte('\n')
+	}
+	golden(t, "matrix", b.String())
+}
+
+// TestRolesThatCome: every role has its entry, in one order, and says what it is.
+func TestRolesThatCome(t *testing.T) {
+	t.Parallel()
+	var ids []ward.Role
+	for _, r := range access.BuiltIn() {
+		ids = append(ids, r.ID)
+		if r.Name == "" || !strings.HasSuffix(r.Description, ".") || strings.Contains(r.Description, "\n") || !r.BuiltIn {
+			t.Errorf("role %s has no name or no description of one line: %+v", r.ID, r)
+		}
+		for _, p := range r.Permissions {
+			if !p.Valid() {
+				t.Errorf("role %s holds %q, which does not exist", r.ID, p)
+			}
+		}
+		if slices.ContainsFunc(r.Permissions, access.Permission.Asks) && slices.ContainsFunc(r.Permissions, access.Permission.Decides) {
+			t.Errorf("role %s both asks for orders and decides on them", r.ID)
+		}
+		if slices.Contains(r.Permissions, access.PersonWrite) && slices.ContainsFunc(r.Permissions, access.Permission.Decides) {
+			t.Errorf("role %s hands out roles and decides on orders", r.ID)
+		}
+	}
+	if diff := cmp.Diff(ward.Roles, ids); diff != "" {
+		t.Errorf("roles mismatch (-ward.Roles +access.BuiltIn)\n%s", diff)
+	}
+}
+
+// TestGovernanceSendsNoCommand: who decides what is approved reaches no device.
+func TestGovernanceSendsNoCommand(t *testing.T) {
+	t.Parallel()
+	for _, p := range []access.Permission{
+		access.DeviceWrite, access.DeviceRefresh, access.DeviceLock, access.DeviceLost, access.LocationRead, access.PINRead, access.CommandEnqueue, access.CommandCancel, access.OrderRequest,
+		access.InviteCreate, access.CAWrite,
+	} {
+		if slices.Contains(access.RolesWith(p), ward.RoleGovern) {
+			t.Errorf("governance holds %s", p)
+		}
+	}
+}
+
+// TestStaffSeeTheirOwn: staff see nothing but their own devices.
+func TestStaffSeeTheirOwn(t *testing.T) {
+	t.Parallel()
+	for _, p := range access.Permissions() {
+		if slices.Contains(access.RolesWith(p), ward.RoleStaff) != (p == access.MineRead) {
+			t.Errorf("staff and %s: want nothing but %s", p, access.MineRead)
+		}
+	}
+}
+
+// TestAuditorChangesNothing: the auditor's permissions are to read, and to take away
+// what is read.
 func TestAuditorChangesNothing(t *testing.T) {
 	t.Parallel()
 	for _, p := range access.Permissions() {
-		if slices.Contains(access.RolesWith(p), ward.RoleAuditor) && !strings.HasSuffix(string(p), ":read") {
+		reads := strings.HasSuffix(string(p), ":read") || p == access.ExportMake || p == access.AuditExport
+		if slices.Contains(access.RolesWith(p), ward.RoleAuditor) && !reads {
 			t.Errorf("an auditor holds %s", p)
 		}
 	}
@@ -109,7 +149,7 @@ func TestCheckNamesTheCure(t *testing.T) {
 	t.Parallel()
 	ctx := as(t, ward.Actor{Person: "p", Via: ward.ViaSession, Roles: []ward.Role{ward.RoleAuditor}})
 	err := access.Check(ctx, access.PolicyPublish)
-	const want = "You may not publish a policy (policy:publish). Someone with the role admin or governance may."
+	const want = "You may not publish a policy (policy:publish). Someone with the role admin or device-admin or governance may."
 	if ward.KindOf(err) != ward.Forbidden || err.Error() != want {
 		t.Errorf("Check = %v, want Forbidden %q", err, want)
 	}
