@@ -16,6 +16,7 @@ import (
 // menuItem is a place that the navigation leads to.
 type menuItem struct {
 	Text, Href string
+	Icon       string
 	Current    bool
 	Count      int    // of what waits there; 0 shows none
 	Of         string // what the count is of, for those who hear the page
@@ -31,34 +32,106 @@ type alarm struct {
 // glassShown is how long the use of the sealed key stands above every page.
 const glassShown = 24 * time.Hour
 
-// menu is the navigation as far as the actor may go, with what waits there.
-func (s *Server) menu(ctx context.Context, a ward.Actor, section string) (out []menuItem, err error) {
-	var open, waiting int
+// destination is where the navigation leads. What it needs is what its route needs.
+type destination struct{ section, text, href string }
+
+// navigation is in groups.
+var navigation = [][]destination{
+	{
+		{"overview", "Overview", "/"},
+		{"devices", "Devices", "/devices"},
+		{"apps", "Apps", "/apps"},
+		{"register", "Register", "/register"},
+		{"policies", "Policies", "/policies"},
+	},
+	{
+		{"cases", "Cases", "/cases"},
+		{"orders", "Orders", "/orders"},
+		{"brake", "Brake", "/brake"},
+		{"approvers", "Approvers", "/approvers"},
+	},
+	{
+		{"enrolment", "Enrolment", "/enrolment"},
+		{"evidence", "Evidence", "/evidence"},
+		{"audit", "Audit", "/audit"},
+		{"health", "Health", "/health"},
+		{"settings", "Settings", "/settings"},
+	},
+}
+
+// menu is the navigation as far as the actor may go, with what waits there. Somebody who
+// may see nothing but what is their own has none: their pages are a few, and simple.
+func (s *Server) menu(ctx context.Context, a ward.Actor, section string) ([][]menuItem, error) {
+	if !s.works(a) {
+		return nil, nil
+	}
+	waits, err := s.waits(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	var out [][]menuItem
+	for _, group := range navigation {
+		var items []menuItem
+		for _, p := range group {
+			if !s.opens(a, p.href) {
+				continue
+			}
+			m := menuItem{Text: p.text, Href: p.href, Icon: p.section, Current: p.section == section}
+			if w, ok := waits[p.section]; ok {
+				m.Count, m.Of = w.n, w.of
+			}
+			items = append(items, m)
+		}
+		if len(items) > 0 {
+			out = append(out, items)
+		}
+	}
+	return out, nil
+}
+
+// works reports whether there is a place that the actor may go to by a permission of theirs.
+func (s *Server) works(a ward.Actor) bool {
+	for _, group := range navigation {
+		for _, p := range group {
+			if needs := s.needs["GET "+p.href]; needs != anyone && needs != signedIn && access.Allows(a, needs) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// opens reports whether there is a page at an address that the actor may open.
+func (s *Server) opens(a ward.Actor, href string) bool {
+	if href == "/" {
+		return access.Allows(a, access.DeviceRead)
+	}
+	needs, ok := s.needs["GET "+href]
+	return ok && (needs == anyone || needs == signedIn || access.Allows(a, needs))
+}
+
+// waiting is how many of something wait.
+type waiting struct {
+	n  int
+	of string
+}
+
+// waits counts what waits in each section.
+func (s *Server) waits(ctx context.Context, a ward.Actor) (map[string]waiting, error) {
+	out := map[string]waiting{}
 	if access.Allows(a, access.DeviceRead) {
-		if open, err = s.openCases(ctx); err != nil {
+		n, err := s.openCases(ctx)
+		if err != nil {
 			return nil, err
 		}
+		out["cases"] = waiting{n, "open"}
 	}
 	if access.Allows(a, access.OrderRead) {
-		if waiting, err = s.waitingOrders(ctx); err != nil {
+		n, err := s.waitingOrders(ctx)
+		if err != nil {
 			return nil, err
 		}
-	}
-	for _, m := range []struct {
-		section, text, href string
-		needs               access.Permission
-		count               int
-		of                  string
-	}{
-		{"devices", "Devices", "/devices", access.DeviceRead, 0, ""},
-		{"cases", "Cases", "/cases", access.DeviceRead, open, "open"},
-		{"orders", "Orders", "/orders", access.OrderRead, waiting, "waiting for signatures"},
-		{"brake", "Brake", "/brake", access.OrderRead, 0, ""},
-		{"approvers", "Approvers", "/approvers", access.ApproverRead, 0, ""},
-	} {
-		if access.Allows(a, m.needs) {
-			out = append(out, menuItem{m.text, m.href, m.section == section, m.count, m.of})
-		}
+		out["orders"] = waiting{n, "waiting for signatures"}
 	}
 	return out, nil
 }

@@ -19,14 +19,18 @@ var templateFiles embed.FS
 // Page is what every page shows around its own content.
 type Page struct {
 	Title    string
-	Section  string // of the navigation: "devices", "cases", "orders", "brake", "approvers" or none
+	Section  string // of the navigation, as in navigation, or none
+	Lang     string // of its texts
 	Name     string // of the organisation
+	Logo     string // address of the organisation's logo; empty for Ward's mark
 	Who      string // who has signed in; empty for a visitor
-	Menu     []menuItem
+	Account  string // address of their account
+	Menu     [][]menuItem
 	Alarms   []alarm // what everybody who has signed in has to know
 	Flash    string  // what was just done
 	Problem  *problem
-	Narrow   bool // a form or a message rather than tables
+	Narrow   bool   // a form or a message rather than tables
+	Live     string // address of what tells that this page has changed; empty for none
 	Style    string
 	Script   string
 	Backlink string // address one level up; empty for none
@@ -161,7 +165,7 @@ func (p *pages) files() []pageFile {
 func parsePages() (p pages, err error) {
 	for _, f := range p.files() {
 		t := template.New(f.name + ".html").Option("missingkey=error")
-		if *f.into, err = t.ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/"+f.name+".html"); err != nil {
+		if *f.into, err = t.ParseFS(templateFiles, "templates/layout.html", "templates/parts.html", "templates/components.html", "templates/"+f.name+".html"); err != nil {
 			return p, fmt.Errorf("template %s: %w", f.name, err)
 		}
 	}
@@ -171,12 +175,12 @@ func parsePages() (p pages, err error) {
 // furnish fills in what a page shows around its content.
 func (s *Server) furnish(r *http.Request, p *Page) error {
 	ctx := r.Context()
-	p.Name, p.Style, p.Script = cmp.Or(s.Name, "Ward"), s.assets.style, s.assets.script
+	p.Name, p.Lang, p.Logo, p.Style, p.Script = cmp.Or(s.Name, "Ward"), lang, s.assets.logo, s.assets.style, s.assets.script
 	a := ward.ActorFrom(ctx)
 	if a.Via == "" {
 		return nil
 	}
-	p.Who, p.Flash = a.Name, s.sessions.PopString(ctx, flashKey)
+	p.Who, p.Account, p.Flash = a.Name, s.account(), s.sessions.PopString(ctx, flashKey)
 	var err error
 	if p.Menu, err = s.menu(ctx, a, p.Section); err != nil {
 		return err
@@ -185,6 +189,14 @@ func (s *Server) furnish(r *http.Request, p *Page) error {
 		p.Alarms, err = s.alarms(ctx)
 	}
 	return err
+}
+
+// account is the address of the page of who has signed in.
+func (s *Server) account() string {
+	if _, ok := s.needs["GET /mine"]; ok {
+		return "/mine"
+	}
+	return "/passphrase"
 }
 
 // flash has the next page say what was done.

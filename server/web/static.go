@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/wardmdm/ward"
 )
 
 //go:embed static/css/*.css static/js/*.js
@@ -21,20 +23,50 @@ var staticFiles embed.FS
 type assets struct {
 	files         map[string]asset
 	style, script string // addresses
+	logo          string // address; empty without one
 }
 
 type asset struct {
 	kind        string
 	plain, gzip []byte
+	own         bool // not of ours: nothing in it may load or run
 }
 
-func loadAssets() (a assets, err error) {
+func loadAssets(logo []byte) (a assets, err error) {
 	a.files = map[string]asset{}
 	if a.style, err = a.add("css", ".css", "text/css; charset=utf-8"); err != nil {
 		return a, err
 	}
-	a.script, err = a.add("js", ".js", "text/javascript; charset=utf-8")
+	if a.script, err = a.add("js", ".js", "text/javascript; charset=utf-8"); err != nil {
+		return a, err
+	}
+	a.logo, err = a.addLogo(logo)
 	return a, err
+}
+
+// maxLogo bounds the organisation's logo, in bytes.
+const maxLogo = 100 << 10
+
+// addLogo serves the organisation's logo. Pages show it as an image, in which a browser
+// runs no script; opened by itself, its policy of contents lets it load and run nothing.
+func (a assets) addLogo(b []byte) (string, error) {
+	if b == nil {
+		return "", nil
+	}
+	kind, ext := "image/png", ".png"
+	switch {
+	case len(b) > maxLogo:
+		return "", ward.Errorf(ward.Invalid, "The logo has %d kB; it may have %d. Make its picture smaller.", len(b)>>10, maxLogo>>10)
+	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
+	case bytes.Contains(b[:min(len(b), 1024)], []byte("<svg")):
+		kind, ext = "image/svg+xml", ".svg"
+	default:
+		return "", ward.Errorf(ward.Invalid, "The logo is neither an SVG nor a PNG. Save it as one of these.")
+	}
+	sum := sha256.Sum256(b)
+	file := "logo." + hex.EncodeToString(sum[:6]) + ext
+	a.files[file] = asset{kind: kind, plain: b, own: true}
+	return "/static/" + file, nil
 }
 
 // add serves the files of a folder as one, in the order of their names.
@@ -61,7 +93,7 @@ func (a assets) add(dir, ext, kind string) (string, error) {
 	}
 	sum := sha256.Sum256(plain)
 	file := "ward." + hex.EncodeToString(sum[:6]) + ext
-	a.files[file] = asset{kind, plain, b.Bytes()}
+	a.files[file] = asset{kind: kind, plain: plain, gzip: b.Bytes()}
 	return "/static/" + file, nil
 }
 
@@ -76,7 +108,10 @@ func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", f.kind)
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	h.Set("Vary", "Accept-Encoding")
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if f.own {
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+	}
+	if f.gzip != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
 		h.Set("Content-Encoding", "gzip")
 		body = f.gzip
 	}

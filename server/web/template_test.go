@@ -16,7 +16,7 @@ func TestTemplates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checked := map[string]bool{"layout.html": true, "parts.html": true}
+	checked := map[string]bool{"layout.html": true, "parts.html": true, "components.html": true}
 	for _, f := range p.files() {
 		checked[f.name+".html"] = true
 		if err := templatecheck.CheckHTML((*f.into).Lookup("layout"), f.data); err != nil {

@@ -93,6 +93,7 @@ type Options struct {
 	Evidence EvidenceParts // reports and packs
 	Accounts AccountParts  // sign-in, sessions, people and roles
 
+	Logo   []byte // the organisation's own, an SVG or a PNG; nil shows Ward's mark
 	Name   string // of the organisation, in the header and on the enrolment page; may be empty
 	Secure bool   // the pages are reached by https, so the cookie is bound to it
 }
@@ -104,6 +105,7 @@ type Server struct {
 	pages    pages
 	assets   assets
 	overview overview
+	needs    map[string]access.Permission // of each route, by its pattern
 	handler  http.Handler
 }
 
@@ -112,11 +114,11 @@ func New(o Options) (*Server, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	s := &Server{Options: o}
+	s := &Server{Options: o, needs: map[string]access.Permission{}}
 	s.sessions = s.newSessions()
 	s.overview = overview{list: o.Posture.List, now: o.Now, gate: make(chan struct{}, 1)}
 	var err error
-	if s.assets, err = loadAssets(); err != nil {
+	if s.assets, err = loadAssets(o.Logo); err != nil {
 		return nil, err
 	}
 	if s.pages, err = parsePages(); err != nil {
@@ -125,6 +127,7 @@ func New(o Options) (*Server, error) {
 	mux := http.NewServeMux()
 	for _, r := range s.routes() {
 		mux.Handle(r.pattern, s.serve(r))
+		s.needs[r.pattern] = r.needs
 	}
 	mux.Handle("GET /static/{file}", s.assets)
 	cross := http.NewCrossOriginProtection()
