@@ -104,7 +104,7 @@ func (s *Server) jobs() []jobs.Job {
 		return func(ctx context.Context) error { return f(ward.WithActor(ctx, ward.System)) }
 	}
 	pusher := &jobs.Pusher{Outbox: outbox{s.db.Outbox()}, Sender: pushSender{s.pusher}, Workers: 16, Now: s.now, Log: s.Log.Named("push")}
-	return []jobs.Job{
+	return s.book.Watch(append([]jobs.Job{
 		{Name: "push", Every: time.Second, Wake: s.db.PushesOwed(), Do: pusher.Do},
 		{Name: "plan", Every: 2 * time.Second, Wake: s.planNow, Do: system(s.plan)},
 		{Name: "audit", Every: 10 * time.Second, Wake: s.Audit.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.sequence)},
@@ -121,7 +121,7 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "notify", Every: 5 * time.Second, Wake: s.Notify.Wanted(), Do: system(s.Notify.Do)},
 		{Name: "tokens", Every: time.Minute, Do: s.Access.Flush},
 		{Name: "retention", Every: time.Hour, Do: system(s.retain)},
-	}
+	}, s.operateJobs()...))
 }
 
 // plan plans the devices that are due, in batches, until none is.

@@ -20,13 +20,17 @@ import (
 	"github.com/wardmdm/ward/server/applemdm"
 	"github.com/wardmdm/ward/server/approver"
 	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/audit/watch"
 	"github.com/wardmdm/ward/server/authorize"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/declare"
+	"github.com/wardmdm/ward/server/health"
+	"github.com/wardmdm/ward/server/jobs"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/notice"
 	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/policy"
@@ -35,6 +39,7 @@ import (
 	"github.com/wardmdm/ward/server/seal"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/web"
+	"github.com/wardmdm/ward/server/wording"
 	"go.uber.org/zap"
 )
 
@@ -55,6 +60,10 @@ type Server struct {
 	Orders      *order.Service
 	Policy      *policy.Service
 	Credentials *credential.Service
+	Texts       *wording.Service
+	Verifier    *watch.Service
+
+	Acknowledgements *notice.Service
 
 	config      Config
 	db          *store.DB
@@ -79,6 +88,9 @@ type Server struct {
 	tls         *tlsFiles
 	web         *web.Server
 	signer      signer
+	book        *jobs.Book // how the server's own jobs fare
+	started     time.Time
+	looked      atomic.Pointer[health.Report]
 	setup       string // the first administrator's one-time secret, in the first run only
 }
 
@@ -102,7 +114,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openProtocol, s.openTLS}
+	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openOperate, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openProtocol, s.openTLS}
 	for _, step := range steps {
 		if err := step(ctx, master); err != nil {
 			return nil, err
@@ -272,7 +284,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) error {
 			return s.Credentials.Issue(ctx, credential.Grant{Device: d, Enrolment: e, App: bundle})
 		},
 	}
-	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases(), s.config.Lost.words()}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
+	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases(), s.lostWords}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
 	s.Loop.NetworkLife = networkLife
 	s.Loop.Identities, s.Loop.Wake, s.compiler.Renewal = s.fleet, s.wake, s.renewal
 	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep

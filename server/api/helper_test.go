@@ -27,6 +27,7 @@ import (
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/httpd"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/posture"
@@ -172,6 +173,9 @@ func newWorld(t *testing.T) *world {
 		CaseFile: w.engine.caseFile, OrderFile: w.engine.orderFile, MacPIN: w.engine.macPIN, Invitations: invitations, Policies: policies, Audit: w.audit,
 		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: w.clock},
 		Pushes:  w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: w.clock,
+		Health: func(context.Context) (health.Report, error) {
+			return health.Judge(health.Facts{Now: w.clock(), Version: "1"}), nil
+		},
 	}))(t)
 	w.handler = httpd.Wrap(httpd.Options{Log: w.zap, Now: w.clock}, handler)
 	return w

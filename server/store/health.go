@@ -67,6 +67,25 @@ func (db *DB) Size(ctx context.Context, now time.Time) (size int64, ahead time.D
 	return size, fromMicros(clock).Sub(now), err
 }
 
+// Ending is a token that ends.
+type Ending struct {
+	Name    string
+	Expires time.Time
+}
+
+// TokensEnding returns the API tokens that work and end within a span of time, the first to
+// end first.
+func (db *DB) TokensEnding(ctx context.Context, from, until time.Time) ([]Ending, error) {
+	rows, err := db.query(ctx, `SELECT t.name, t.expires_at FROM access_token t JOIN person p ON p.id = t.person_id
+		WHERE t.revoked_at = 0 AND p.disabled_at = 0 AND t.expires_at > $1 AND t.expires_at <= $2 ORDER BY t.expires_at, t.id LIMIT 50`, micros(from), micros(until))
+	return scanAll(rows, err, func(r scanner) (e Ending, err error) {
+		var at int64
+		err = r.Scan(&e.Name, &at)
+		e.Expires = fromMicros(at)
+		return e, err
+	})
+}
+
 // DevicesByEmail returns the devices of whoever has an e-mail address, whatever its case.
 func (f Fleet) DevicesByEmail(ctx context.Context, email string) ([]ward.Device, error) {
 	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE LOWER(email) = LOWER($1) AND email <> '' ORDER BY created_at, id`, email)

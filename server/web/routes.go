@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/wardmdm/ward/server/access"
 )
@@ -115,6 +116,9 @@ func (s *Server) orderRoutes() []route {
 func (r route) maxBody() int64 {
 	if r.pattern == "POST /orders/new" {
 		return maxAsk
+	}
+	if strings.HasPrefix(r.pattern, "POST /enrolment/") { // tables of staff, and the links that they made
+		return maxImport
 	}
 	return maxForm
 }

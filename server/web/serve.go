@@ -81,7 +81,7 @@ var errSignIn = ward.Errorf(ward.Unauthenticated, "Sign in first.")
 func readForm(r *http.Request) error {
 	var err error
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
-		err = r.ParseMultipartForm(maxAsk) //nolint:gosec // its body is bounded by as much, so that no part is put into a file
+		err = r.ParseMultipartForm(max(maxAsk, maxImport)) //nolint:gosec // its body is bounded by as much, so that no part is put into a file
 	} else {
 		err = r.ParseForm()
 	}

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/audit/verify"
 )
@@ -144,10 +145,15 @@ func (s *Service) Do(ctx context.Context) error {
 }
 
 // Verify verifies the whole log now and keeps the result. An error means that it could not be
-// judged; a log that is not to be relied on is a Result that is not Sound.
+// judged; a log that is not to be relied on is a Result that is not Sound. Of an empty log
+// nothing is kept.
 func (s *Service) Verify(ctx context.Context) (Result, error) {
 	began := s.now()
 	c, err := s.log.Checkpoint(ctx)
+	if ward.KindOf(err) == ward.NotFound { // nothing was recorded yet
+		s.end()
+		return Result{}, nil
+	}
 	if err != nil {
 		s.end()
 		return Result{}, fmt.Errorf("verify the audit log: %w", err)
