@@ -86,6 +86,18 @@ func ActorFrom(ctx context.Context) Actor {
 	return a
 }
 
+// Unbounded returns a context in which the same actor acts on the whole organisation. It is
+// for what has to be whole to be right, such as counting, or calling an order off for every
+// device of it; never for what is shown or chosen.
+func Unbounded(ctx context.Context) context.Context {
+	a := ActorFrom(ctx)
+	if a.Scope.All() {
+		return ctx
+	}
+	a.Scope = Scope{}
+	return WithActor(ctx, a)
+}
+
 // WithRequestID returns a context that carries the id of the request, for log lines
 // and for the error a person reads.
 func WithRequestID(ctx context.Context, id string) context.Context {

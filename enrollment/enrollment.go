@@ -99,7 +99,8 @@ type Store interface {
 	InsertInvitation(ctx context.Context, i Invitation, tokenHash string) error
 	Invitation(ctx context.Context, id string) (Invitation, error)
 	InvitationByToken(ctx context.Context, tokenHash string) (Invitation, error)
-	// Invitations returns the invitations that match q, newest first.
+	// Invitations returns the invitations that match q, newest first, of those that who acts
+	// may see.
 	Invitations(ctx context.Context, q Query) ([]Invitation, error)
 	// CountInvitations returns how many match q, by state; it ignores q's State, Before and
 	// Limit.

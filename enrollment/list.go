@@ -2,6 +2,7 @@ package enrollment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -30,16 +31,11 @@ type Query struct {
 	Before string
 	Limit  int
 	Now    time.Time // by which it is judged what has expired
-	Scope  ward.Scope
 }
 
-// Invitation returns an invitation. One outside the actor's scope is not found.
+// Invitation returns an invitation.
 func (s *Service) Invitation(ctx context.Context, id string) (Invitation, error) {
-	i, err := s.o.Store.Invitation(ctx, id)
-	if err == nil && !ward.ActorFrom(ctx).Scope.Includes(i.Site, i.Group) {
-		return Invitation{}, ward.Errorf(ward.NotFound, "There is no invitation %s.", id)
-	}
-	return i, err
+	return s.o.Store.Invitation(ctx, id)
 }
 
 // List returns up to limit invitations, newest first: those after the one with the id
@@ -53,13 +49,13 @@ func (s *Service) Search(ctx context.Context, f Filter) ([]Invitation, error) {
 	if f.Limit == 0 {
 		f.Limit = 50
 	}
-	return s.o.Store.Invitations(ctx, s.query(ctx, f))
+	return s.o.Store.Invitations(ctx, s.query(f))
 }
 
-func (s *Service) query(ctx context.Context, f Filter) Query {
+func (s *Service) query(f Filter) Query {
 	return Query{
 		State: f.State, Search: strings.ToLower(strings.TrimSpace(f.Search)), Before: f.Before, Limit: min(max(f.Limit, 1), 200),
-		Now: s.o.Now().UTC(), Scope: ward.ActorFrom(ctx).Scope,
+		Now: s.o.Now().UTC(),
 	}
 }
 
@@ -67,7 +63,7 @@ func (s *Service) query(ctx context.Context, f Filter) Query {
 // state the filter names.
 func (s *Service) Counts(ctx context.Context, f Filter) (map[State]int, error) {
 	f.State, f.Before = "", ""
-	return s.o.Store.CountInvitations(ctx, s.query(ctx, f))
+	return s.o.Store.CountInvitations(ctx, s.query(f))
 }
 
 // Revoke takes an invitation back. Taking it back again does nothing; one that a device
@@ -127,11 +123,19 @@ func (s *Service) Renew(ctx context.Context, id string) (Invited, error) {
 // actor may not invite for, what the rules forbid, and devices that are enrolled already.
 func (s *Service) Check(ctx context.Context, rows []StaffRow) error {
 	for i := range rows {
-		r := rows[i].Request.normalise()
+		r := settle(ctx, rows[i].Request.normalise())
 		if len(rows[i].Mistakes) > 0 {
 			continue
 		}
-		rows[i].Mistakes = append(s.mistakes(r), s.beyond(ctx, r)...)
+		rows[i].Mistakes = s.mistakes(r)
+		err := s.bounded(ctx, r)
+		if e, ok := errors.AsType[*ward.Error](err); ok {
+			rows[i].Mistakes = append(rows[i].Mistakes, e.Message)
+			continue
+		}
+		if err != nil {
+			return err
+		}
 		why, err := s.conflict(ctx, r.Serial)
 		if err != nil {
 			return err
@@ -141,22 +145,6 @@ func (s *Service) Check(ctx context.Context, rows []StaffRow) error {
 		}
 	}
 	return nil
-}
-
-// beyond says that the actor may not invite for where the request's device belongs.
-func (s *Service) beyond(ctx context.Context, r Request) []string {
-	scope := ward.ActorFrom(ctx).Scope
-	if scope.Includes(r.Site, r.Group) {
-		return nil
-	}
-	var only []string
-	if len(scope.Sites) > 0 {
-		only = append(only, "the site "+strings.Join(scope.Sites, " or "))
-	}
-	if len(scope.Groups) > 0 {
-		only = append(only, "the group "+strings.Join(scope.Groups, " or "))
-	}
-	return []string{"You may invite only for " + strings.Join(only, " and ") + "."}
 }
 
 func (s *Service) recordInvited(ctx context.Context, i Invited) error {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -79,12 +80,15 @@ type Invited struct {
 // mistakes are reported at once; the serial number of a device that is enrolled is a
 // Conflict. An open invitation for the same serial number is revoked. It joins the unit of work in ctx.
 func (s *Service) Create(ctx context.Context, r Request) (Invited, error) {
-	r = r.normalise()
-	if m := append(s.mistakes(r), s.beyond(ctx, r)...); len(m) > 0 {
+	r = settle(ctx, r.normalise())
+	if m := s.mistakes(r); len(m) > 0 {
 		return Invited{}, &ward.Error{Kind: ward.Invalid, Message: "The invitation cannot be made.", Details: m}
 	}
 	var out Invited
 	err := s.o.Unit.Do(ctx, func(ctx context.Context) error {
+		if err := s.bounded(ctx, r); err != nil {
+			return err
+		}
 		why, err := s.conflict(ctx, r.Serial)
 		if err != nil {
 			return err
@@ -106,9 +110,11 @@ func (s *Service) CreateMany(ctx context.Context, rs []Request) ([]Invited, erro
 	}
 	var wrong []string
 	first := map[string]int{} // the first request with a serial number
+	rs = slices.Clone(rs)
 	for i, r := range rs {
-		r = r.normalise()
-		m := append(s.mistakes(r), s.beyond(ctx, r)...)
+		r = settle(ctx, r.normalise())
+		rs[i] = r
+		m := s.mistakes(r)
 		if n := first[r.Serial]; n > 0 && r.Serial != "" {
 			m = append(m, fmt.Sprintf("It has the serial number %s, as invitation %d has.", r.Serial, n))
 		} else {
@@ -123,6 +129,15 @@ func (s *Service) CreateMany(ctx context.Context, rs []Request) ([]Invited, erro
 	}
 	var out []Invited
 	err := s.o.Unit.Do(ctx, func(ctx context.Context) error {
+		for i, r := range rs {
+			if err := s.bounded(ctx, r); err != nil {
+				e, ok := errors.AsType[*ward.Error](err)
+				if !ok {
+					return err
+				}
+				return ward.Errorf(e.Kind, "Invitation %d: %s", i+1, e.Message)
+			}
+		}
 		if err := s.conflicts(ctx, rs); err != nil {
 			return err
 		}
@@ -206,9 +221,6 @@ func (s *Service) checkDevice(ctx context.Context, r Request) (string, error) {
 	d, err := s.o.Devices.Device(ctx, r.Device)
 	if err != nil {
 		return "", err
-	}
-	if !ward.ActorFrom(ctx).Scope.Includes(d.Site, d.Group) {
-		return "", ward.Errorf(ward.NotFound, "There is no device %s.", r.Device)
 	}
 	if d.Ownership != r.Ownership || d.Platform != r.Platform {
 		return "", ward.Errorf(ward.Conflict, "The device %s is a %s %s device; the invitation is for a %s %s one.", d.ID, d.Ownership, d.Platform, r.Ownership, r.Platform)

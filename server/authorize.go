@@ -71,7 +71,6 @@ func (s *Server) openAuthorize(context.Context, *seal.Master) (err error) {
 	if err != nil {
 		return err
 	}
-	s.Loop.Judged = s.Authorizer.Judged
 	return nil
 }
 

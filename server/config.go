@@ -41,6 +41,7 @@ type Config struct {
 	Lost         Lost      `yaml:"lost"`
 	Authorize    Authorize `yaml:"authorize"`
 	Notify       Notify    `yaml:"notify"`
+	Limits       Limits    `yaml:"limits"`
 	Log          Log       `yaml:"log"`
 
 	// Trial makes TLS and a push service of the server's own; nothing is asked.
@@ -158,7 +159,7 @@ func DefaultConfig() Config {
 	return Config{
 		Data: "data", Listen: "127.0.0.1:8443", Organisation: "Ward",
 		TLS: TLS{Mode: TLSFiles}, Enrolment: Enrolment{Attestation: enrollment.AttestationPreferred}, MDM: MDM{LateDays: 400}, APNs: APNs{URL: "https://api.push.apple.com"},
-		Brake: defaultBrake(), Orders: defaultOrders(),
+		Brake: defaultBrake(), Orders: defaultOrders(), Limits: defaultLimits(),
 		Retention: Retention{Commands: 180, Locations: 30},
 		Lost:      Lost{DrillDays: 90},
 		Policy:    Policy{Above: 0.25, From: 25},
@@ -221,6 +222,7 @@ func (c *Config) mistakes() (m []string) {
 	c.Brake.mistakes(bad)
 	c.Orders.mistakes(bad)
 	c.Notify.mistakes(bad)
+	c.Limits.mistakes(bad)
 	c.Enrolment.mistakes(bad)
 	c.MDM.mistakes(bad)
 	c.fileMistakes(bad)

@@ -346,3 +346,12 @@ func (s *Server) expireCommands(ctx context.Context) error {
 }
 
 var _ lost.People = accountHolders{}
+
+// stands reports whether a person stands as an approver.
+func (s *Server) stands(ctx context.Context, id ward.PersonID) (bool, error) {
+	_, err := s.Approvers.ByPerson(ctx, id)
+	if ward.KindOf(err) == ward.NotFound {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -63,6 +63,9 @@ func (s *Server) Run(ctx context.Context, l net.Listener, started func()) (err e
 		}
 		return nil
 	})
+	if _, err := s.Estate.Current(ward.WithActor(ctx, ward.System)); err != nil {
+		s.Log.Error("the posture of the devices can't be read; it is tried again", zap.Error(err))
+	}
 	s.ready.Store(true)
 	s.Log.Info("serving", zap.String("listen", l.Addr().String()), zap.String("public_url", s.config.PublicURL), zap.String("database", s.db.Engine()))
 	if started != nil {
@@ -107,6 +110,7 @@ func (s *Server) jobs() []jobs.Job {
 	return s.book.Watch(append([]jobs.Job{
 		{Name: "push", Every: time.Second, Wake: s.db.PushesOwed(), Do: pusher.Do},
 		{Name: "plan", Every: 2 * time.Second, Wake: s.planNow, Do: system(s.plan)},
+		{Name: "estate", Every: time.Second, Wake: s.db.PosturesDue(), Settle: 100 * time.Millisecond, Do: system(s.Estate.Follow)},
 		{Name: "audit", Every: 10 * time.Second, Wake: s.Audit.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.sequence)},
 		{Name: "last seen", Every: 5 * time.Second, Do: s.db.FlushSeen},
 		{Name: "use of certificates", Every: time.Second, Wake: s.Authorizer.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.Authorizer.Flush)},

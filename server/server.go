@@ -27,6 +27,7 @@ import (
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/declare"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/jobs"
 	"github.com/wardmdm/ward/server/lost"
@@ -53,6 +54,7 @@ type Server struct {
 	Brake       *brake.Service
 	Devices     *posture.Reader
 	Enrolment   *enrollment.Service
+	Estate      *estate.Service
 	Log         *zap.Logger
 	Loop        *reconcile.Loop
 	Lost        *lost.Service
@@ -114,7 +116,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openOperate, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openProtocol, s.openTLS}
+	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openOperate, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openEstate, s.openProtocol, s.openTLS}
 	for _, step := range steps {
 		if err := step(ctx, master); err != nil {
 			return nil, err
@@ -217,7 +219,7 @@ func auditName(publicURL string) string {
 }
 
 func (s *Server) openAccess(_ context.Context, _ *seal.Master) (err error) {
-	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now})
+	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now, Forget: s.Audit.ForgetPerson, Stands: s.stands})
 	return err
 }
 

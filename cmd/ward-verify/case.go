@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -61,6 +62,16 @@ type caseResult struct {
 	Sealed       int            `json:"sealed"`
 	Pending      int            `json:"pending"`
 	Approvals    []caseApproval `json:"approvals"`
+	Kind         string         `json:"kind"`
+	Changes      []caseChange   `json:"changes,omitempty"`
+}
+
+type caseChange struct {
+	Device  string          `json:"device"`
+	At      time.Time       `json:"at"`
+	Posture json.RawMessage `json:"posture,omitempty"`
+	Seal    string          `json:"seal"`
+	Linked  bool            `json:"linked"`
 }
 
 type caseEntry struct {
@@ -82,7 +93,10 @@ type caseApproval struct {
 func caseResultOf(r verify.CaseReport, withLog bool) caseResult {
 	out := caseResult{
 		Verified: true, Log: r.Log, ID: r.ID, Organisation: r.Organisation, Made: r.Made, Sum: r.Sum, PDF: r.PDF, Size: r.Size, Root: r.Root.String(),
-		Earlier: r.Earlier, LogChecked: withLog, Entries: []caseEntry{}, Disclosed: r.Disclosed, Sealed: r.Sealed, Pending: r.Pending, Approvals: []caseApproval{},
+		Earlier: r.Earlier, LogChecked: withLog, Entries: []caseEntry{}, Disclosed: r.Disclosed, Sealed: r.Sealed, Pending: r.Pending, Approvals: []caseApproval{}, Kind: r.Kind,
+	}
+	for _, c := range r.Changes {
+		out.Changes = append(out.Changes, caseChange{c.Device, c.At, c.Body, c.Seal, c.Linked})
 	}
 	for _, e := range r.Entries {
 		out.Entries = append(out.Entries, caseEntry(e))
@@ -97,7 +111,7 @@ func caseResultOf(r verify.CaseReport, withLog bool) caseResult {
 // quoted where a hostile one could write over the terminal.
 func caseText(r verify.CaseReport, withLog bool) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Verified: the file of %q is as %s signed it, and what it shows of the audit log stands there.\n\n", r.ID, r.Log)
+	fmt.Fprintf(&b, "Verified: the %s %q is as %s signed it, and what it shows of the audit log stands there.\n\n", map[string]string{"case": "file of", "report": "report"}[r.Kind], r.ID, r.Log)
 	fmt.Fprintf(&b, "  made       %s, for %q\n", r.Made.Format(time.RFC3339), r.Organisation)
 	fmt.Fprintf(&b, "  content    SHA-256 %s\n", r.Sum)
 	if r.PDF {
@@ -130,7 +144,25 @@ func caseText(r verify.CaseReport, withLog bool) string {
 		}
 		fmt.Fprintf(&b, "  %s  %s: %s\n", printable(a.Order), who, how)
 	}
+	b.WriteString(caseChanges(r))
 	b.WriteString(caseLimits(r, withLog))
+	return b.String()
+}
+
+// caseChanges lists the changes of devices that were proven.
+func caseChanges(r verify.CaseReport) string {
+	if len(r.Changes) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nChanges of devices, sealed into the log and not altered since (%d):\n", len(r.Changes))
+	for _, c := range r.Changes {
+		linked := ""
+		if c.Linked {
+			linked = "  (the next change is shown too: none was left out between)"
+		}
+		fmt.Fprintf(&b, "  %s  %s  %s%s\n", c.At.Format(time.RFC3339), printable(c.Device), printable(string(c.Body)), linked)
+	}
 	return b.String()
 }
 

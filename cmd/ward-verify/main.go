@@ -29,7 +29,7 @@ const usage = `Usage: ward-verify --key KEY [--checkpoint FILE]... [--json] EXPO
        ward-verify case PACK --key KEY [--pdf FILE] [--checkpoint FILE]... [--log EXPORT] [--json]
 
 Checks an audit log that was exported with "ward audit export", or the file of a case
-(CASE-ID.json). EXPORT, or PACK, is a file, or - for standard input.
+(CASE-ID.json), or the signed JSON of a report. EXPORT, or PACK, is a file, or - for standard input.
 
   --key KEY          the log's public key, or a file that holds it. Get it when the
                      server is set up and keep it elsewhere.

@@ -20,9 +20,11 @@ type Person struct {
 	Name       string // unique, whatever its case
 	Email      string // may be empty
 	Roles      []ward.Role
+	Scope      ward.Scope // what the person is bounded to, over all roles; zero: nothing
 	Created    time.Time
 	Activated  time.Time // first sign-in of any kind; zero before
 	DisabledAt time.Time // zero while the person may act
+	ErasedAt   time.Time // since then nothing is known of the person, who can act no more
 }
 
 // Token lets a program act for a person. Two tokens of one person are one person.
@@ -65,10 +67,10 @@ type People interface {
 	PersonByName(ctx context.Context, name string) (Person, error)
 	// People returns up to limit persons by id, those after the id given.
 	People(ctx context.Context, after ward.PersonID, limit int) ([]Person, error)
-	// CountPeople returns how many persons there are, and how many administrators that
-	// are not disabled. Until the unit of work ends, nobody else changes either.
+	// CountPeople returns how many persons there are, and how many administrators of the
+	// whole organisation that are not disabled. Until the unit of work ends, nobody else changes either.
 	CountPeople(ctx context.Context) (people, admins int, err error)
-	// UpdatePerson keeps the roles and the disabling of p.
+	// UpdatePerson keeps the roles, the scope and the disabling of p.
 	UpdatePerson(ctx context.Context, p Person) error
 	// ActivatePerson notes when a person could first act, unless it is noted already.
 	ActivatePerson(ctx context.Context, id ward.PersonID, at time.Time) error
@@ -118,6 +120,8 @@ type Store interface {
 	People
 	Secrets
 	Tokens
+	Roles
+	Erasures
 }
 
 // Recorder writes an audit entry in the unit of work in ctx. *audit.Service meets it.
@@ -136,17 +140,35 @@ type Service struct {
 	now    func() time.Time
 	hasher chan struct{} // bounds the memory that passphrases being hashed take
 
-	mu      sync.Mutex
+	forgets func(ctx context.Context, id ward.PersonID) (parts int64, err error)
+	stands  func(ctx context.Context, id ward.PersonID) (bool, error)
+	erased  func(ctx context.Context, id ward.PersonID) error
+
+	mu sync.Mutex
+	rolesKept
 	known   map[string]known     // tokens seen in the last seconds, by hash
 	changes int                  // counts what made known empty
 	used    map[string]time.Time // by token id, to be written
+
+	ended func(ctx context.Context, id ward.PersonID) error // ends the sessions of a person; nil: nobody keeps any
+	// Organisation is a word that nobody may make a passphrase of. Set it before use.
+	Organisation string
 }
 
-// Config says what a Service stands on. Every field is needed.
+// Config says what a Service stands on. The fields of the first group are needed.
 type Config struct {
 	Store Store
 	Audit Recorder
 	Now   func() time.Time
+
+	// Forget deletes the key of what the audit log says of a person, in the unit of work in
+	// ctx; NotFound means that it says nothing. Nil: nobody can be erased.
+	Forget func(ctx context.Context, id ward.PersonID) (parts int64, err error)
+	// Stands reports whether a person stands as an approver; nil: nobody does.
+	Stands func(ctx context.Context, id ward.PersonID) (bool, error)
+	// Erased takes away, in the unit of work in ctx, what other parts keep of a person who is
+	// erased; nil: nothing.
+	Erased func(ctx context.Context, id ward.PersonID) error
 }
 
 // New returns the gate.
@@ -161,6 +183,8 @@ func New(c Config) (*Service, error) {
 		hasher: make(chan struct{}, 2),
 		known:  map[string]known{},
 		used:   map[string]time.Time{},
+
+		forgets: c.Forget, stands: c.Stands, erased: c.Erased,
 	}, nil
 }
 
@@ -181,4 +205,17 @@ const (
 // record audits a deed done to a person.
 func (s *Service) record(ctx context.Context, action string, p ward.PersonID, detail map[string]string) error {
 	return s.audit.Record(ctx, audit.Entry{Action: action, Subject: string(p), Person: p, Detail: detail})
+}
+
+// recordOf audits a deed that is about no person.
+func (s *Service) recordOf(ctx context.Context, action, subject string, detail map[string]string) error {
+	return s.audit.Record(ctx, audit.Entry{Action: action, Subject: subject, Detail: detail})
+}
+
+func entryAbout(action, subject string, detail map[string]string) audit.Entry {
+	return audit.Entry{Action: action, Subject: subject, Detail: detail}
+}
+
+func entryOf(action string, r Role) audit.Entry {
+	return entryAbout(action, string(r.ID), map[string]string{"name": r.Name, "permissions": joinScopes(r.Permissions)})
 }

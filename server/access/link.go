@@ -36,6 +36,9 @@ func (s *Service) CreateLink(ctx context.Context, id ward.PersonID, kind LinkKin
 			if kind != LinkSetup || !p.Activated.IsZero() || Check(ctx, PersonWrite) != nil {
 				return err
 			}
+			if err := s.mayChange(ctx, p); err != nil { // it would be a way to do all that they may do
+				return err
+			}
 		}
 		now := s.now()
 		if err := s.store.AddLink(ctx, Link{Hash: hash(secret), Person: id, Kind: kind, Created: now, Expires: now.Add(ttl)}); err != nil {

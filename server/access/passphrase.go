@@ -54,6 +54,9 @@ func (s *Service) SetPassphrase(ctx context.Context, id ward.PersonID, passphras
 	if err := checkPassphrase(passphrase, p); err != nil {
 		return err
 	}
+	if err := checkStrength(passphrase, p, s.Organisation); err != nil {
+		return err
+	}
 	salt := make([]byte, argonSalt)
 	rand.Read(salt)
 	h := argon{argonMemory, argonTime, argonThreads, salt, nil}
@@ -97,8 +100,21 @@ func errPassphrase() error {
 // all copies of the server, and is refused as Forbidden with the time that remains.
 // It hashes, which is slow: call it outside a unit of work.
 func (s *Service) CheckPassphrase(ctx context.Context, name, passphrase string) (Person, error) {
+	p, err := s.verify(ctx, name, passphrase)
+	if err != nil {
+		return Person{}, err
+	}
+	err = s.record(ward.WithActor(ctx, actor(p, ward.ViaSession)), ActionSignedIn, p.ID, map[string]string{"by": string(ByPassphrase)})
+	if err != nil {
+		return Person{}, err
+	}
+	return p, nil
+}
+
+// verify is CheckPassphrase without the record of a sign-in: more may be asked for.
+func (s *Service) verify(ctx context.Context, name, passphrase string) (Person, error) {
 	name = cleanName(name)
-	key := hash("sign in " + strings.ToLower(name))
+	key := attemptKey(name)
 	if err := s.attempt(ctx, key); err != nil {
 		return Person{}, err
 	}
@@ -124,18 +140,14 @@ func (s *Service) CheckPassphrase(ctx context.Context, name, passphrase string) 
 		}
 		return Person{}, errPassphrase()
 	}
-	err = s.store.Do(ctx, func(ctx context.Context) error {
-		if err := s.store.ClearAttempts(ctx, key); err != nil {
-			return err
-		}
-		ctx = ward.WithActor(ctx, actor(p, ward.ViaSession))
-		return s.record(ctx, ActionSignedIn, p.ID, map[string]string{"by": "passphrase"})
-	})
-	if err != nil {
+	if err := s.store.Do(ctx, func(ctx context.Context) error { return s.store.ClearAttempts(ctx, key) }); err != nil {
 		return Person{}, err
 	}
 	return p, nil
 }
+
+// attemptKey is what attempts to sign in under a name are counted by.
+func attemptKey(name string) string { return hash("sign in " + strings.ToLower(name)) }
 
 // attempt counts an attempt before the passphrase is looked at, so that many at once
 // cannot all be first.

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -171,6 +172,13 @@ func holds(roles []ward.Role, p Permission) bool {
 			}
 			continue
 		}
+		if rest, ok := strings.CutPrefix(string(r), madePrefix); ok {
+			_, list, _ := strings.Cut(rest, ":")
+			if slices.Contains(strings.Split(list, ","), string(p)) {
+				return true
+			}
+			continue
+		}
 		if slices.Contains(granted(r), p) {
 			return true
 		}
@@ -180,10 +188,11 @@ func holds(roles []ward.Role, p Permission) bool {
 
 // Allows reports whether a may do p. Ward itself and the operator at the server's
 // console may do everything but approve an order, which takes a person who has signed in
-// by a browser: no token does, whoever's it is. A device and the zero Actor may do nothing
+// by a browser: no token does, whoever's it is. Who is bounded to sites or groups may do
+// nothing that is about the whole organisation. A device and the zero Actor may do nothing
 // here.
 func Allows(a ward.Actor, p Permission) bool {
-	if !p.Valid() {
+	if !p.Valid() || p.Whole() && !a.Scope.All() {
 		return false
 	}
 	switch a.Via {
@@ -207,6 +216,10 @@ func Check(ctx context.Context, p Permission) error {
 	}
 	if a.Via == "" {
 		return ward.Errorf(ward.Unauthenticated, "Sign in first.")
+	}
+	bounded := a
+	if bounded.Scope = (ward.Scope{}); p.Whole() && Allows(bounded, p) {
+		return WholeOnly(ctx, fmt.Sprintf("%s (%s)", p.deed(), p))
 	}
 	who := "Nobody may."
 	if roles := RolesWith(p); len(roles) > 0 {

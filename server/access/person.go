@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/mail"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ type NewPerson struct {
 	Name  string
 	Email string // may be empty
 	Roles []ward.Role
+	Scope ward.Scope // what the person is bounded to; zero: nothing
 }
 
 // CreatePerson adds a person. A *ward.Error of kind Invalid lists every mistake;
@@ -47,15 +49,31 @@ func (s *Service) createPerson(ctx context.Context, n NewPerson) (Person, error)
 		}
 	}
 	var wrong []string
-	p.Roles, wrong = checkRoles(n.Roles)
-	if mistakes = append(mistakes, wrong...); len(mistakes) > 0 {
-		return Person{}, &ward.Error{Kind: ward.Invalid, Message: "The person was not added.", Details: mistakes}
-	}
+	p.Scope, wrong = checkScope(n.Scope)
+	mistakes = append(mistakes, wrong...)
 	err := s.store.Do(ctx, func(ctx context.Context) error {
+		if err := s.lock(ctx); err != nil {
+			return err
+		}
+		roles, wrong, err := s.checkRoles(ctx, n.Roles)
+		if err != nil {
+			return err
+		}
+		if all := append(slices.Clone(mistakes), wrong...); len(all) > 0 {
+			return &ward.Error{Kind: ward.Invalid, Message: "The person was not added.", Details: all}
+		}
+		if err := mayGive(ctx, roles...); err != nil {
+			return err
+		}
+		p.Roles = ids(roles)
 		if err := s.store.AddPerson(ctx, p); err != nil {
 			return err
 		}
-		return s.record(ctx, ActionPersonCreated, p.ID, map[string]string{"name": p.Name, "email": p.Email, "roles": joinRoles(p.Roles)})
+		detail := map[string]string{"name": p.Name, "email": p.Email, "roles": joinRoles(p.Roles)}
+		if !p.Scope.All() {
+			maps.Copy(detail, scopeDetail(p.Scope))
+		}
+		return s.record(ctx, ActionPersonCreated, p.ID, detail)
 	})
 	if err != nil {
 		return Person{}, err
@@ -80,22 +98,28 @@ func checkName(name string) (mistakes []string) {
 	return mistakes
 }
 
-// checkRoles returns the roles once each, in the order of ward.Roles.
-func checkRoles(roles []ward.Role) (clean []ward.Role, mistakes []string) {
-	for _, r := range roles {
-		if !slices.Contains(ward.Roles, r) {
-			mistakes = append(mistakes, fmt.Sprintf("There is no role %q. The roles are %s.", r, joinRoles(ward.Roles)))
+// checkRoles returns the roles once each, in the order of Roles, and what is wrong with
+// those that were named.
+func (s *Service) checkRoles(ctx context.Context, named []ward.Role) (clean []Role, mistakes []string, err error) {
+	all, err := s.Roles(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	there := ids(all)
+	for _, r := range named {
+		if !slices.Contains(there, r) {
+			mistakes = append(mistakes, fmt.Sprintf("There is no role %q. The roles are %s.", r, joinRoles(there)))
 		}
 	}
-	if len(roles) == 0 {
-		mistakes = append(mistakes, fmt.Sprintf("At least one role is needed. The roles are %s.", joinRoles(ward.Roles)))
+	if len(named) == 0 {
+		mistakes = append(mistakes, fmt.Sprintf("At least one role is needed. The roles are %s.", joinRoles(there)))
 	}
-	for _, r := range ward.Roles {
-		if slices.Contains(roles, r) {
+	for _, r := range all {
+		if slices.Contains(named, r.ID) {
 			clean = append(clean, r)
 		}
 	}
-	return clean, mistakes
+	return clean, mistakes, nil
 }
 
 func joinRoles(roles []ward.Role) string {
@@ -126,14 +150,40 @@ func (s *Service) People(ctx context.Context, after ward.PersonID, limit int) ([
 	return s.store.People(ctx, after, min(limit, 500))
 }
 
-// SetRoles replaces the roles of a person. Conflict means that no administrator would
-// be left.
+// SetRoles replaces the roles of a person. Conflict means that no administrator would be
+// left, Forbidden that a role would let them do more than who gives it may do.
 func (s *Service) SetRoles(ctx context.Context, id ward.PersonID, roles []ward.Role) error {
-	clean, mistakes := checkRoles(roles)
-	if len(mistakes) > 0 {
-		return &ward.Error{Kind: ward.Invalid, Message: "The roles were not changed.", Details: mistakes}
+	if err := Check(ctx, PersonWrite); err != nil {
+		return err
 	}
-	return s.change(ctx, id, ActionRolesSet, map[string]string{"roles": joinRoles(clean)}, func(p *Person) { p.Roles = clean })
+	return s.store.Do(ctx, func(ctx context.Context) error {
+		if err := s.lock(ctx); err != nil { // first: no role ends until it is given
+			return err
+		}
+		clean, mistakes, err := s.checkRoles(ctx, roles)
+		if err != nil {
+			return err
+		}
+		if len(mistakes) > 0 {
+			return &ward.Error{Kind: ward.Invalid, Message: "The roles were not changed.", Details: mistakes}
+		}
+		if err := mayGive(ctx, clean...); err != nil {
+			return err
+		}
+		return s.change(ctx, id, ActionRolesSet, map[string]string{"roles": joinRoles(ids(clean))}, func(p *Person) { p.Roles = ids(clean) })
+	})
+}
+
+// mayChange refuses to change a person who may do more than who acts.
+func (s *Service) mayChange(ctx context.Context, p Person) error {
+	if unbound(ward.ActorFrom(ctx)) {
+		return nil
+	}
+	all, err := s.Roles(ctx)
+	if err != nil {
+		return err
+	}
+	return mayGive(ctx, slices.DeleteFunc(all, func(r Role) bool { return !slices.Contains(p.Roles, r.ID) })...)
 }
 
 // DisablePerson takes every right from a person at once in this process and within
@@ -165,6 +215,12 @@ func (s *Service) change(ctx context.Context, id ward.PersonID, action string, d
 		if err != nil {
 			return err
 		}
+		if !p.ErasedAt.IsZero() {
+			return ward.Errorf(ward.Conflict, "This person was erased and can't be brought back. Add a new one.")
+		}
+		if err := s.mayChange(ctx, p); err != nil {
+			return err
+		}
 		was := administers(p)
 		f(&p)
 		if was && !administers(p) && admins <= 1 {
@@ -173,14 +229,20 @@ func (s *Service) change(ctx context.Context, id ward.PersonID, action string, d
 		if err := s.store.UpdatePerson(ctx, p); err != nil {
 			return err
 		}
+		if !p.DisabledAt.IsZero() && s.ended != nil {
+			if err := s.ended(ctx, id); err != nil {
+				return err
+			}
+		}
 		unit.AfterCommit(ctx, s.forget)
 		return s.record(ctx, action, id, detail)
 	})
 }
 
-// administers reports whether p can hand out roles now.
+// administers reports whether p can hand out roles now, which nobody does who is bounded to
+// a part of the organisation.
 func administers(p Person) bool {
-	return p.DisabledAt.IsZero() && slices.Contains(p.Roles, ward.RoleAdmin)
+	return p.DisabledAt.IsZero() && p.Scope.All() && slices.Contains(p.Roles, ward.RoleAdmin)
 }
 
 // setupLife is how long the first administrator's link is good.

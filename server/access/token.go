@@ -165,6 +165,7 @@ func (s *Service) RevokeToken(ctx context.Context, id string) error {
 func (s *Service) forget() {
 	s.mu.Lock()
 	clear(s.known)
+	s.roles = nil
 	s.changes++ // what is being read at this moment is not remembered
 	s.mu.Unlock()
 }
@@ -220,16 +221,29 @@ func (s *Service) readToken(ctx context.Context, h string, now time.Time) (known
 	if !t.RevokedAt.IsZero() || !p.DisabledAt.IsZero() {
 		return known{}, errBearer()
 	}
-	a := actor(p, ward.ViaToken)
+	a, err := s.acting(ctx, p, ward.ViaToken)
+	if err != nil {
+		return known{}, fmt.Errorf("authenticate: %w", err)
+	}
 	a.Token = t.ID
 	if len(t.Scopes) > 0 {
-		a.Roles = []ward.Role{narrowed(p.Roles, t.Scopes)}
+		a.Roles = []ward.Role{narrowed(a.Roles, t.Scopes)}
 	}
 	return known{actor: a, expires: t.Expires, read: now}, nil
 }
 
 func actor(p Person, via ward.Via) ward.Actor {
-	return ward.Actor{Person: p.ID, Name: p.Name, Via: via, Roles: slices.Clone(p.Roles)}
+	return ward.Actor{
+		Person: p.ID, Name: p.Name, Email: p.Email, Via: via, Roles: slices.Clone(p.Roles),
+		Scope: ward.Scope{Sites: slices.Clone(p.Scope.Sites), Groups: slices.Clone(p.Scope.Groups)},
+	}
+}
+
+// acting is actor with what the person's roles let them do, also those that somebody made.
+func (s *Service) acting(ctx context.Context, p Person, via ward.Via) (a ward.Actor, err error) {
+	a = actor(p, via)
+	a.Roles, err = s.expand(ctx, a.Roles)
+	return a, err
 }
 
 // Actor returns the actor that a session or the console stands for, with the roles
@@ -242,7 +256,7 @@ func (s *Service) Actor(ctx context.Context, id ward.PersonID, via ward.Via) (wa
 	if err != nil {
 		return ward.Actor{}, fmt.Errorf("session of %s: %w", id, err)
 	}
-	return actor(p, via), nil
+	return s.acting(ctx, p, via)
 }
 
 // Flush writes when tokens were last used. Call it about once a minute and at the

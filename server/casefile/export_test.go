@@ -1,5 +1,7 @@
 package casefile
 
+import "github.com/wardmdm/ward/server/report"
+
 // Uncompressed renders a view as a PDF whose text can be read.
 func Uncompressed(v View) ([]byte, error) { return renderPDF(v, false) }
 
@@ -8,6 +10,6 @@ var (
 	Standing = standing
 	Words    = words
 	Took     = took
-	Latin    = latin
+	Latin    = report.Latin
 	Ranges   = ranges
 )

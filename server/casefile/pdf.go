@@ -7,6 +7,7 @@ import (
 	"unicode/utf16"
 
 	"codeberg.org/go-pdf/fpdf"
+	"github.com/wardmdm/ward/server/report"
 )
 
 // Measures of the page, A4, in millimetres.
@@ -77,7 +78,7 @@ func wide(t string) string {
 
 // text is text in the encoding of the fonts.
 func (s *sheet) text(t string) string {
-	out, whole := latin(t)
+	out, whole := report.Latin(t)
 	s.whole = s.whole && whole
 	return out
 }

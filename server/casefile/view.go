@@ -54,7 +54,7 @@ func NewView(src Source) View {
 	}
 	if src.Case != nil {
 		add(inShort(src))
-		add(report(*src.Case))
+		add(theReport(*src.Case))
 	}
 	if src.Device != nil {
 		add(device(*src.Device))
@@ -186,7 +186,7 @@ func (src Source) reported() time.Time {
 	return time.Time{}
 }
 
-func report(c Case) Section {
+func theReport(c Case) Section {
 	s := Section{Anchor: "report", Heading: "The report"}
 	s.Rows = []Row{
 		{"Reported", stamp(c.Reported)},

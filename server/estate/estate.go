@@ -88,6 +88,8 @@ type Snapshot struct {
 	At      time.Time
 	Now     bool // At is the present
 	Devices []*Device
+
+	entries []*entry // the same devices with what a search looks into; nil where it is not at hand
 }
 
 // Change is one change of a device's posture: the whole posture after it.

@@ -82,6 +82,7 @@ func (s *Service) CancelCase(ctx context.Context, id ward.CaseID, reason string)
 	if id == "" {
 		return 0, ward.Errorf(ward.Invalid, "Name the case whose orders are to be cancelled.")
 	}
+	ctx = ward.Unbounded(ctx) // an order of the case may be about other devices too
 	err = s.Store.Do(ctx, func(ctx context.Context) error {
 		n = 0
 		for _, st := range []State{Requested, Approved, Issued} {

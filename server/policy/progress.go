@@ -87,6 +87,7 @@ type member struct {
 	want    *want
 	last    map[string]Attempt // the last accepted attempt of each thing that is wanted
 	holds   bool               // every declaration, as it tells
+	beyond  bool               // outside the scope of who asks: it is counted, not named
 	failed  string             // in words
 	err     string
 }
@@ -141,6 +142,7 @@ func (s *Service) progress(ctx context.Context, f *InForce) (Progress, error) {
 // members returns the devices of open rings that something is new for, and counts all.
 func (s *Service) members(ctx context.Context, f *InForce, p *Progress) (map[ward.DeviceID]*member, []ward.DeviceID, error) {
 	all, members := newWants(s, f), map[ward.DeviceID]*member{}
+	scope := ward.ActorFrom(ctx).Scope
 	var order []ward.DeviceID
 	if err := all.read(ctx, s.store); err != nil {
 		return nil, nil, fmt.Errorf("revoked network certificates: %w", err)
@@ -157,7 +159,7 @@ func (s *Service) members(ctx context.Context, f *InForce, p *Progress) (map[war
 			return nil
 		}
 		members[d.Device.ID] = &member{
-			ring: ring, want: w, last: make(map[string]Attempt, len(w.steps)),
+			ring: ring, want: w, beyond: !scope.Includes(d.Device.Site, d.Device.Group), last: make(map[string]Attempt, len(w.steps)),
 			lagging: d.reachable() && d.LastSeen.After(p.Rollout.Opened.Add(time.Second)),
 		}
 		order = append(order, d.Device.ID)
@@ -243,7 +245,7 @@ func (p *Progress) count(id ward.DeviceID, m *member) {
 	switch {
 	case m.failed != "":
 		r.Failed++
-		if len(p.Failures) < maxFailures {
+		if len(p.Failures) < maxFailures && !m.beyond {
 			p.Failures = append(p.Failures, Failure{Device: id, Step: m.failed, Error: m.err})
 		}
 	case m.done():

@@ -25,7 +25,7 @@ func (r *Reader) Move(ctx context.Context, id ward.DeviceID, group string) error
 }
 
 // Place says where a device belongs from now on, and plans it for that: the policy may
-// want something else of it there.
+// want something else of it there. Who is bounded to sites and groups moves it within them.
 func (r *Reader) Place(ctx context.Context, id ward.DeviceID, p Placement) error {
 	if p == (Placement{}) {
 		return ward.Errorf(ward.Invalid, "Name a group, a site or a role to move the device to.")
@@ -53,6 +53,9 @@ func (r *Reader) Place(ctx context.Context, id ward.DeviceID, p Placement) error
 			}
 			detail[part.from+"from"], detail[part.from+"to"] = *part.of, to
 			*part.of = to
+		}
+		if !ward.ActorFrom(ctx).Scope.Includes(d.Site, d.Group) {
+			return ward.Errorf(ward.Forbidden, "Site %q with group %q lies outside the sites and groups that you may see, so you can't move the device there.", d.Site, d.Group)
 		}
 		if err := r.Store.UpdateDevice(ctx, d); err != nil {
 			return err

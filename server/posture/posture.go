@@ -102,6 +102,16 @@ func (r *Reader) row(ctx context.Context, d ward.Device) (row Row, v reconcile.V
 	return Row{Device: d, Enrolment: e, Supervised: v.Got.Supervised(), Assessment: compliance.Assess(v, r.Now())}, v, all, nil
 }
 
+// Assess returns what is wanted and known of a device and what that comes to.
+func (r *Reader) Assess(ctx context.Context, id ward.DeviceID) (reconcile.View, compliance.Assessment, error) {
+	d, err := r.Store.Device(ctx, id)
+	if err != nil {
+		return reconcile.View{}, compliance.Assessment{}, err
+	}
+	row, v, _, err := r.row(ctx, d)
+	return v, row.Assessment, err
+}
+
 // Find returns the one device that word names by id, serial number, UDID or name.
 func (r *Reader) Find(ctx context.Context, word string) (ward.Device, error) {
 	word = strings.TrimSpace(word)

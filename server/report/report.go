@@ -61,6 +61,7 @@ type Section struct {
 	Charts  []Chart
 	Tables  []Table
 	Notes   []string // small print
+	Break   bool     // in a PDF it begins a page
 }
 
 // Fact is a label with its value, which may have several lines.

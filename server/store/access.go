@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,30 +42,36 @@ func split[T ~string](s string) (out []T) {
 	return out
 }
 
-const personColumns = `p.id, p.name, p.email, p.roles, p.created_at, p.activated_at, p.disabled_at`
+const personColumns = `p.id, p.name, p.email, p.roles, p.created_at, p.activated_at, p.disabled_at, p.scope_sites, p.scope_groups, p.erased_at`
 
 // personFields are where personColumns are scanned to; done turns them into p.
-func personFields(p *access.Person) (fields []any, done func()) {
-	var roles string
-	var created, activated, disabled int64
-	return []any{&p.ID, &p.Name, &p.Email, &roles, &created, &activated, &disabled}, func() {
+func personFields(p *access.Person) (fields []any, done func() error) {
+	var roles, sites, groups string
+	var created, activated, disabled, erased int64
+	return []any{&p.ID, &p.Name, &p.Email, &roles, &created, &activated, &disabled, &sites, &groups, &erased}, func() error {
 		p.Roles = split[ward.Role](roles)
-		p.Created, p.Activated, p.DisabledAt = fromMicros(created), fromMicros(activated), fromMicros(disabled)
+		p.Created, p.Activated, p.DisabledAt, p.ErasedAt = fromMicros(created), fromMicros(activated), fromMicros(disabled), fromMicros(erased)
+		// A bound that can't be read must not read as none.
+		if err := errors.Join(unpack(sites, &p.Scope.Sites), unpack(groups, &p.Scope.Groups)); err != nil {
+			return fmt.Errorf("scope of %s: %w", p.ID, err)
+		}
+		return nil
 	}
 }
 
 func scanPerson(row interface{ Scan(...any) error }) (p access.Person, _ error) {
 	fields, done := personFields(&p)
-	err := row.Scan(fields...)
-	done()
-	return p, err
+	if err := row.Scan(fields...); err != nil {
+		return p, err
+	}
+	return p, done()
 }
 
 // AddPerson meets access.People.
 func (a *Access) AddPerson(ctx context.Context, p access.Person) error {
-	_, err := a.db.exec(ctx, `INSERT INTO person (id, name, name_key, email, roles, passphrase, created_at, activated_at, disabled_at)
-		VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8)`,
-		string(p.ID), p.Name, strings.ToLower(p.Name), p.Email, words(p.Roles), micros(p.Created), micros(p.Activated), micros(p.DisabledAt))
+	_, err := a.db.exec(ctx, `INSERT INTO person (id, name, name_key, email, roles, passphrase, created_at, activated_at, disabled_at, scope_sites, scope_groups)
+		VALUES ($1, $2, $3, $4, $5, '', $6, $7, $8, $9, $10)`,
+		string(p.ID), p.Name, strings.ToLower(p.Name), p.Email, words(p.Roles), micros(p.Created), micros(p.Activated), micros(p.DisabledAt), bounds(p.Scope.Sites), bounds(p.Scope.Groups))
 	if duplicate(err) {
 		return ward.Errorf(ward.Conflict, "There is a person called %s already. Choose another name.", p.Name).Because(err)
 	}
@@ -96,13 +103,14 @@ func (a *Access) CountPeople(ctx context.Context) (people, admins int, err error
 			return 0, 0, err
 		}
 	}
-	err = a.db.row(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN disabled_at = 0 AND ' ' || roles || ' ' LIKE '% admin %' THEN 1 ELSE 0 END), 0) FROM person`).Scan(&people, &admins)
+	err = a.db.row(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN disabled_at = 0 AND scope_sites = '' AND scope_groups = '' AND ' ' || roles || ' ' LIKE '% admin %' THEN 1 ELSE 0 END), 0) FROM person`).Scan(&people, &admins)
 	return people, admins, err
 }
 
 // UpdatePerson meets access.People.
 func (a *Access) UpdatePerson(ctx context.Context, p access.Person) error {
-	n, err := a.db.exec(ctx, `UPDATE person SET roles = $1, disabled_at = $2 WHERE id = $3`, words(p.Roles), micros(p.DisabledAt), string(p.ID))
+	n, err := a.db.exec(ctx, `UPDATE person SET roles = $1, disabled_at = $2, scope_sites = $3, scope_groups = $4 WHERE id = $5`,
+		words(p.Roles), micros(p.DisabledAt), bounds(p.Scope.Sites), bounds(p.Scope.Groups), string(p.ID))
 	if err == nil && n == 0 {
 		return ward.Errorf(ward.NotFound, "There is no person %s.", p.ID)
 	}
@@ -221,9 +229,11 @@ func (a *Access) TokenByHash(ctx context.Context, hash string) (t access.Token, 
 	pf, personDone := personFields(&p)
 	err := a.db.row(ctx, `SELECT `+tokenColumns+`, `+personColumns+` FROM access_token t JOIN person p ON p.id = t.person_id WHERE t.hash = $1`, hash).
 		Scan(slices.Concat(tf, pf)...)
+	if err != nil {
+		return t, p, missing(err, "There is no such token.")
+	}
 	tokenDone()
-	personDone()
-	return t, p, missing(err, "There is no such token.")
+	return t, p, personDone()
 }
 
 // Token meets access.Tokens.

@@ -98,9 +98,14 @@ func (s Cases) SetReal(ctx context.Context, id ward.CaseID, t time.Time) error {
 
 // Learn meets lost.Store.
 func (s Cases) Learn(ctx context.Context, c lost.Case) error {
-	_, err := s.exec(ctx, `UPDATE lost_case SET kind = $2, was_unlocked = $3, data_open = $4, seen_where = $5, seen_at = $6 WHERE id = $1 AND state = 'open'`,
-		string(c.ID), string(c.Kind), string(c.WasUnlocked), string(c.DataOpen), c.LastSeenWhere, micros(c.LastSeenAt))
-	return err
+	return s.Do(ctx, func(ctx context.Context) error {
+		_, err := s.exec(ctx, `UPDATE lost_case SET kind = $2, was_unlocked = $3, data_open = $4, seen_where = $5, seen_at = $6 WHERE id = $1 AND state = 'open'`,
+			string(c.ID), string(c.Kind), string(c.WasUnlocked), string(c.DataOpen), c.LastSeenWhere, micros(c.LastSeenAt))
+		if err != nil {
+			return err
+		}
+		return s.markCase(ctx, c.ID)
+	})
 }
 
 // SaveSnapshot meets lost.Assessments.

@@ -12,6 +12,7 @@ import (
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/unit"
 )
 
 // Cases keeps the cases of lost devices, and the recovery codes of their holders.
@@ -41,7 +42,17 @@ func scanCase(r scanner) (c lost.Case, err error) {
 }
 
 // Add meets lost.Store.
-func (s Cases) Add(ctx context.Context, c lost.Case) (bool, error) {
+func (s Cases) Add(ctx context.Context, c lost.Case) (added bool, err error) {
+	err = s.Do(ctx, func(ctx context.Context) error {
+		if added, err = s.add(ctx, c); err != nil || !added {
+			return err
+		}
+		return s.markPosture(ctx, c.Device)
+	})
+	return added, err
+}
+
+func (s Cases) add(ctx context.Context, c lost.Case) (bool, error) {
 	n, err := s.exec(ctx, `INSERT INTO lost_case (`+caseColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 		ON CONFLICT (device_id) WHERE state = 'open' DO NOTHING`,
 		string(c.ID), string(c.Device), string(c.Kind), string(c.State), string(c.ReportedBy), c.ReportedName, micros(c.Reported), c.LastSeenWhere, micros(c.LastSeenAt),
@@ -52,19 +63,22 @@ func (s Cases) Add(ctx context.Context, c lost.Case) (bool, error) {
 
 // Case meets lost.Store.
 func (s Cases) Case(ctx context.Context, id ward.CaseID) (lost.Case, error) {
-	c, err := scanCase(s.row(ctx, caseRead+` WHERE id = $1`, string(id)))
+	also, args := scoped(ctx, "lost_case.device_id", []any{string(id)})
+	c, err := scanCase(s.row(ctx, caseRead+` WHERE id = $1`+also, args...))
 	return c, missing(err, "There is no case %s.", id)
 }
 
 // OpenCase meets lost.Store.
 func (s Cases) OpenCase(ctx context.Context, device ward.DeviceID) (lost.Case, error) {
-	c, err := scanCase(s.row(ctx, caseRead+` WHERE device_id = $1 AND state = 'open'`, string(device)))
+	also, args := scoped(ctx, "lost_case.device_id", []any{string(device)})
+	c, err := scanCase(s.row(ctx, caseRead+` WHERE device_id = $1 AND state = 'open'`+also, args...))
 	return c, missing(err, "The device %s has no open case.", device)
 }
 
 // CaseDevice meets order.Cases.
 func (s Cases) CaseDevice(ctx context.Context, id ward.CaseID) (d ward.DeviceID, err error) {
-	err = s.row(ctx, `SELECT device_id FROM lost_case WHERE id = $1`, string(id)).Scan(&d)
+	also, args := scoped(ctx, "lost_case.device_id", []any{string(id)})
+	err = s.row(ctx, `SELECT device_id FROM lost_case WHERE id = $1`+also, args...).Scan(&d)
 	return d, missing(err, "There is no case %s.", id)
 }
 
@@ -87,7 +101,8 @@ func (s Cases) List(ctx context.Context, f lost.Filter) ([]lost.Case, error) {
 	case lost.All:
 	}
 	add("seq < (SELECT a.seq FROM lost_case a WHERE a.id = $%d)", string(f.After))
-	rows, err := s.query(ctx, caseRead+` WHERE `+strings.Join(where, " AND ")+` ORDER BY seq DESC LIMIT $1`, args...)
+	also, args := scoped(ctx, "lost_case.device_id", args)
+	rows, err := s.query(ctx, caseRead+` WHERE `+strings.Join(where, " AND ")+also+` ORDER BY seq DESC LIMIT $1`, args...)
 	return scanAll(rows, err, func(r scanner) (lost.Case, error) { return scanCase(r) })
 }
 
@@ -97,8 +112,21 @@ func (s Cases) Move(ctx context.Context, id ward.CaseID, from, to lost.State, t 
 	if column == "" {
 		return false, fmt.Errorf("case %s: it can't become %s", id, to)
 	}
-	n, err := s.exec(ctx, `UPDATE lost_case SET state = $3, `+column+` = $4 WHERE id = $1 AND state = $2`, string(id), string(from), string(to), micros(t))
+	var n int64
+	err := s.Do(ctx, func(ctx context.Context) (err error) {
+		n, err = s.exec(ctx, `UPDATE lost_case SET state = $3, `+column+` = $4 WHERE id = $1 AND state = $2`, string(id), string(from), string(to), micros(t))
+		if err != nil || n == 0 {
+			return err
+		}
+		return s.markCase(ctx, id)
+	})
 	return n > 0, err
+}
+
+// markCase has the posture of a case's device judged anew.
+func (s Cases) markCase(ctx context.Context, id ward.CaseID) error {
+	unit.AfterCommit(ctx, s.wakeEstate)
+	return s.later(ctx, `INSERT INTO posture_due (device_id, tried_at) SELECT device_id, 0 FROM lost_case WHERE id = $1 ON CONFLICT (device_id) DO NOTHING`, string(id))
 }
 
 // CaseCommands meets lost.Store.
@@ -134,7 +162,8 @@ func (s Cases) AddLocation(ctx context.Context, id ward.CaseID, l lost.Location)
 func (s Cases) LastLocation(ctx context.Context, id ward.CaseID) (l lost.Location, err error) {
 	var at, received int64
 	var sealed []byte
-	err = s.row(ctx, `SELECT observed_at, received_at, sealed FROM case_location WHERE case_id = $1 ORDER BY observed_at DESC LIMIT 1`, string(id)).Scan(&at, &received, &sealed)
+	also, args := scoped(ctx, "(SELECT c.device_id FROM lost_case c WHERE c.id = case_location.case_id)", []any{string(id)})
+	err = s.row(ctx, `SELECT observed_at, received_at, sealed FROM case_location WHERE case_id = $1`+also+` ORDER BY observed_at DESC LIMIT 1`, args...).Scan(&at, &received, &sealed)
 	if err != nil {
 		return l, missing(err, "No location of this case is kept.")
 	}

@@ -27,7 +27,9 @@ type DB struct {
 	secrets *seal.Box // unlock tokens, keys
 	last    *lastSeen
 	pushes  chan struct{}
-	guard   command.Guard // see SetGuard
+	// postures wakes whoever judges devices.
+	postures chan struct{}
+	guard    command.Guard // see SetGuard
 }
 
 // Options say how to open a database.
@@ -47,7 +49,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, errors.New("open database: Master and Now are needed")
 	}
 	db := &DB{now: o.Now, queue: o.Master.Box("command queue"), secrets: o.Master.Box("secrets")}
-	db.last, db.pushes = newLastSeen(), make(chan struct{}, 1)
+	db.last, db.pushes, db.postures = newLastSeen(), make(chan struct{}, 1), make(chan struct{}, 1)
 	var err error
 	if IsServer(o.URL) {
 		err = db.openPostgres(ctx, o.URL)

@@ -37,11 +37,13 @@ func scanDevice(r scanner) (d ward.Device, err error) {
 
 // Device meets fleet.Store.
 func (f Fleet) Device(ctx context.Context, id ward.DeviceID) (ward.Device, error) {
-	d, err := scanDevice(f.row(ctx, `SELECT `+deviceColumns+` FROM device WHERE id = $1`, string(id)))
+	also, args := scoped(ctx, "device.", []any{string(id)})
+	d, err := scanDevice(f.row(ctx, `SELECT `+deviceColumns+` FROM device WHERE id = $1`+also, args...))
 	return d, missing(err, "There is no device %s.", id)
 }
 
-// DevicesBySerial meets fleet.Store.
+// DevicesBySerial meets fleet.Store. It knows no scope: no two devices have one serial number,
+// wherever they are.
 func (f Fleet) DevicesBySerial(ctx context.Context, serial string) ([]ward.Device, error) {
 	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE serial = $1 AND serial <> '' ORDER BY created_at, id`, serial)
 	return scanAll(rows, err, func(r scanner) (ward.Device, error) { return scanDevice(r) })
@@ -49,14 +51,16 @@ func (f Fleet) DevicesBySerial(ctx context.Context, serial string) ([]ward.Devic
 
 // Devices returns up to limit devices after the given id, in order of their ids.
 func (f Fleet) Devices(ctx context.Context, after ward.DeviceID, limit int) ([]ward.Device, error) {
-	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE id > $1 ORDER BY id LIMIT $2`, string(after), limit)
+	also, args := scoped(ctx, "device.", []any{string(after), limit})
+	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE id > $1`+also+` ORDER BY id LIMIT $2`, args...)
 	return scanAll(rows, err, func(r scanner) (ward.Device, error) { return scanDevice(r) })
 }
 
 // FindDevice returns the devices with this id, serial number, UDID or exact name.
 func (f Fleet) FindDevice(ctx context.Context, word string) ([]ward.Device, error) {
-	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE id = $1 OR serial = $1 OR LOWER(name) = LOWER($1)
-		OR id IN (SELECT device_id FROM enrolment WHERE channel = $1) ORDER BY created_at, id`, word)
+	also, args := scoped(ctx, "device.", []any{word})
+	rows, err := f.query(ctx, `SELECT `+deviceColumns+` FROM device WHERE (id = $1 OR serial = $1 OR LOWER(name) = LOWER($1)
+		OR id IN (SELECT device_id FROM enrolment WHERE channel = $1))`+also+` ORDER BY created_at, id`, args...)
 	found, err := scanAll(rows, err, scanDevice)
 	for _, d := range found { // an id or a serial number is meant before a name that reads the same
 		if string(d.ID) == word || (d.Serial == word && word != "") {
@@ -68,32 +72,48 @@ func (f Fleet) FindDevice(ctx context.Context, word string) ([]ward.Device, erro
 
 // InsertDevice meets fleet.Store.
 func (f Fleet) InsertDevice(ctx context.Context, d ward.Device) error {
+	return f.Do(ctx, func(ctx context.Context) error { return f.insertDevice(ctx, d) })
+}
+
+func (f Fleet) insertDevice(ctx context.Context, d ward.Device) error {
 	_, err := f.exec(ctx, `INSERT INTO device (`+deviceColumns+`, reenrol, generation, check_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, FALSE, 0, 0)`,
 		string(d.ID), d.Serial, d.Name, string(d.Platform), d.Model, d.OSVersion, string(d.Ownership), d.Group, d.Owner, d.Email, string(d.State), micros(d.Created), d.Site, d.Role)
 	if duplicate(err) {
 		return ward.Errorf(ward.Conflict, "There is already a device %s.", d.ID)
 	}
-	return err
+	return f.marked(ctx, d.ID, err)
 }
 
 // UpdateDevice meets fleet.Store; it leaves the state as it is.
 func (f Fleet) UpdateDevice(ctx context.Context, d ward.Device) error {
+	return f.Do(ctx, func(ctx context.Context) error { return f.updateDevice(ctx, d) })
+}
+
+func (f Fleet) updateDevice(ctx context.Context, d ward.Device) error {
 	n, err := f.exec(ctx, `UPDATE device SET serial = $2, name = $3, platform = $4, model = $5, os_version = $6, ownership = $7, grp = $8, owner = $9, email = $10, site = $11, role = $12 WHERE id = $1`,
 		string(d.ID), d.Serial, d.Name, string(d.Platform), d.Model, d.OSVersion, string(d.Ownership), d.Group, d.Owner, d.Email, d.Site, d.Role)
-	return one(n, err, d.ID)
+	return f.marked(ctx, d.ID, one(n, err, d.ID))
 }
 
 // DeleteDevice meets fleet.Store.
 func (f Fleet) DeleteDevice(ctx context.Context, id ward.DeviceID) error {
+	return f.Do(ctx, func(ctx context.Context) error { return f.deleteDevice(ctx, id) })
+}
+
+func (f Fleet) deleteDevice(ctx context.Context, id ward.DeviceID) error {
 	n, err := f.exec(ctx, `DELETE FROM device WHERE id = $1`, string(id))
-	return one(n, err, id)
+	return f.marked(ctx, id, one(n, err, id))
 }
 
 // SetDeviceState meets fleet.Store.
 func (f Fleet) SetDeviceState(ctx context.Context, id ward.DeviceID, s ward.DeviceState) error {
+	return f.Do(ctx, func(ctx context.Context) error { return f.setDeviceState(ctx, id, s) })
+}
+
+func (f Fleet) setDeviceState(ctx context.Context, id ward.DeviceID, s ward.DeviceState) error {
 	n, err := f.exec(ctx, `UPDATE device SET state = $2 WHERE id = $1`, string(id), string(s))
-	return one(n, err, id)
+	return f.marked(ctx, id, one(n, err, id))
 }
 
 // MayReenrol meets fleet.Store.
@@ -126,6 +146,14 @@ func (f Fleet) Planned(ctx context.Context, id ward.DeviceID, generation int64, 
 func (f Fleet) DuePlans(ctx context.Context, t time.Time, generation int64, limit int) ([]ward.DeviceID, error) {
 	rows, err := f.query(ctx, `SELECT id FROM device WHERE (check_at > 0 AND check_at <= $1) OR (generation < $2 AND state IN ('managed', 'lost')) ORDER BY check_at, id LIMIT $3`, micros(t), generation, limit)
 	return scanAll(rows, err, func(r scanner) (id ward.DeviceID, err error) { return id, r.Scan(&id) })
+}
+
+// marked has the posture of a device that was written judged anew.
+func (f Fleet) marked(ctx context.Context, id ward.DeviceID, err error) error {
+	if err != nil {
+		return err
+	}
+	return f.markPosture(ctx, id)
 }
 
 // one turns "no row was changed" into NotFound.
@@ -163,14 +191,16 @@ func (f Fleet) Latest(ctx context.Context, channel string) (ward.Enrolment, erro
 
 // Current meets fleet.Store.
 func (f Fleet) Current(ctx context.Context, id ward.DeviceID) (ward.Enrolment, error) {
+	also, args := scoped(ctx, "e.device_id", []any{string(id)})
 	e, err := scanEnrolment(f.row(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e
-		WHERE e.device_id = $1 AND e.latest AND e.state <> 'ended' AND e.parent = '' ORDER BY e.created_at DESC, e.id DESC LIMIT 1`, string(id)))
+		WHERE e.device_id = $1 AND e.latest AND e.state <> 'ended' AND e.parent = ''`+also+` ORDER BY e.created_at DESC, e.id DESC LIMIT 1`, args...))
 	return f.fresh(e), missing(err, "The device %s is not enrolled.", id)
 }
 
 // Enrolments meets fleet.Store, the newest first.
 func (f Fleet) Enrolments(ctx context.Context, id ward.DeviceID) ([]ward.Enrolment, error) {
-	rows, err := f.query(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e WHERE e.device_id = $1 ORDER BY e.created_at DESC, e.id DESC`, string(id))
+	also, args := scoped(ctx, "e.device_id", []any{string(id)})
+	rows, err := f.query(ctx, `SELECT `+enrolmentColumns+` FROM enrolment e WHERE e.device_id = $1`+also+` ORDER BY e.created_at DESC, e.id DESC`, args...)
 	return scanAll(rows, err, func(r scanner) (ward.Enrolment, error) {
 		e, err := scanEnrolment(r)
 		return f.fresh(e), err
@@ -206,16 +236,19 @@ func (f Fleet) EndEnrolment(ctx context.Context, id ward.EnrolmentID, reason str
 // endRow ends one enrolment and the user channels below its channel.
 func (f Fleet) endRow(ctx context.Context, id ward.EnrolmentID, channel, reason string) error {
 	rows, err := f.query(ctx, `UPDATE enrolment SET state = 'ended', ended_at = $3, end_reason = $4
-		WHERE (id = $1 OR (parent = $2 AND latest)) AND state <> 'ended' RETURNING id`, string(id), channel, micros(f.now()), reason)
-	ended, err := scanAll(rows, err, func(r scanner) (id ward.EnrolmentID, err error) { return id, r.Scan(&id) })
+		WHERE (id = $1 OR (parent = $2 AND latest)) AND state <> 'ended' RETURNING id, device_id`, string(id), channel, micros(f.now()), reason)
+	ended, err := scanAll(rows, err, func(r scanner) (e ward.Enrolment, err error) { return e, r.Scan(&e.ID, &e.Device) })
 	if err != nil {
 		return fmt.Errorf("end enrolment %s: %w", id, err)
 	}
-	for _, id := range ended {
-		if _, err := f.Commands().CancelOpen(ctx, id, reason, nil); err != nil {
+	for _, e := range ended {
+		if _, err := f.Commands().CancelOpen(ctx, e.ID, reason, nil); err != nil {
 			return err
 		}
-		if _, err := f.exec(ctx, `DELETE FROM push WHERE enrolment_id = $1`, string(id)); err != nil {
+		if _, err := f.exec(ctx, `DELETE FROM push WHERE enrolment_id = $1`, string(e.ID)); err != nil {
+			return err
+		}
+		if err := f.markPosture(ctx, e.Device); err != nil {
 			return err
 		}
 	}
@@ -307,8 +340,15 @@ func (f Fleet) Facts(ctx context.Context, id ward.EnrolmentID) ([]fleet.Fact, er
 
 // SetSupervised meets fleet.Store.
 func (f Fleet) SetSupervised(ctx context.Context, id ward.EnrolmentID, s ward.Supervision) error {
-	_, err := f.exec(ctx, `UPDATE enrolment SET supervised = $2 WHERE id = $1 AND supervised <> $2`, string(id), string(s))
-	return err
+	return f.Do(ctx, func(ctx context.Context) error { return f.setSupervised(ctx, id, s) })
+}
+
+func (f Fleet) setSupervised(ctx context.Context, id ward.EnrolmentID, s ward.Supervision) error {
+	n, err := f.exec(ctx, `UPDATE enrolment SET supervised = $2 WHERE id = $1 AND supervised <> $2`, string(id), string(s))
+	if err != nil || n == 0 {
+		return err
+	}
+	return f.later(ctx, `INSERT INTO posture_due (device_id, tried_at) SELECT device_id, 0 FROM enrolment WHERE id = $1 AND device_id <> '' ON CONFLICT (device_id) DO NOTHING`, string(id))
 }
 
 // Attempts meets reconcile.Fleet.

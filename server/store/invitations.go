@@ -40,7 +40,8 @@ func (s *Invitations) InsertInvitation(ctx context.Context, i enrollment.Invitat
 
 // Invitation meets enrollment.Store.
 func (s *Invitations) Invitation(ctx context.Context, id string) (enrollment.Invitation, error) {
-	i, err := scanInvitation(s.db.row(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id = $1`, id))
+	also, args := scoped(ctx, "invitation.device_id", []any{id})
+	i, err := scanInvitation(s.db.row(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id = $1`+also, args...))
 	return i, missing(err, "There is no invitation %s.", id)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
 )
 
@@ -22,18 +23,6 @@ func (c *conditions) arg(v any) string {
 
 func (c *conditions) add(cond string) { c.where = append(c.where, cond) }
 
-// in adds that a column has one of the values; none bounds nothing.
-func (c *conditions) in(column string, values []string) {
-	if len(values) == 0 {
-		return
-	}
-	marks := make([]string, len(values))
-	for i, v := range values {
-		marks[i] = c.arg(v)
-	}
-	c.add(column + " IN (" + strings.Join(marks, ", ") + ")")
-}
-
 // clause is the WHERE clause, empty without conditions.
 func (c *conditions) clause() string {
 	if len(c.where) == 0 {
@@ -47,10 +36,12 @@ func stateOf(now string) string {
 	return `CASE WHEN used_at <> 0 THEN 'used' WHEN revoked_at <> 0 THEN 'revoked' WHEN expires_at <= ` + now + ` THEN 'expired' ELSE 'open' END`
 }
 
-func invitationsMeant(q enrollment.Query) *conditions {
+func invitationsMeant(ctx context.Context, q enrollment.Query) *conditions {
 	c := &conditions{}
-	c.in("site", q.Scope.Sites)
-	c.in("grp", q.Scope.Groups)
+	cond, args := within(ward.ActorFrom(ctx).Scope, "invitation.device_id", nil)
+	if c.args = args; cond != "" {
+		c.add(cond)
+	}
 	if q.Search != "" {
 		like := c.arg("%" + likeEscape.Replace(q.Search) + "%")
 		c.add(`(LOWER(name) LIKE ` + like + ` ESCAPE '\' OR LOWER(email) LIKE ` + like + ` ESCAPE '\' OR LOWER(device_name) LIKE ` + like + ` ESCAPE '\' OR LOWER(serial) LIKE ` + like + ` ESCAPE '\')`)
@@ -62,7 +53,7 @@ var likeEscape = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // Invitations meets enrollment.Store.
 func (s *Invitations) Invitations(ctx context.Context, q enrollment.Query) ([]enrollment.Invitation, error) {
-	c := invitationsMeant(q)
+	c := invitationsMeant(ctx, q)
 	if q.State != "" {
 		c.add(stateOf(c.arg(micros(q.Now))) + " = " + c.arg(string(q.State)))
 	}
@@ -76,7 +67,7 @@ func (s *Invitations) Invitations(ctx context.Context, q enrollment.Query) ([]en
 
 // CountInvitations meets enrollment.Store.
 func (s *Invitations) CountInvitations(ctx context.Context, q enrollment.Query) (map[enrollment.State]int, error) {
-	c := invitationsMeant(q)
+	c := invitationsMeant(ctx, q)
 	state := stateOf(c.arg(micros(q.Now)))
 	rows, err := s.db.query(ctx, `SELECT state, COUNT(*) FROM (SELECT `+state+` AS state FROM invitation`+c.clause()+`) AS meant GROUP BY state`, c.args...)
 	type count struct {

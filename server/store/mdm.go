@@ -65,7 +65,10 @@ func (m MDM) StoreAuthenticate(r *mdm.Request, msg *mdm.Authenticate) error {
 		_, err = m.exec(ctx, `INSERT INTO enrolment (id, channel, parent, kind, epoch, latest, device_id, state, serial, supervised, rights, invitation, topic, push_token, push_magic, push_dead_at, tally, authenticate, created_at, enrolled_at, ended_at, end_reason)
 			VALUES ($1, $2, '', $3, $4, TRUE, $5, 'pending', $6, '', $7, $8, $9, '', '', 0, 0, $10, $11, 0, 0, '')`,
 			"enr_"+xid.New().String(), r.ID, r.Type.String(), epoch, string(ad.Device), msg.SerialNumber, int(ad.Rights), ad.Invitation, msg.Topic, msg.Raw, micros(m.now()))
-		return err
+		if err != nil {
+			return err
+		}
+		return m.markPosture(ctx, ad.Device)
 	})
 }
 
@@ -105,7 +108,10 @@ func (m MDM) StoreTokenUpdate(r *mdm.Request, msg *mdm.TokenUpdate) error {
 		_, err = m.exec(ctx, `UPDATE enrolment SET state = 'active', topic = $2, push_token = $3, push_magic = $4, push_dead_at = 0, tally = tally + 1, token_update = $5,
 			unlock_token = COALESCE($6, unlock_token), enrolled_at = CASE WHEN enrolled_at = 0 THEN $7 ELSE enrolled_at END WHERE id = $1`,
 			string(e.ID), msg.Topic, msg.Token.String(), msg.PushMagic, raw, unlock, now)
-		return err
+		if err != nil || e.State == ward.EnrolmentActive {
+			return err
+		}
+		return m.markPosture(ctx, e.Device)
 	})
 }
 

@@ -71,7 +71,8 @@ func (s Orders) Lock(ctx context.Context, id ward.OrderID) (order.Order, error) 
 
 // Order meets order.Store.
 func (s Orders) Order(ctx context.Context, id ward.OrderID) (order.Order, error) {
-	o, err := scanOrder(s.row(ctx, `SELECT `+orderColumns+` FROM orders o WHERE o.id = $1`, string(id)))
+	also, args := scopedOrder(ctx, []any{string(id)})
+	o, err := scanOrder(s.row(ctx, `SELECT `+orderColumns+` FROM orders o WHERE o.id = $1`+also, args...))
 	if err != nil {
 		return o, missing(err, "There is no order %s.", id)
 	}
@@ -93,7 +94,8 @@ func (s Orders) List(ctx context.Context, f order.Filter) ([]order.Order, error)
 	add("o.case_id = $%d AND o.case_id <> ''", string(f.Case))
 	add("EXISTS (SELECT 1 FROM order_target t WHERE t.order_id = o.id AND t.device_id = $%d)", string(f.Device))
 	add("o.seq < (SELECT a.seq FROM orders a WHERE a.id = $%d)", string(f.After))
-	rows, err := s.query(ctx, `SELECT `+orderColumns+` FROM orders o WHERE `+strings.Join(where, " AND ")+` ORDER BY o.seq DESC LIMIT $1`, args...)
+	also, args := scopedOrder(ctx, args)
+	rows, err := s.query(ctx, `SELECT `+orderColumns+` FROM orders o WHERE `+strings.Join(where, " AND ")+also+` ORDER BY o.seq DESC LIMIT $1`, args...)
 	out, err := scanAll(rows, err, scanOrder)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,8 @@ import (
 type lastSeen struct {
 	mu sync.Mutex
 	at map[ward.EnrolmentID]int64
+	// written are those of the last write.
+	written map[ward.EnrolmentID]int64
 }
 
 func newLastSeen() *lastSeen { return &lastSeen{at: map[ward.EnrolmentID]int64{}} }
@@ -35,7 +37,7 @@ func (db *DB) FlushSeen(ctx context.Context) error {
 	db.last.at = make(map[ward.EnrolmentID]int64, len(at))
 	db.last.mu.Unlock()
 	if len(at) == 0 {
-		return nil
+		return nil // those that were written last stay
 	}
 	err := db.Do(ctx, func(ctx context.Context) error {
 		for _, id := range slices.Sorted(maps.Keys(at)) { // one order, so that copies of the server do not deadlock
@@ -57,5 +59,8 @@ func (db *DB) FlushSeen(ctx context.Context) error {
 		db.last.mu.Unlock()
 		return fmt.Errorf("write last seen: %w", err)
 	}
+	db.last.mu.Lock()
+	db.last.written = at
+	db.last.mu.Unlock()
 	return nil
 }

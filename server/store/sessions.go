@@ -10,10 +10,12 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+	"github.com/wardmdm/ward/server/access"
 )
 
 // Sessions keeps the sessions of browsers for scs. Of a session's token only the hash
-// is kept; its data is opaque.
+// is kept; its data is opaque. What a session is of travels beside scs, in the
+// access.Sitting of the request: without one, sessions are nobody's.
 type Sessions struct{ db *DB }
 
 // Sessions returns the store of sessions.
@@ -21,14 +23,26 @@ func (db *DB) Sessions() *Sessions { return &Sessions{db} }
 
 var _ scs.CtxStore = (*Sessions)(nil)
 
+// rotationGrace is how long the token before a rotation is still good: several requests of
+// one page may be on their way with it.
+const rotationGrace = time.Minute
+
 func sessionHash(token string) string {
 	h := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(h[:])
 }
 
-// DeleteCtx ends a session; an unknown one is no error.
+// DeleteCtx ends a session; an unknown one is no error. One that is about to move to a new
+// token stays.
 func (s *Sessions) DeleteCtx(ctx context.Context, token string) error {
-	if _, err := s.db.exec(ctx, `DELETE FROM session WHERE hash = $1`, sessionHash(token)); err != nil {
+	hash := sessionHash(token)
+	if st := access.SittingFrom(ctx); st != nil && st.Found != "" {
+		if st.Rotate && st.Begin == nil {
+			return nil
+		}
+		hash, st.Found = st.Found, ""
+	}
+	if _, err := s.db.exec(ctx, `DELETE FROM session WHERE hash = $1`, hash); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
 	return nil
@@ -36,24 +50,52 @@ func (s *Sessions) DeleteCtx(ctx context.Context, token string) error {
 
 // FindCtx returns the data of a session that has not expired.
 func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, found bool, err error) {
-	err = s.db.row(ctx, `SELECT data FROM session WHERE hash = $1 AND expires_at > $2`, sessionHash(token), micros(s.db.now())).Scan(&data)
+	hash, now := sessionHash(token), s.db.now()
+	err = s.db.row(ctx, `SELECT hash, data FROM session WHERE hash = $1 AND expires_at > $2`, hash, micros(now)).Scan(&hash, &data)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = s.db.row(ctx, `SELECT hash, data FROM session WHERE was_hash = $1 AND was_hash <> '' AND rotated_at > $2 AND expires_at > $3`,
+			hash, micros(now.Add(-rotationGrace)), micros(now)).Scan(&hash, &data)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, false, nil
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("find session: %w", err)
 	}
+	if st := access.SittingFrom(ctx); st != nil {
+		st.Found = hash
+	}
 	return data, true, nil
 }
 
-// CommitCtx keeps a session, over what was kept of it before.
-func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
-	if _, err := s.db.exec(ctx, `INSERT INTO session (hash, data, expires_at) VALUES ($1, $2, $3)
-		ON CONFLICT (hash) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at`,
-		sessionHash(token), data, micros(expiry)); err != nil {
+// CommitCtx keeps a session, over what was kept of it before. One that was ended meanwhile
+// stays ended.
+func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) (err error) {
+	hash, now, st := sessionHash(token), micros(s.db.now()), access.SittingFrom(ctx)
+	switch {
+	case st != nil && st.Begin != nil:
+		err = s.insert(ctx, hash, data, expiry, *st.Begin)
+	case st != nil && st.Found != "" && st.Rotate:
+		_, err = s.db.exec(ctx, `UPDATE session SET hash = $1, was_hash = CASE WHEN $2 THEN '' ELSE hash END, rotated_at = $3, seen_at = $3, data = $4, expires_at = $5 WHERE hash = $6`,
+			hash, st.AtOnce, now, data, micros(expiry), st.Found)
+	case st != nil && st.Found != "":
+		_, err = s.db.exec(ctx, `UPDATE session SET data = $1, expires_at = $2, seen_at = $3 WHERE hash = $4`, data, micros(expiry), now, st.Found)
+	default:
+		err = s.insert(ctx, hash, data, expiry, access.Session{})
+	}
+	if err != nil {
 		return fmt.Errorf("keep session: %w", err)
 	}
 	return nil
+}
+
+func (s *Sessions) insert(ctx context.Context, hash string, data []byte, expiry time.Time, x access.Session) error {
+	_, err := s.db.exec(ctx, `INSERT INTO session (hash, data, expires_at, id, person_id, how, provider, subject, provider_session, address, browser, begun_at, seen_at, refresh, checked_at, answered_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+		ON CONFLICT (hash) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at`,
+		hash, data, micros(expiry), x.ID, string(x.Person), string(x.How), x.Provider, x.Subject, x.ProviderSession, x.Address, x.Browser,
+		micros(x.Begun), micros(x.Seen), s.db.sealText(x.Refresh, "refresh token", x.ID), micros(x.Checked), micros(x.Answered))
+	return err
 }
 
 // Delete is DeleteCtx without a context; scs calls it only where it has none.

@@ -10,6 +10,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/approver"
+	"github.com/wardmdm/ward/server/report"
 )
 
 type approversPage struct {
@@ -47,6 +48,9 @@ type personChoice struct {
 
 // approvers lists who may sign orders: GET /approvers.
 func (s *Server) approvers(w http.ResponseWriter, r *http.Request) error {
+	if done, err := s.export(w, r, func() (report.Table, error) { return s.approversTable(r.Context()) }); done || err != nil {
+		return err
+	}
 	v, err := s.approversView(r)
 	if err != nil {
 		return err
@@ -57,7 +61,7 @@ func (s *Server) approvers(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) approversView(r *http.Request) (*approversPage, error) {
 	ctx := r.Context()
 	a := ward.ActorFrom(ctx)
-	v := &approversPage{Page: Page{Title: "Approvers", Section: "approvers"}, Invite: access.Allows(a, access.ApproverInvite)}
+	v := &approversPage{Page: Page{Title: "Approvers", Section: "approvers", Exports: "/approvers"}, Invite: access.Allows(a, access.ApproverInvite)}
 	all, err := s.Approvers.List(ctx)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/report"
 )
 
 type brakePage struct {
@@ -55,8 +56,11 @@ type windowView struct {
 // brake shows the windows and what is held: GET /brake.
 func (s *Server) brake(w http.ResponseWriter, r *http.Request) error {
 	ctx, now := r.Context(), s.Now()
+	if done, err := s.export(w, r, func() (report.Table, error) { return s.brakeTable(ctx) }); done || err != nil {
+		return err
+	}
 	a := ward.ActorFrom(ctx)
-	v := &brakePage{Page: Page{Title: "Brake", Section: "brake"}, AsOf: at(now, now), Ask: access.Allows(a, access.OrderRequest), CancelAll: access.Allows(a, access.OrderCancelAll), Log: access.Allows(a, access.NotifyRead)}
+	v := &brakePage{Page: Page{Title: "Brake", Section: "brake", Exports: "/brake"}, AsOf: at(now, now), Ask: access.Allows(a, access.OrderRequest), CancelAll: access.Allows(a, access.OrderCancelAll), Log: access.Allows(a, access.NotifyRead)}
 	if !s.Notify.Configured() {
 		v.Configure = "Nobody is configured to be told when the brake holds. The operator sets it in the server’s configuration, under notify."
 	}

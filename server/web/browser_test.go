@@ -15,12 +15,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	browserlog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -281,6 +283,14 @@ func (w *world) sights() (p access.Person, all []sight) {
 		}
 		all = append(all, s)
 	}
+	for _, more := range []func(access.Person) []sight{w.fleetSights, w.ruleSights, w.operateSights, w.evidenceSights, w.accountSights} {
+		for _, s := range more(maud) {
+			if strings.HasPrefix(s.url, "/") {
+				s.url = w.url + s.url
+			}
+			all = append(all, s)
+		}
+	}
 	return maud, all
 }
 
@@ -297,62 +307,64 @@ func (w *world) enrolURL(o ward.Ownership, supervised bool) string {
 	return srv.URL + "/invite/k3Zr8LxQ2mVn5TbW7yDc"
 }
 
+// look is a screen on which a page is checked. dark is checked on the same page, which is
+// not loaded anew.
+type look struct {
+	width, height int64
+	scheme, rules string
+}
+
+const allRules = `["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22aa","best-practice"]`
+
+// looks are the screens of every page.
+var looks = []look{
+	{1280, 800, "light", allRules},
+	{320, 640, "light", allRules},
+	{320, 640, "dark", `["color-contrast"]`},
+	{1280, 800, "dark", `["color-contrast"]`},
+}
+
+// tabs is how many pages are looked at at a time.
+const tabs = 2
+
 // TestAccessibility looks at every page in a browser at 320 and 1280 px, light and
 // dark: axe finds nothing, nothing is wider than the screen, the console is silent.
-// WARD_SCREENS names a folder for the pictures.
+// WARD_SCREENS names a folder for the pictures, WARD_SIGHTS narrows what is looked at to
+// the names that match it.
 func TestAccessibility(t *testing.T) {
 	t.Parallel()
 	script := axe(t)
-	ctx := chromium(t)
+	browser := chromium(t)
 	w := newWorld(t)
 	person, sights := w.sights()
 	v := w.signedIn(person)
-	var console []string
-	chromedp.ListenTarget(ctx, func(ev any) {
-		switch e := ev.(type) {
-		case *browserlog.EventEntryAdded:
-			if !strings.Contains(e.Entry.Text, "Failed to load resource") { // the page of an error is itself one
-				console = append(console, e.Entry.Text)
+	only, err := regexp.Compile(os.Getenv("WARD_SIGHTS"))
+	w.must(err)
+	sights = slices.DeleteFunc(sights, func(s sight) bool { return !only.MatchString(s.name) })
+	w.must(chromedp.Run(browser))
+	eyes := make([]*eye, tabs)
+	for i := range eyes {
+		eyes[i] = newEye(browser, w, script)
+		defer eyes[i].close()
+	}
+	for _, out := range []bool{true, false} { // the tabs share their cookies
+		w.must(chromedp.Run(browser, network.ClearBrowserCookies(), w.cookies(v, sight{out: out})))
+		next := make(chan sight)
+		var g sync.WaitGroup
+		for _, e := range eyes {
+			g.Go(func() {
+				for s := range next {
+					e.look(s)
+				}
+			})
+		}
+		for _, s := range sights {
+			if s.out == out {
+				next <- s
 			}
-		case *runtime.EventExceptionThrown:
-			console = append(console, e.ExceptionDetails.Error())
 		}
-	})
-	w.must(chromedp.Run(ctx, browserlog.Enable()))
-	for _, s := range sights {
-		console = nil
-		if err := visit(ctx, network.ClearBrowserCookies(), w.cookies(v, s), device(1280, 800, "light"), s.open(w.url), loaded(), chromedp.Evaluate(script+";0", nil)); err != nil {
-			t.Fatalf("%s: %v", s.name, err)
-		}
-		var wrong bool
-		w.must(chromedp.Run(ctx, chromedp.Evaluate(`document.querySelector("[data-problem]") !== null`, &wrong)))
-		if want := strings.HasSuffix(s.name, "-wrong"); wrong != want {
-			t.Errorf("%s: it says that there is a problem: %t, want %t", s.name, wrong, want)
-		}
-		for _, look := range []struct {
-			width, height int64
-			scheme, rules string
-		}{
-			{1280, 800, "light", `["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22aa","best-practice"]`},
-			{320, 640, "light", `["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22aa","best-practice"]`},
-			{320, 640, "dark", `["color-contrast"]`},
-			{1280, 800, "dark", `["color-contrast"]`},
-		} {
-			name := fmt.Sprintf("%s-%d-%s", s.name, look.width, look.scheme)
-			var found string
-			var wide int64
-			w.must(chromedp.Run(ctx, device(look.width, look.height, look.scheme),
-				chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
-				chromedp.Evaluate(`axe.run({resultTypes: ["violations"], runOnly:`+look.rules+`}).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, impact: v.impact, nodes: v.nodes.map(n => n.html + " " + n.any.map(a => a.message).join(" "))}))))`, &found, awaited)))
-			report(t, name, found)
-			if wide > look.width {
-				t.Errorf("%s is %d px wide, want no more than the screen's %d", name, wide, look.width)
-			}
-			w.picture(ctx, name)
-		}
-		if len(console) > 0 {
-			t.Errorf("%s: the console says %q", s.name, console)
-		}
+		close(next)
+		g.Wait()
 	}
 }
 
@@ -411,9 +423,12 @@ func (w *world) cookies(v *visitor, s sight) chromedp.Action {
 	})
 }
 
+// pictures is the folder for pictures, empty where none are taken.
+func (w *world) pictures() string { return os.Getenv("WARD_SCREENS") }
+
 func (w *world) picture(ctx context.Context, name string) {
-	dir := os.Getenv("WARD_SCREENS")
-	if dir == "" {
+	dir := w.pictures()
+	if dir == "" || strings.HasSuffix(name, "-320-dark") {
 		return
 	}
 	var png []byte

@@ -10,6 +10,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/report"
 )
 
 // casesListed is how many cases stand on one page.
@@ -36,7 +37,7 @@ type caseRow struct {
 func (s *Server) cases(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	f := lost.Filter{State: lost.State(q.Get("state")), Which: lost.OnlyReal, After: ward.CaseID(q.Get("after")), Limit: casesListed}
-	v := &casesPage{Page: Page{Title: "Cases", Section: "cases"}, State: f.State}
+	v := &casesPage{Page: Page{Title: "Cases", Section: "cases", Exports: casesAddress(f.State, "")}, State: f.State}
 	known := false
 	for _, st := range []struct {
 		state lost.State
@@ -47,6 +48,9 @@ func (s *Server) cases(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !known {
 		return ward.Errorf(ward.NotFound, "There is no state %q of cases.", string(f.State))
+	}
+	if done, err := s.export(w, r, func() (report.Table, error) { return s.casesTable(r.Context(), f.State) }); done || err != nil {
+		return err
 	}
 	list, err := s.Lost.List(r.Context(), f)
 	if err != nil {
@@ -134,6 +138,9 @@ type drillRow struct {
 
 // drills shows rehearsals as evidence: GET /drills.
 func (s *Server) drills(w http.ResponseWriter, r *http.Request) error {
+	if done, err := s.export(w, r, func() (report.Table, error) { return s.drillsTable(r.Context()) }); done || err != nil {
+		return err
+	}
 	v, err := s.drillsView(r)
 	if err != nil {
 		return err
@@ -143,7 +150,7 @@ func (s *Server) drills(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) drillsView(r *http.Request) (*drillsPage, error) {
 	ctx, now := r.Context(), s.Now()
-	v := &drillsPage{Page: Page{Title: "Rehearsals", Section: "cases", Backlink: "/cases", Backname: "Cases"}, Start: access.Allows(ward.ActorFrom(ctx), access.DeviceLost)}
+	v := &drillsPage{Page: Page{Title: "Rehearsals", Section: "cases", Exports: "/drills", Backlink: "/cases", Backname: "Cases"}, Start: access.Allows(ward.ActorFrom(ctx), access.DeviceLost)}
 	last, due, err := s.Lost.DueDrill(ctx)
 	if err != nil {
 		return nil, err

@@ -258,3 +258,20 @@ func (f fieldView) DescribedBy() string {
 	}
 	return strings.Join(ids, " ")
 }
+
+// barOf lays out the parts of a bar by their shares.
+func barOf(parts []barPart) []barPart {
+	total := 0
+	for _, p := range parts {
+		total += p.Count
+	}
+	start := 0.
+	for i := range parts {
+		parts[i].Start = start
+		if total > 0 {
+			parts[i].Width = float64(parts[i].Count) * 100 / float64(total)
+		}
+		start += parts[i].Width
+	}
+	return parts
+}

@@ -1,12 +1,60 @@
 package web
 
-// FleetParts are what the pages of the overview, the lists of devices and a device's own page stand on.
-type FleetParts struct{}
+import (
+	"context"
+	"time"
+
+	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/estate"
+)
+
+// Estate knows the posture of every device, now and in the past. *estate.Service meets it.
+type Estate interface {
+	Current(ctx context.Context) (*estate.Snapshot, error)
+	At(ctx context.Context, t time.Time) (*estate.Snapshot, error)
+	Trend(ctx context.Context, c estate.Cut, days int) ([]estate.Day, error)
+	Removals(ctx context.Context, app string, by estate.Dimension, from, to time.Time) (map[string]estate.Removal, error)
+	Recorded(ctx context.Context) (time.Time, error)
+	Device(ctx context.Context, id ward.DeviceID) (*estate.Device, error)
+	Changes(ctx context.Context, id ward.DeviceID, before int64, limit int) ([]estate.Change, error)
+	Watch(ctx context.Context) <-chan struct{}
+}
+
+// Expiry is a certificate or a token that ends.
+type Expiry struct {
+	Name string // as people call it: "Apple push certificate"
+	Ends time.Time
+	Href string // where it is renewed; may be empty
+}
+
+// FleetParts are what the pages of the overview, the lists of devices and a device's own
+// page stand on. Estate must be set; a tile whose part is nil is left out.
+type FleetParts struct {
+	Estate Estate
+	// RefreshMany asks many devices for news, and returns how many were asked.
+	RefreshMany func(ctx context.Context, ids []ward.DeviceID, said []string) (asked int, err error)
+	// Expiries lists what ends, in any order.
+	Expiries func(ctx context.Context) ([]Expiry, error)
+	// AuditVerified tells when the audit log was last verified and how many entries it had;
+	// the zero time if never.
+	AuditVerified func(ctx context.Context) (at time.Time, size int64, err error)
+	Views         Views // saved views; nil: there are none
+}
 
 // fleetPages are those templates.
-type fleetPages struct{}
+type fleetPages struct {
+	style page[*stylePage]
+}
 
-func (p *fleetPages) files() []pageFile { return nil }
+func (p *fleetPages) files() []pageFile {
+	return []pageFile{
+		file("style", &p.style),
+	}
+}
 
 // fleetRoutes are those addresses.
-func (s *Server) fleetRoutes() []route { return nil }
+func (s *Server) fleetRoutes() []route {
+	return []route{
+		{"GET /style", signedIn, s.style},
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/notify"
+	"github.com/wardmdm/ward/server/report"
 )
 
 // noticesListed is how many deliveries stand on one page.
@@ -33,6 +34,9 @@ type noticeRow struct {
 
 // notifications lists what was told to whom: GET /notifications?after=.
 func (s *Server) notifications(w http.ResponseWriter, r *http.Request) error {
+	if done, err := s.export(w, r, func() (report.Table, error) { return s.noticesTable(r.Context()) }); done || err != nil {
+		return err
+	}
 	v, err := s.noticesView(r)
 	if err != nil {
 		return err
@@ -43,7 +47,7 @@ func (s *Server) notifications(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) noticesView(r *http.Request) (*noticesPage, error) {
 	after := r.URL.Query().Get("after")
 	v := &noticesPage{
-		Page:       Page{Title: "Who was told", Section: "brake", Backlink: "/brake", Backname: "Brake"},
+		Page:       Page{Title: "Who was told", Section: "brake", Exports: "/notifications", Backlink: "/brake", Backname: "Brake"},
 		Configured: s.Notify.Configured(), Send: access.Allows(ward.ActorFrom(r.Context()), access.NotifyWrite),
 	}
 	list, err := s.Notify.Log(r.Context(), after, noticesListed)

@@ -72,7 +72,9 @@ func newOperating(t *testing.T) *operating {
 			return health.Setup(health.First{Facts: o.facts, Organisation: "St Example’s Hospital", TLS: "files"}), nil
 		},
 		Audit: o.log, Verifier: o.watch, Texts: wording.New(w.db, log{o.log}, map[wording.Key]string{wording.LostPhone: "020 7946 0000"}),
-		Routes:  func() []web.NoticeRoute { return []web.NoticeRoute{{Channel: "E-mail", To: "oncall@example.org", Topics: []string{"everything"}}} },
+		Routes: func() []web.NoticeRoute {
+			return []web.NoticeRoute{{Channel: "E-mail", To: "oncall@example.org", Topics: []string{"everything"}}}
+		},
 		Notices: o.notices, Own: w.db.Fleet().DevicesByEmail,
 	}
 	w.lost.People = holders{w}

@@ -7,6 +7,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/order"
+	"github.com/wardmdm/ward/server/report"
 )
 
 // ordersListed is how many orders stand on one page.
@@ -42,7 +43,7 @@ func (s *Server) orders(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	f := order.Filter{State: order.State(q.Get("state")), After: ward.OrderID(q.Get("after")), Limit: ordersListed}
 	now := s.Now()
-	v := &ordersPage{Page: Page{Title: "Orders", Section: "orders"}, State: f.State, Ask: access.Allows(ward.ActorFrom(r.Context()), access.OrderRequest)}
+	v := &ordersPage{Page: Page{Title: "Orders", Section: "orders", Exports: ordersAddress(f.State, "")}, State: f.State, Ask: access.Allows(ward.ActorFrom(r.Context()), access.OrderRequest)}
 	known := false
 	for _, st := range []struct {
 		state order.State
@@ -53,6 +54,9 @@ func (s *Server) orders(w http.ResponseWriter, r *http.Request) error {
 	}
 	if !known {
 		return ward.Errorf(ward.NotFound, "There is no state %q of orders.", string(f.State))
+	}
+	if done, err := s.export(w, r, func() (report.Table, error) { return s.ordersTable(r.Context(), f.State) }); done || err != nil {
+		return err
 	}
 	list, err := s.Orders.List(r.Context(), f)
 	if err != nil {

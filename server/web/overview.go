@@ -51,8 +51,24 @@ type overview struct {
 // listed is how many devices are read at a time.
 const listed = 200
 
-// current returns a snapshot that is fresh enough.
+// current returns a snapshot that is fresh enough, of what lies in the scope of who asks. It
+// is read once for everybody, and bounded for each.
 func (o *overview) current(ctx context.Context) (*snapshot, error) {
+	all, err := o.whole(ward.Unbounded(ctx))
+	scope := ward.ActorFrom(ctx).Scope
+	if err != nil || scope.All() {
+		return all, err
+	}
+	part := &snapshot{at: all.at, took: all.took}
+	for _, l := range all.lines {
+		if scope.Includes(l.Site, l.Group) {
+			part.lines = append(part.lines, l)
+		}
+	}
+	return part, nil
+}
+
+func (o *overview) whole(ctx context.Context) (*snapshot, error) {
 	select {
 	case o.gate <- struct{}{}:
 	case <-ctx.Done():

@@ -35,7 +35,11 @@ type Page struct {
 	Script   string
 	Backlink string // address one level up; empty for none
 	Backname string
+	Exports  string // address of the list shown, where it can be taken away as a file
 }
+
+// ExportAs is the address of the list shown as a file.
+func (p *Page) ExportAs(form string) string { return withFormat(p.Exports, form) }
 
 func (p *Page) base() *Page { return p }
 
@@ -181,6 +185,9 @@ func (s *Server) furnish(r *http.Request, p *Page) error {
 		return nil
 	}
 	p.Who, p.Account, p.Flash = a.Name, s.account(), s.sessions.PopString(ctx, flashKey)
+	if !access.Allows(a, access.ExportMake) {
+		p.Exports = ""
+	}
 	var err error
 	if p.Menu, err = s.menu(ctx, a, p.Section); err != nil {
 		return err

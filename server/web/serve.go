@@ -40,11 +40,14 @@ func harden(next http.Handler) http.Handler {
 
 // serve makes a route's handler: session, permission, body limit, errors as pages.
 func (s *Server) serve(rt route) http.Handler {
-	return s.sessions.LoadAndSave(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return s.seated(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, rt.maxBody())
 		r, err := s.admit(r, rt.needs)
 		if err == nil && r.Method == http.MethodPost {
 			err = readForm(r)
+		}
+		if err == nil {
+			err = s.guard(rt, r)
 		}
 		if err == nil {
 			err = rt.handle(w, r)
@@ -102,6 +105,10 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 			to += "?next=" + url.QueryEscape(r.URL.RequestURI())
 		}
 		http.Redirect(w, r, to, http.StatusSeeOther)
+		return
+	}
+	if first, ok := errors.AsType[*goFirst](err); ok {
+		http.Redirect(w, r, first.to, http.StatusSeeOther) //nolint:gosec // it was made here
 		return
 	}
 	httpd.Note(r.Context(), err)

@@ -11,9 +11,16 @@ import (
 
 type signInPage struct {
 	Page
-	Person string // typed
-	Next   string
+	Person    string // typed
+	Next      string
+	Providers []link
+	Passkey   string // address of the page for passkeys
+	Provided  bool   // passphrases are for emergencies only
+	Open      bool   // the form is shown although providers are set up
 }
+
+// link is a place to go.
+type link struct{ Text, Href string }
 
 type linkPage struct {
 	Page
@@ -36,24 +43,36 @@ func local(next string) string {
 	return next
 }
 
+// signInView is the page with every way in.
+func (s *Server) signInView(next string) *signInPage {
+	in := s.Accounts.SignIn
+	v := &signInPage{Page: Page{Title: "Sign in", Narrow: true}, Next: next, Provided: in.Provided && !in.LocalToo}
+	for _, p := range s.Accounts.Providers {
+		v.Providers = append(v.Providers, link{"Sign in with " + p.DisplayName(), "/signin/with/" + p.Slug + "?next=" + url.QueryEscape(next)})
+	}
+	v.Passkey = "/signin/passkey?next=" + url.QueryEscape(next)
+	return v
+}
+
 func (s *Server) signInForm(w http.ResponseWriter, r *http.Request) error {
 	next := local(r.URL.Query().Get("next"))
 	if ward.ActorFrom(r.Context()).Via != "" {
 		return see(w, r, next)
 	}
-	return render(s, w, r, http.StatusOK, s.pages.signIn, &signInPage{Page: Page{Title: "Sign in", Narrow: true}, Next: next})
+	return render(s, w, r, http.StatusOK, s.pages.signIn, s.signInView(next))
 }
 
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) error {
-	v := &signInPage{Page: Page{Title: "Sign in", Narrow: true}, Person: field(r, "name"), Next: local(r.PostFormValue("next"))}
-	p, err := s.Access.CheckPassphrase(r.Context(), v.Person, r.PostFormValue("passphrase"))
+	v := s.signInView(local(r.PostFormValue("next")))
+	v.Person, v.Open = field(r, "name"), true
+	p, code, err := s.Accounts.SignIn.Passphrase(r.Context(), v.Person, r.PostFormValue("passphrase"))
 	if err != nil {
 		return again(s, w, r, s.pages.signIn, v, err, "name")
 	}
-	if err := s.begin(r.Context(), p.ID, false); err != nil {
-		return err
+	if code {
+		return s.pend(w, r, p.ID, v.Next)
 	}
-	return see(w, r, v.Next)
+	return s.enterBy(w, r, p.ID, access.ByPassphrase, v.Next)
 }
 
 // linkPage asks for a deliberate step: mail scanners and previews fetch links, and
@@ -80,13 +99,20 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := s.begin(r.Context(), p.ID, true); err != nil {
+	account, err := s.Accounts.SignIn.Account(r.Context(), p.ID)
+	switch {
+	case err != nil:
 		return err
+	case !s.Accounts.SignIn.LocalAllowed(account):
+		return ward.Errorf(ward.Forbidden, "Sign in with your organisation’s account: links are only for accounts that are kept for emergencies.")
+	case account.App: // whoever holds the link holds one of two things
+		return s.pend(w, r, p.ID, "/devices")
 	}
+	next := "/devices"
 	if kind == access.LinkSetup {
-		return see(w, r, "/passphrase")
+		next = "/passphrase"
 	}
-	return see(w, r, "/devices")
+	return s.enterBy(w, r, p.ID, access.ByLink, next)
 }
 
 func (s *Server) passphraseView(r *http.Request) *passphrasePage {
@@ -109,18 +135,24 @@ func (s *Server) setPassphrase(w http.ResponseWriter, r *http.Request) error {
 		return again(s, w, r, s.pages.passphrase, v, ward.Errorf(ward.Invalid, "The two passphrases are not the same."), "again")
 	}
 	if !v.First {
-		if _, err := s.Access.CheckPassphrase(ctx, a.Name, r.PostFormValue("current")); err != nil {
-			if ward.KindOf(err) == ward.Unauthenticated {
-				err = ward.Errorf(ward.Invalid, "The passphrase you have now is not this one.")
-			}
+		if err := s.Accounts.SignIn.ConfirmPassphrase(ctx, r.PostFormValue("current")); err != nil {
 			return again(s, w, r, s.pages.passphrase, v, err, "current")
 		}
 	}
 	if err := s.Access.SetPassphrase(ctx, a.Person, first); err != nil {
 		return again(s, w, r, s.pages.passphrase, v, err, "passphrase")
 	}
-	if err := s.begin(ctx, a.Person, false); err != nil {
+	if _, err := s.Accounts.SignIn.EndSessions(ctx, a.Person, s.sessions.GetString(ctx, sessionKey)); err != nil {
 		return err
+	}
+	if err := s.turn(ctx, a, true); err != nil {
+		return err
+	}
+	s.sessions.Put(ctx, provedKey, s.Now().Unix())
+	s.sessions.Remove(ctx, linkKey)
+	s.sessions.Put(ctx, howKey, string(access.ByPassphrase))
+	if s.sessions.GetBool(ctx, factorKey) {
+		return see(w, r, "/settings/second-factor")
 	}
 	s.flash(r, "Your passphrase is set. Sign in with your name, %s, and this passphrase next time.", a.Name)
 	return see(w, r, "/devices")

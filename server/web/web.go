@@ -101,12 +101,13 @@ type Options struct {
 // Server serves the pages. It may be used by several goroutines.
 type Server struct {
 	Options
-	sessions *scs.SessionManager
-	pages    pages
-	assets   assets
-	overview overview
-	needs    map[string]access.Permission // of each route, by its pattern
-	handler  http.Handler
+	sessions  *scs.SessionManager
+	pages     pages
+	assets    assets
+	overview  overview
+	exporters exporters
+	needs     map[string]access.Permission // of each route, by its pattern
+	handler   http.Handler
 }
 
 // New returns the pages, or an error if an option is missing or a template broken.
@@ -139,6 +140,9 @@ func New(o Options) (*Server, error) {
 func (o Options) check() error {
 	if o.Posture == nil || o.Lost == nil || o.Orders == nil || o.Approvers == nil || o.Access == nil {
 		return errors.New("web: Posture, Lost, Orders, Approvers and Access are needed")
+	}
+	if o.Accounts.SignIn == nil {
+		return errors.New("web: Accounts.SignIn is needed")
 	}
 	if o.Brake == nil || o.Notify == nil || o.Files == nil || o.Recovery == nil || o.Sessions == nil || o.Now == nil || o.Log == nil {
 		return errors.New("web: Brake, Notify, Files, Recovery, Sessions, Now and Log are needed")

@@ -196,6 +196,7 @@ type world struct {
 	t         *testing.T
 	db        *store.DB
 	access    *access.Service
+	signIn    *access.SignIn
 	loop      *reconcile.Loop
 	lost      *lost.Service
 	orders    *order.Service
@@ -226,6 +227,8 @@ func newWorld(t *testing.T) *world {
 	record, purse, c := log{entries}, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
 	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
 	w.must(err)
+	w.signIn, err = access.NewSignIn(access.SignInConfig{Access: w.access, Store: w.db.SignIn(), RPID: "localhost", Origin: w.url, Organisation: "St Example’s Hospital"})
+	w.must(err)
 	w.policies = policy.New(w.db.Policies(), record, w.now, func() {})
 	w.loop = &reconcile.Loop{Fleet: w.db.Fleet(), Policies: w.policies, Cases: cases{w.db.Cases()}, Credentials: purse, Drift: w.db.Drift(), Queue: w.db.Commands(), Compiler: c, Now: w.now}
 	w.notify, err = notify.New(notify.Config{Store: w.db.Notifications(), People: onCall{}, Audit: record, Now: w.now, Logger: zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)), PublicURL: "https://ward.example.nhs.uk", Email: onCall{}, To: []string{"oncall@example.org"}})
@@ -250,7 +253,7 @@ func newWorld(t *testing.T) *world {
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	w.web, err = web.New(web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
-		Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
+		Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
 	})
 	w.must(err)
 	srv.Config.Handler = httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web)

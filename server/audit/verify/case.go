@@ -19,6 +19,9 @@ import (
 // describes it.
 const caseFormat = "ward-case/1"
 
+// evidenceFormat is the form of a signed report. docs/evidence.md describes it.
+const evidenceFormat = "ward-evidence/1"
+
 // maxCase bounds a case file, so that a hostile one cannot fill the memory.
 const maxCase = 64 << 20
 
@@ -58,6 +61,9 @@ type CaseReport struct {
 	Sealed    int         // parts that are not shown: erased since
 	Pending   int         // entries that had no position yet: nothing is proven of them
 	Approvals []CaseApproval
+
+	Kind    string       // "case", or "report" for one that evidence was put together for
+	Changes []CaseChange // of devices; each was sealed into the log and not altered since
 }
 
 // CaseEntry is an entry of the log, as it was recorded.
@@ -84,6 +90,8 @@ type casePayload struct {
 	Orders       []caseOrder `json:"orders"`
 	Audit        caseAudit   `json:"audit"`
 	PDF          string      `json:"pdf_sha256"`
+
+	Changes []caseChange `json:"posture_changes"` // of a report
 }
 
 // caseRun is one verification.
@@ -92,6 +100,7 @@ type caseRun struct {
 	earlier  []tlog.Tree // ascending by size
 	tree     tlog.Tree   // of the checkpoint in the file
 	nodes    nodes
+	seals    map[string]seal // that the log shows, by their subjects
 	report   CaseReport
 }
 
@@ -100,7 +109,7 @@ type caseRun struct {
 // server calls proven is a signature over its order. It returns a *Problem for the first thing that is not as it
 // should be. What the file tells beside that is the word of the server that signed it.
 func VerifyCase(file io.Reader, o CaseOptions) (CaseReport, error) {
-	r := &caseRun{nodes: nodes{}}
+	r := &caseRun{nodes: nodes{}, seals: map[string]seal{}}
 	var err error
 	if r.verifier, err = note.NewVerifier(strings.TrimSpace(o.PublicKey)); err != nil {
 		return CaseReport{}, fmt.Errorf("the public key is not one: %w", err)
@@ -117,6 +126,9 @@ func VerifyCase(file io.Reader, o CaseOptions) (CaseReport, error) {
 		return CaseReport{}, err
 	}
 	if err := r.audit(p.Audit); err != nil {
+		return CaseReport{}, err
+	}
+	if err := r.changes(p.Changes); err != nil {
 		return CaseReport{}, err
 	}
 	for _, order := range p.Orders {
@@ -148,8 +160,13 @@ func (r *caseRun) open(file io.Reader) (p casePayload, err error) {
 		return p, problem(-1, "the signature of the file: %v", err)
 	}
 	format, rest, _ := strings.Cut(n.Text, "\n")
-	if format != caseFormat {
-		return p, problem(-1, "what is signed is a %q; this program knows %q", format, caseFormat)
+	switch format {
+	case caseFormat:
+		r.report.Kind = "case"
+	case evidenceFormat:
+		r.report.Kind = "report"
+	default:
+		return p, problem(-1, "what is signed is a %q; this program knows %q and %q", format, caseFormat, evidenceFormat)
 	}
 	id, rest, _ := strings.Cut(rest, "\n")
 	sum := sha256.Sum256(doc.Payload)
@@ -160,7 +177,7 @@ func (r *caseRun) open(file io.Reader) (p casePayload, err error) {
 	if err := json.Unmarshal(doc.Payload, &p); err != nil {
 		return p, problem(-1, "its content is malformed: %v", err)
 	}
-	if p.Format != caseFormat || p.ID != id || id == "" {
+	if p.Format != format || p.ID != id || id == "" {
 		return p, problem(-1, "its content says that it is %q of %q, its signature %q of %q", p.Format, p.ID, format, id)
 	}
 	r.report.ID, r.report.Made, r.report.Organisation = p.ID, p.Made, p.Organisation

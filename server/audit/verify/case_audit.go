@@ -101,14 +101,20 @@ func (r *caseRun) entry(e caseEntry) error {
 	case e.Actor != actor.Name:
 		return problem(e.Index, "the file says that %q did it and the log %q", e.Actor, actor.Name)
 	}
+	if l.Action == sealAction {
+		if err := r.seal(e.Index, subject); err != nil {
+			return err
+		}
+	}
 	r.report.Entries = append(r.report.Entries, CaseEntry{Index: e.Index, At: l.At, Action: l.Action, Subject: subject.Subject, Actor: actor.Name})
 	return nil
 }
 
 // shown is what a part says, as far as a file repeats it.
 type shown struct {
-	Subject string `json:"subject"`
-	Name    string `json:"name"`
+	Subject string            `json:"subject"`
+	Name    string            `json:"name"`
+	Detail  map[string]string `json:"detail"`
 }
 
 func (r *caseRun) opening(at int64, name string, o *caseOpening, commitment string) (s shown, err error) {

@@ -128,7 +128,7 @@ func TestVerifyCase(t *testing.T) {
 			{Index: 3, At: at(3), Action: "device.deed-a", Subject: "d3"},
 			{Index: 6, At: at(6), Action: "device.deed-a", Subject: "d6"},
 		},
-		Disclosed: 5, Sealed: 1, Pending: 1,
+		Disclosed: 5, Sealed: 1, Pending: 1, Kind: "case",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("report mismatch (-want +got)\n%s", diff)

@@ -1,4 +1,4 @@
-package casefile
+package report
 
 import (
 	"strings"
@@ -16,10 +16,10 @@ var plain = map[rune]string{
 	'\u2009': " ", '\u200a': " ", '\u202f': " ", '\u2028': "\n", '\u2029': "\n", '\u200b': "", '\u200d': "", '\ufeff': "",
 }
 
-// latin writes text in Windows-1252, which is what a PDF's own fonts can show. Accents that
+// Latin writes text in Windows-1252, which is what a PDF's own fonts can show. Accents that
 // it lacks are dropped from their letters, and what remains becomes a question mark; whole
 // is false then. Controls but the newline become spaces.
-func latin(text string) (out string, whole bool) {
+func Latin(text string) (out string, whole bool) {
 	var b strings.Builder
 	whole = true
 	put := func(r rune) bool {
