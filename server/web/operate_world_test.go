@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
@@ -14,7 +13,6 @@ import (
 	"github.com/wardmdm/ward/server/audit/watch"
 	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/httpd"
-	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/notice"
 	"github.com/wardmdm/ward/server/store/storetest"
 	"github.com/wardmdm/ward/server/web"
@@ -90,5 +88,3 @@ func newOperating(t *testing.T) *operating {
 	return o
 }
 
-var _ = lost.Real
-var _ = time.Second
