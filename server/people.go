@@ -36,6 +36,7 @@ func (s *Server) pages() (http.Handler, error) {
 		Policies: s.Policy, Certificates: authority{s}.ofDevice,
 		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Now: s.now, Log: s.Log.Named("web"),
 		Name: s.config.Organisation, Secure: true, PublicURL: s.config.PublicURL,
+		Evidence:  web.EvidenceParts{Service: s.Evidence},
 		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, Files: s, Recovery: s, Zone: time.Local, Remote: s.remote,
 		Operate: s.operateParts(),
 	})

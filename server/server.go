@@ -28,6 +28,7 @@ import (
 	"github.com/wardmdm/ward/server/credential"
 	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/estate"
+	"github.com/wardmdm/ward/server/evidence"
 	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/jobs"
 	"github.com/wardmdm/ward/server/lost"
@@ -55,6 +56,7 @@ type Server struct {
 	Devices     *posture.Reader
 	Enrolment   *enrollment.Service
 	Estate      *estate.Service
+	Evidence    *evidence.Service
 	Log         *zap.Logger
 	Loop        *reconcile.Loop
 	Lost        *lost.Service
@@ -116,7 +118,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openOperate, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openEstate, s.openProtocol, s.openTLS}
+	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openOperate, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openEstate, s.openEvidence, s.openProtocol, s.openTLS}
 	for _, step := range steps {
 		if err := step(ctx, master); err != nil {
 			return nil, err
@@ -291,7 +293,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) error {
 	s.Loop.Identities, s.Loop.Wake, s.compiler.Renewal = s.fleet, s.wake, s.renewal
 	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep
 	s.Loop.Standing = judge{s}.standing
-	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Commands: s.queue, Queue: s.queue, Audit: s.record, Now: s.now}
+	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Commands: s.queue, Queue: s.queue, Audit: s.record, Wake: s.db.OwePush, Now: s.now}
 	return nil
 }
 

@@ -74,22 +74,22 @@ func personProblem(err error) (*problem, error) {
 // erasurePage asks whom to erase, says what goes and what stays, and asks once more.
 type erasurePage struct {
 	Page
-	Head       pageHead
-	Person     fieldView
-	Plan       bool
-	Whose      string
-	Erased     []string
-	Kept       []factView
-	Stops      []string
-	Passphrase fieldView
+	Head   pageHead
+	Person fieldView
+	Plan   bool
+	Whose  string
+	Erased []string
+	Kept   []factView
+	Stops  []string
+	Again  fieldView
 }
 
 func newErasurePage() *erasurePage {
 	return &erasurePage{
-		Page:       Page{Title: "Erase a person", Section: "evidence", Narrow: true, Backlink: "/evidence", Backname: "Evidence"},
-		Head:       pageHead{Title: "Erase a person", Caption: "What is held of somebody who has left and asks to be forgotten. It can't be undone."},
-		Person:     personField("", ""),
-		Passphrase: fieldView{Name: "passphrase", Label: "Your own passphrase", Type: "password", Required: true, Autocomplete: "current-password", Max: 200},
+		Page:   Page{Title: "Erase a person", Section: "evidence", Narrow: true, Backlink: "/evidence", Backname: "Evidence"},
+		Head:   pageHead{Title: "Erase a person", Caption: "What is held of somebody who has left and asks to be forgotten. It can't be undone."},
+		Person: personField("", ""),
+		Again:  fieldView{Name: "again", Label: "Whom do you erase?", Hint: "Write it once more, as above.", Required: true, Autocomplete: "off", Max: 200},
 	}
 }
 
@@ -135,7 +135,7 @@ func (s *Server) planned(r *http.Request) (*erasurePage, error) {
 	return v, nil
 }
 
-// erase erases a person for whoever proves anew who they are: POST /evidence/erasure/now.
+// erase erases a person, for whoever proved a moment ago who they are (see dangerous): POST /evidence/erasure/now.
 func (s *Server) erase(w http.ResponseWriter, r *http.Request) error {
 	service, err := s.evidenceService()
 	if err != nil {
@@ -152,18 +152,13 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		v.Problem = p
-		if at == v.Passphrase.Name {
-			v.Passphrase.Error = p.Text
+		if at == v.Again.Name {
+			v.Again.Error = p.Text
 		}
 		return render(s, w, r, p.status, s.pages.erasure, v)
 	}
-	a := ward.ActorFrom(ctx)
-	who, err := s.Access.CheckPassphrase(ctx, a.Name, r.PostFormValue("passphrase"))
-	if err == nil && who.ID != a.Person {
-		err = ward.Errorf(ward.Forbidden, "This passphrase is somebody else's.")
-	}
-	if err != nil {
-		return again(err, "passphrase")
+	if field(r, "again") != field(r, "person") {
+		return again(ward.Errorf(ward.Invalid, "The two are not the same. Write whom you erase once more, exactly as above."), "again")
 	}
 	if _, err := service.Erase(ctx, field(r, "person")); err != nil {
 		return again(err, "")

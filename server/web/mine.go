@@ -259,7 +259,6 @@ func (s *Server) mineLost(w http.ResponseWriter, r *http.Request) error {
 	}
 	q.Devices = []ward.DeviceID{d.Device.ID}
 	cases, err := s.Lost.Report(r.Context(), q)
-	s.overview.forget(r.Context())
 	if err != nil {
 		return again(s, w, r, s.pages.mineLost, v, err, "")
 	}

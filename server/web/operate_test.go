@@ -74,7 +74,7 @@ func TestInvite(t *testing.T) {
 // recorded checks how many entries the audit log has of an action.
 func (o *operating) recorded(t *testing.T, action string, want int) {
 	t.Helper()
-	list, err := o.log.List(t.Context(), audit.Filter{Action: action})
+	list, err := o.audit.List(t.Context(), audit.Filter{Action: action})
 	if err != nil || len(list) != want {
 		t.Errorf("%d entries of %s, %v; want %d", len(list), action, err, want)
 	}
@@ -126,7 +126,6 @@ func TestImport(t *testing.T) {
 func TestHealthPage(t *testing.T) {
 	t.Parallel()
 	o := newOperating(t)
-	o.facts.Push, o.facts.Notices.Configured = true, true
 	v := o.signedIn(o.person("Ola Operator", ward.RoleAdmin))
 	v.get("/health").want(t, 200, "Nothing is wrong", "Everything that is looked at is well", "Push certificate", "!can’t wait")
 	o.facts.Tampered = true
@@ -156,7 +155,7 @@ func TestAuditPages(t *testing.T) {
 	v.get("/audit?from=2026-03-12&until=2026-03-01").want(t, 400, "after Until")
 
 	href := regexp.MustCompile(`/audit/[0-9]+`).FindString(v.get("/audit?action=device.lost").body)
-	if _, err := o.log.Sequence(o.system()); err != nil {
+	if _, err := o.audit.Sequence(o.system()); err != nil {
 		t.Fatal(err)
 	}
 	v.get(href).want(t, 200, "Reported Asha’s iPhone lost", "Signed in by a browser", "Place in the tree", "Download the entry with its proof")
@@ -175,7 +174,7 @@ func TestAuditPages(t *testing.T) {
 	_ = c
 
 	// What was erased of a person says so.
-	if _, err := o.log.ForgetPerson(o.system(), maud.ID); err != nil {
+	if _, err := o.audit.ForgetPerson(o.system(), maud.ID); err != nil {
 		t.Fatal(err)
 	}
 	v.get("/audit?action=device.lost").want(t, 200, "(erased)", "!Maud Ellery")
@@ -189,7 +188,7 @@ func TestVerifyPage(t *testing.T) {
 	v.get("/audit/verify").want(t, 200, "It was not verified yet", "Verify it now")
 	v.post("/audit/verify", nil).to(t, "/audit/verify")
 	v.get("/audit/verify").want(t, 200, "It is being verified")
-	if _, err := o.log.Sequence(o.system()); err != nil {
+	if _, err := o.audit.Sequence(o.system()); err != nil {
 		t.Fatal(err)
 	}
 	if err := o.watch.Do(o.system()); err != nil {

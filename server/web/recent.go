@@ -22,7 +22,7 @@ var dangerous = []string{
 	"POST /approvers", "POST /approvers/{id}/end",
 	"POST /certificates/{serial}/revoke", "POST /devices/{id}/certificates/revoke",
 	"GET /policies/publish", "POST /policies/publish", "POST /policies", "POST /policies/{version}/publish", "POST /policies/{version}/approve", "POST /rollouts/{id}/now",
-	"POST /evidence/person", "POST /evidence/person/erase", "POST /evidence/subject", "POST /evidence/subject/erase",
+	"GET /evidence/erasure", "POST /evidence/erasure", "POST /evidence/erasure/now",
 }
 
 // harmless are the deeds under /settings/ that need no fresh proof: they take something from
