@@ -25,7 +25,7 @@ import (
 func (s *Server) apiHandler() (http.Handler, error) {
 	return api.New(api.Options{
 		PublicURL: s.config.PublicURL, InviteURL: s.InviteURL, Unit: s.db, Access: s.Access, Posture: s.Devices, Estate: s.Estate, Lost: s.Lost, Orders: s.Orders, Invitations: s.Enrolment,
-		Policies: s.Policy, Audit: s.Audit, Pushes: pushCertificates{s}, Authority: authority{s}, Enqueuer: enqueuer{s}, Backups: backups{s.db}, Now: s.now,
+		Policies: s.Policy, Audit: s.Audit, Pushes: pushCertificates{s}, Authority: authority{s}, Enqueuer: enqueuer{s}, Backups: backups{s.db, s.now}, Now: s.now, Health: s.Health,
 		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, CaseFile: s.CaseFile, OrderFile: s.OrderFile, Reports: s.Evidence, MacPIN: s.MacPIN,
 	})
 }
@@ -38,6 +38,7 @@ func (s *Server) pages() (http.Handler, error) {
 		Name: s.config.Organisation, Secure: true, PublicURL: s.config.PublicURL,
 		Evidence:  web.EvidenceParts{Service: s.Evidence},
 		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, Files: s, Recovery: s, Zone: time.Local, Remote: s.remote,
+		Operate: s.operateParts(),
 	})
 	s.web = w
 	return w, err
@@ -58,9 +59,20 @@ func (s *Server) remote(r *http.Request) string {
 }
 
 // backups writes the record.
-type backups struct{ db *store.DB }
+type backups struct {
+	db  *store.DB
+	now func() time.Time
+}
 
-func (b backups) Write(ctx context.Context, w io.Writer) error { return b.db.Dump(ctx, w) }
+// backupKey is the setting that keeps when a backup was last made.
+const backupKey = "backup_at"
+
+func (b backups) Write(ctx context.Context, w io.Writer) error {
+	if err := b.db.Dump(ctx, w); err != nil {
+		return err
+	}
+	return b.db.SetSetting(ctx, backupKey, b.now().UTC().Format(time.RFC3339))
+}
 
 // enqueuer queues raw commands of scripts.
 type enqueuer struct{ s *Server }

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -107,7 +108,7 @@ func (s *Server) jobs() []jobs.Job {
 		return func(ctx context.Context) error { return f(ward.WithActor(ctx, ward.System)) }
 	}
 	pusher := &jobs.Pusher{Outbox: outbox{s.db.Outbox()}, Sender: pushSender{s.pusher}, Workers: 16, Now: s.now, Log: s.Log.Named("push")}
-	all := append(s.signInJobs(), []jobs.Job{
+	all := slices.Concat(s.signInJobs(), s.operateJobs(), []jobs.Job{
 		{Name: "push", Every: time.Second, Wake: s.db.PushesOwed(), Do: pusher.Do},
 		{Name: "plan", Every: 2 * time.Second, Wake: s.planNow, Do: system(s.plan)},
 		s.sealJob(),
@@ -128,11 +129,11 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "streams", Every: 5 * time.Second, Do: system(s.streaming.Do)},
 		{Name: "tokens", Every: time.Minute, Do: s.Access.Flush},
 		{Name: "retention", Every: time.Hour, Do: system(s.retain)},
-	}...)
+	})
 	for i := range all {
 		all[i].Do = s.tracer.job(all[i].Name, all[i].Do)
 	}
-	return all
+	return s.book.Watch(all)
 }
 
 // plan plans the devices that are due, in batches, until none is.

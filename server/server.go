@@ -20,6 +20,7 @@ import (
 	"github.com/wardmdm/ward/server/applemdm"
 	"github.com/wardmdm/ward/server/approver"
 	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/audit/watch"
 	"github.com/wardmdm/ward/server/authorize"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/ca"
@@ -28,7 +29,10 @@ import (
 	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/evidence"
+	"github.com/wardmdm/ward/server/health"
+	"github.com/wardmdm/ward/server/jobs"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/notice"
 	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/policy"
@@ -38,6 +42,7 @@ import (
 	"github.com/wardmdm/ward/server/siem"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/web"
+	"github.com/wardmdm/ward/server/wording"
 	"go.uber.org/zap"
 )
 
@@ -61,6 +66,10 @@ type Server struct {
 	Policy      *policy.Service
 	SignIn      *access.SignIn
 	Credentials *credential.Service
+	Texts       *wording.Service
+	Verifier    *watch.Service
+
+	Acknowledgements *notice.Service
 
 	config      Config
 	db          *store.DB
@@ -88,6 +97,9 @@ type Server struct {
 	web         *web.Server
 	providers   []web.NamedProvider
 	signer      signer
+	book        *jobs.Book // how the server's own jobs fare
+	started     time.Time
+	looked      atomic.Pointer[health.Report]
 	setup       string // the first administrator's one-time secret, in the first run only
 }
 
@@ -115,7 +127,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 		}
 	}()
 	steps := []func(context.Context, *seal.Master) error{
-		s.openAudit, s.openAccess, s.fixURL, s.openSignIn, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize,
+		s.openAudit, s.openOperate, s.openAccess, s.fixURL, s.openSignIn, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize,
 		s.openEstate,
 		s.openEvidence,
 		s.openProtocol,
@@ -258,6 +270,9 @@ func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err er
 	s.Enrolment, err = enrollment.New(enrollment.Options{
 		Store: s.db.Invitations(), Unit: s.db, Devices: s.fleet, Profiles: s.profiles, NewDevice: newDevice, Now: s.now,
 		Attestation: s.config.attestation(), OffBecause: s.config.attestationOff(), AllowUnlisted: s.config.Enrolment.AllowUnlisted, Outside: s.outside.serves(outsideIdentity),
+		Record: func(ctx context.Context, action, subject string, detail map[string]string) error {
+			return s.Audit.Record(ctx, audit.Entry{Action: action, Subject: subject, Detail: detail})
+		},
 	})
 	holder.s, holder.held = s.Enrolment, grants{s.challenges(), s.fleet, judge{s}}
 	s.appCerts = appCertificates{s.Authority, s.db.AppTokens(), s.now}
@@ -290,7 +305,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) error {
 			return s.Credentials.Issue(ctx, credential.Grant{Device: d, Enrolment: e, App: bundle})
 		},
 	}
-	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases(), s.config.Lost.words()}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
+	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases(), s.lostWords}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
 	s.Loop.NetworkLife = networkLife
 	s.Loop.Identities, s.Loop.Wake, s.compiler.Renewal = s.fleet, s.wake, s.renewal
 	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep

@@ -28,6 +28,7 @@ import (
 	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/httpd"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/posture"
@@ -164,7 +165,7 @@ func newWorld(t *testing.T) *world {
 	w.engine = newEngine(t, w, rec, comp, loop)
 	n := 0
 	invitations := must(enrollment.New(enrollment.Options{
-		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: w.clock,
+		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: w.clock, Record: rec.Record,
 		NewDevice: func() ward.DeviceID { n++; return ward.DeviceID(fmt.Sprintf("dev_new%d", n)) },
 	}))(t)
 	reader := &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: w.clock}
@@ -175,6 +176,9 @@ func newWorld(t *testing.T) *world {
 		CaseFile: w.engine.caseFile, OrderFile: w.engine.orderFile, Reports: reports{}, MacPIN: w.engine.macPIN, Invitations: invitations, Policies: policies, Audit: w.audit,
 		Posture: reader, Estate: present,
 		Pushes: w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: w.clock,
+		Health: func(context.Context) (health.Report, error) {
+			return health.Judge(health.Facts{Now: w.clock(), Version: "1"}), nil
+		},
 	}))(t)
 	w.handler = httpd.Wrap(httpd.Options{Log: w.zap, Now: w.clock}, handler)
 	return w

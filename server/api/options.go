@@ -17,6 +17,7 @@ import (
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/casefile"
+	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
@@ -56,6 +57,8 @@ type Options struct {
 	// MacPIN returns the PINs that a Mac was locked or erased with, by what each is for.
 	// Each look is audited before it is answered; NotFound means that there is none.
 	MacPIN func(ctx context.Context, id ward.DeviceID) (map[string]string, error)
+	// Health says what is wrong with the installation.
+	Health func(ctx context.Context) (health.Report, error)
 	Now    func() time.Time
 	// Reports makes what is handed out as evidence.
 	Reports Reports

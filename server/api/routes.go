@@ -137,6 +137,8 @@ func (s *server) systemRoutes() {
 	handle(s, operation{method: post, path: "/notifications/test", permission: access.NotifyWrite, id: "test-notifications", summary: "Tell everyone on call, and every webhook, that this is a test"}, s.testNotifications)
 	handle(s, operation{method: post, path: "/notifications/{id}/replay", permission: access.NotifyWrite, id: "replay-notification", summary: "Send a message again"}, s.replayNotification)
 
+	handle(s, operation{method: get, path: "/health", permission: access.HealthRead, id: "show-health", summary: "Say what is wrong with the server, or soon will be"}, s.showHealth)
+
 	handle(s, operation{method: get, path: "/audit", permission: access.AuditRead, id: "list-audit", summary: "List the audit log, the newest first"}, s.listAudit)
 	handle(s, operation{method: get, path: "/audit/checkpoint", permission: access.AuditRead, id: "audit-checkpoint", summary: "Get the latest signed checkpoint, to be kept elsewhere", produces: plain}, s.auditCheckpoint)
 	handle(s, operation{method: get, path: "/audit/export", permission: access.AuditExport, id: "export-audit", summary: "Export the log up to the latest checkpoint as JSON lines", produces: jsonLines}, s.exportAudit)

@@ -16,12 +16,14 @@ const maxPage = 500
 
 // Filter says which entries to list. Empty fields match everything.
 type Filter struct {
-	Action  string // exactly this action
-	Subject string // the id the deed was done to
-	Actor   string // the id of the person or device that acted, or the name of what has neither
-	After   int64  // the id of the last entry already seen; 0 for the first page
-	Oldest  bool   // oldest first; otherwise newest first
-	Limit   int    // entries on a page, 500 at most; 0 means 100
+	Action  string    // exactly this action
+	Subject string    // the id the deed was done to
+	Actor   string    // the id of the person or device that acted, or the name of what has neither
+	From    time.Time // at or after this time; zero does not bound
+	Until   time.Time // before this time; zero does not bound
+	After   int64     // the id of the last entry already seen; 0 for the first page
+	Oldest  bool      // oldest first; otherwise newest first
+	Limit   int       // entries on a page, 500 at most; 0 means 100
 }
 
 // Query is a Filter in the words of the store.
@@ -29,6 +31,8 @@ type Query struct {
 	Action        string
 	SubjectLookup string
 	ActorLookup   string
+	From          time.Time
+	Until         time.Time
 	After         int64
 	Oldest        bool
 	Limit         int
@@ -51,6 +55,16 @@ type Recorded struct {
 	Damaged       bool // the stored row is not what was committed to: someone altered it
 }
 
+// Unsequenced returns how many entries are not in the tree, counting no further than limit,
+// and when the oldest of these was written; zero where there is none.
+func (s *Service) Unsequenced(ctx context.Context, limit int) (n int, oldest time.Time, err error) {
+	rows, err := s.store.Unsequenced(ctx, limit)
+	if err != nil || len(rows) == 0 {
+		return 0, time.Time{}, err
+	}
+	return len(rows), rows[0].At, nil
+}
+
 // List returns a page of the entries that match f.
 func (s *Service) List(ctx context.Context, f Filter) ([]Recorded, error) {
 	if f.Limit <= 0 {
@@ -60,6 +74,8 @@ func (s *Service) List(ctx context.Context, f Filter) ([]Recorded, error) {
 		Action:        f.Action,
 		SubjectLookup: s.blind("subject", f.Subject),
 		ActorLookup:   s.blind("actor", f.Actor),
+		From:          f.From,
+		Until:         f.Until,
 		After:         f.After,
 		Oldest:        f.Oldest,
 		Limit:         min(f.Limit, maxPage),

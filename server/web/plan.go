@@ -122,7 +122,7 @@ func readDraft(r *http.Request) (policyDraft, error) {
 		{"file", func(name string, b []byte) { d.Files[asNamed(d.Text, name)] = b }},
 	} {
 		for _, h := range r.MultipartForm.File[part.name] {
-			b, err := uploaded(h)
+			b, err := uploadedPolicy(h)
 			if err != nil {
 				return d, err
 			}
@@ -147,7 +147,7 @@ func asNamed(text, name string) string {
 	return name
 }
 
-func uploaded(h *multipart.FileHeader) ([]byte, error) {
+func uploadedPolicy(h *multipart.FileHeader) ([]byte, error) {
 	f, err := h.Open()
 	if err != nil {
 		return nil, fmt.Errorf("uploaded file: %w", err)

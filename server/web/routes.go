@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/wardmdm/ward/server/access"
 )
@@ -118,6 +119,9 @@ func (r route) maxBody() int64 {
 		return maxAsk
 	case "POST /policies/plan", "POST /policies/publish":
 		return maxPolicyForm
+	}
+	if strings.HasPrefix(r.pattern, "POST /enrolment/") { // tables of staff, and the links that they made
+		return maxImport
 	}
 	return maxForm
 }
