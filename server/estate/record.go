@@ -95,6 +95,7 @@ func inOrder(all []Finding) []Finding {
 // in a unit of work of its own, and returns how many. One that fails does not keep the others
 // waiting.
 func (s *Service) CatchUp(ctx context.Context, limit int) (int, error) {
+	ctx = ward.Unbounded(ctx) // whoever looks: a device beyond their scope is judged, not gone
 	ids, err := s.Store.Due(ctx, limit)
 	if err != nil {
 		return 0, fmt.Errorf("devices to judge: %w", err)
