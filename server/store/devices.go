@@ -350,7 +350,7 @@ func (f Fleet) setSupervised(ctx context.Context, id ward.EnrolmentID, s ward.Su
 		return err
 	}
 	unit.AfterCommit(ctx, f.wakeEstate)
-	return f.later(ctx, `INSERT INTO posture_due (device_id, tried_at) SELECT device_id, 0 FROM enrolment WHERE id = $1 AND device_id <> '' ON CONFLICT (device_id) DO NOTHING`, string(id))
+	return f.later(ctx, `INSERT INTO posture_due (device_id, tried_at) SELECT device_id, 0 FROM enrolment WHERE id = $1 AND device_id <> ''`, string(id))
 }
 
 // Attempts meets reconcile.Fleet.
