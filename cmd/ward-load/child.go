@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,12 +32,14 @@ const childVariable = "WARD_LOAD_SERVER"
 type order struct {
 	Config server.Config
 	Token  bool // make a person and a token
+	Link   bool // make a person and a link by which she signs in
 }
 
 // served is what the child says once it serves, as one line of JSON.
 type served struct {
 	URL, Listen string
 	Token       string
+	Link        string // the secret of it
 	PushURL     string // of the stand-in, in a trial
 	Roots       []byte // PEM, of the server and of the stand-in
 }
@@ -73,6 +76,11 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 			return errors.Join(err, s.Close(), l.Close())
 		}
 	}
+	if o.Link {
+		if hello.Link, err = makeLink(ctx, s); err != nil {
+			return errors.Join(err, s.Close(), l.Close())
+		}
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, ctx := errgroup.WithContext(ctx)
@@ -92,6 +100,15 @@ func makeToken(ctx context.Context, s *server.Server) (string, error) {
 	}
 	_, secret, err := s.Access.CreateToken(ctx, access.NewToken{Person: p.ID, Name: "load"})
 	return secret, err
+}
+
+func makeLink(ctx context.Context, s *server.Server) (string, error) {
+	ctx = ward.WithActor(ctx, ward.Actor{Name: "console", Via: ward.ViaConsole})
+	p, err := s.Access.CreatePerson(ctx, access.NewPerson{Name: "Reader " + rand.Text()[:6], Roles: []ward.Role{ward.RoleSupport, ward.RoleAdmin}})
+	if err != nil {
+		return "", err
+	}
+	return s.Access.CreateLink(ctx, p.ID, access.LinkSignIn, time.Hour)
 }
 
 // profiles begins and ends profiles as the lines say, until the input ends.

@@ -52,6 +52,10 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 			&cli.BoolFlag{Name: "authorize", Usage: "measure the question whether a device may come in, and nothing else; 100,000 devices unless --devices says otherwise"},
 			&cli.IntFlag{Name: "rate", Value: 5000, Usage: "how many such questions are asked a second"},
 			&cli.DurationFlag{Name: "length", Value: 20 * time.Second, Usage: "how long they are asked"},
+			&cli.BoolFlag{Name: "pages", Usage: "measure the overview and lists of a made-up fleet, now and in the past, and nothing else; 100,000 devices with a year unless --devices and --days say otherwise"},
+			&cli.IntFlag{Name: "days", Value: seededDays, Usage: "how many days of the past that fleet has"},
+			&cli.IntFlag{Name: "asked", Value: 200, Usage: "how often each sort of page is asked for"},
+			&cli.BoolFlag{Name: "browser", Usage: "with --pages: also measure the first paint in Chromium"},
 			&cli.BoolFlag{Name: "idle-rss", Usage: "measure the memory of a trial server that has nothing to do for 30 seconds, and nothing else"},
 			&cli.BoolFlag{Name: "quick", Usage: "few devices and short histories: shows that it works, not how fast"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
@@ -72,6 +76,8 @@ type plan struct {
 	traffic              int
 	rate                 int
 	length               time.Duration
+	days, asked          int
+	browser              bool
 	idle                 time.Duration
 	profile              string
 }
@@ -81,19 +87,24 @@ func newPlan(c *cli.Context) (plan, error) {
 		postgres: c.Bool("postgres"), tls: c.Bool("tls"), devices: c.Int("devices"), connections: c.Int("connections"), rounds: c.Int("rounds"),
 		history: c.Int("history"), aged: c.Int("history-devices"), reports: c.Int("reports"), returns: c.Int("returns"), traffic: c.Int("traffic"),
 		rate: c.Int("rate"), length: c.Duration("length"), idle: 30 * time.Second, profile: c.Path("profile"),
+		days: c.Int("days"), asked: c.Int("asked"), browser: c.Bool("browser"),
 	}
-	if c.Bool("authorize") && !c.IsSet("devices") {
+	if (c.Bool("authorize") || c.Bool("pages")) && !c.IsSet("devices") {
 		p.devices = manyDevices
 	}
 	if c.Bool("quick") {
 		p.devices, p.connections, p.rounds, p.history, p.aged = min(p.devices, 40), min(p.connections, 8), min(p.rounds, 2), min(p.history, 200), min(p.aged, 20)
 		p.reports, p.returns, p.traffic, p.idle = min(p.reports, 10), min(p.returns, 3), min(p.traffic, 50), time.Second
+		p.days, p.asked = min(p.days, 10), min(p.asked, 10)
 		p.rate, p.length = min(p.rate, 500), min(p.length, 300*time.Millisecond)
 	}
-	for name, n := range map[string]int{"devices": p.devices, "connections": p.connections, "rounds": p.rounds, "history-devices": p.aged, "reports": p.reports, "returns": p.returns, "traffic": p.traffic, "rate": p.rate} {
+	for name, n := range map[string]int{"devices": p.devices, "connections": p.connections, "rounds": p.rounds, "history-devices": p.aged, "reports": p.reports, "returns": p.returns, "traffic": p.traffic, "rate": p.rate, "asked": p.asked} {
 		if n < 1 {
 			return p, fmt.Errorf("--%s is %d: it needs at least 1", name, n)
 		}
+	}
+	if p.days < 3 {
+		return p, fmt.Errorf("--days is %d: it needs at least 3", p.days)
 	}
 	if c.Bool("lost") && p.reports > p.devices {
 		return p, fmt.Errorf("--reports is %d, more than the devices there are", p.reports)
@@ -115,6 +126,8 @@ func measure(c *cli.Context) error {
 		work = losses
 	case c.Bool("authorize"):
 		work = authorized
+	case c.Bool("pages"):
+		work = pagesMeasured
 	case c.Bool("idle-rss"):
 		work = idleMemory
 	}

@@ -32,6 +32,7 @@ func TestQuick(t *testing.T) {
 		{[]string{"--devices", "10", "--rounds", "1", "--history", "20", "--history-devices", "5"}, 6},
 		{[]string{"--lost", "--devices", "5", "--reports", "2", "--traffic", "20"}, 0},
 		{[]string{"--authorize", "--devices", "30"}, 2},
+		{[]string{"--pages", "--devices", "60"}, 0},
 		{[]string{"--idle-rss"}, 0},
 	} {
 		var out bytes.Buffer
@@ -49,6 +50,9 @@ func TestQuick(t *testing.T) {
 			if f.Requests == 0 || f.P50 <= 0 || f.P99 < f.P50 {
 				t.Errorf("%s: %d requests, p50 %v, p99 %v", f.Name, f.Requests, f.P50, f.P99)
 			}
+		}
+		if c.flags[0] == "--pages" && (len(r.Pages) != 4 || r.Visit == nil || r.Visit.Page == 0 || r.Visit.Style == 0 || r.Pages[0].P95 <= 0) {
+			t.Errorf("pages: %+v, first visit %+v", r.Pages, r.Visit)
 		}
 		if l := r.Losses; c.flags[0] == "--lost" && (l == nil || l.Reports != 2 || l.P99 <= 0 || l.Returns != 3 || l.ReturnP99 <= 0 || l.Connected != 8) {
 			t.Errorf("losses: %+v", l)

@@ -55,10 +55,13 @@ func (f *lossFigures) note(errs ...error) {
 
 // report is the outcome of a run.
 type report struct {
-	Database     string       `json:"database"`
-	Phases       []figures    `json:"phases,omitempty"`
-	Losses       *lossFigures `json:"losses,omitempty"`
-	ServerMemory int64        `json:"server_rss_bytes"`
+	Database     string        `json:"database"`
+	Phases       []figures     `json:"phases,omitempty"`
+	Losses       *lossFigures  `json:"losses,omitempty"`
+	Seeded       float64       `json:"seeded_s,omitempty"` // how long it took to make the devices
+	Pages        []pageFigures `json:"pages,omitempty"`
+	Visit        *visit        `json:"visit,omitempty"`
+	ServerMemory int64         `json:"server_rss_bytes"`
 }
 
 func (r report) failures() (n int) {
@@ -98,6 +101,15 @@ func (r report) print(w io.Writer) error {
 		if l.Failure != "" {
 			line("one failure: %s", l.Failure)
 		}
+	}
+	if len(r.Pages) > 0 {
+		line("page\tasked\tp50 ms\tp95 ms\tmost ms\tbytes\t")
+	}
+	for _, f := range r.Pages {
+		line("%s\t%d\t%.1f\t%.1f\t%.1f\t%d\t", f.Name, f.Asked, f.P50, f.P95, f.Most, f.Bytes)
+	}
+	if v := r.Visit; v != nil {
+		line("first visit: %d bytes of page, %d of style, %d of scripts, %d together; first paint %.0f ms", v.Page, v.Style, v.Script, v.Page+v.Style+v.Script, v.Paint)
 	}
 	line("server memory: %.0f MB", float64(r.ServerMemory)/1e6)
 	return errors.Join(append(errs, t.Flush())...)

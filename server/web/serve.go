@@ -177,6 +177,9 @@ func render[T pageData](s *Server, w http.ResponseWriter, r *http.Request, statu
 	if err := t.t.ExecuteTemplate(&b, "layout", v); err != nil {
 		return fmt.Errorf("render %s: %w", t.t.Name(), err)
 	}
+	if err := s.compress(w, r, status, &b); err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	if _, err := b.WriteTo(w); err != nil {

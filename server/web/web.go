@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -110,6 +111,7 @@ type Server struct {
 	exporters exporters
 	needs     map[string]access.Permission // of each route, by its pattern
 	streams   streams
+	zips      sync.Pool // of writers that compress pages
 	handler   http.Handler
 }
 
