@@ -43,6 +43,7 @@ type Config struct {
 	Authorize    Authorize `yaml:"authorize"`
 	SignIn       SignIn    `yaml:"sign_in"`
 	Notify       Notify    `yaml:"notify"`
+	Limits       Limits    `yaml:"limits"`
 	Log          Log       `yaml:"log"`
 
 	// Trial makes TLS and a push service of the server's own; nothing is asked.
@@ -161,7 +162,7 @@ func DefaultConfig() Config {
 	return Config{
 		Data: "data", Listen: "127.0.0.1:8443", Organisation: "Ward",
 		TLS: TLS{Mode: TLSFiles}, Enrolment: Enrolment{Attestation: enrollment.AttestationPreferred}, MDM: MDM{LateDays: 400}, APNs: APNs{URL: "https://api.push.apple.com"},
-		Brake: defaultBrake(), Orders: defaultOrders(),
+		Brake: defaultBrake(), Orders: defaultOrders(), Limits: defaultLimits(),
 		Retention: Retention{Commands: 180, Locations: 30},
 		Lost:      Lost{DrillDays: 90},
 		Policy:    Policy{Above: 0.25, From: 25},
@@ -226,6 +227,7 @@ func (c *Config) mistakes() (m []string) {
 	c.Brake.mistakes(bad)
 	c.Orders.mistakes(bad)
 	c.Notify.mistakes(bad)
+	c.Limits.mistakes(bad)
 	c.Enrolment.mistakes(bad)
 	c.MDM.mistakes(bad)
 	c.fileMistakes(bad)

@@ -33,8 +33,8 @@ func (s *Server) Handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	limits := newThrottle(s.config.Limits, s.now, s.remote)
 	people := http.NewServeMux()
-	people.Handle("/api/", s.metrics.timed("api", api))
 	directories, err := s.directories()
 	if err != nil {
 		return nil, err
@@ -42,6 +42,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	if directories != nil {
 		people.Handle(scim.Path, s.metrics.timed("scim", directories))
 	}
+	people.Handle("/api/", s.metrics.timed("api", limits.api(api)))
 	people.Handle("/app/v1/", s.metrics.timed("app", appgate.New(appgate.Options{Credentials: s.Credentials, Check: s.appHolder, Refused: s.refusedToken})))
 	people.HandleFunc("GET "+invitePath+"{token}", s.invite)
 	people.HandleFunc("GET /app/v1/manifest/{name}", s.manifest)
@@ -57,7 +58,7 @@ func (s *Server) Handler() (http.Handler, error) {
 	people.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
 	people.HandleFunc("GET /readyz", s.readyz)
 	people.Handle("GET /metrics", s.metrics.handler())
-	people.Handle("/", pages)
+	people.Handle("/", limits.people(s.web.TooMany, pages))
 	ask, err := s.authorizeHandler()
 	if err != nil {
 		return nil, err

@@ -25,8 +25,10 @@ func newPersonCommand() *cli.Command {
 				Name: "add", Usage: "add a person", ArgsUsage: "NAME", Action: personAdd,
 				Description: "With --data DIR it works on the server's own data folder and needs no token.",
 				Flags: remoteFlags(append(consoleFlags(),
-					&cli.StringSliceFlag{Name: "role", Usage: "`ROLE` of the person, one of " + roleList(ward.Roles) + "; may be repeated"},
-					&cli.StringFlag{Name: "email", Usage: "`ADDRESS` of the person"},
+					append(scopeFlags(),
+						&cli.StringSliceFlag{Name: "role", Usage: "`ROLE` of the person, one of " + roleList(ward.Roles) + " or one that somebody made; may be repeated"},
+						&cli.StringFlag{Name: "email", Usage: "`ADDRESS` of the person"},
+					)...,
 				)...),
 			},
 			{Name: "list", Usage: "show everybody", Action: personList, Flags: remoteFlags()},
@@ -41,6 +43,16 @@ func newPersonCommand() *cli.Command {
 			{
 				Name: "roles", Usage: "replace a person's roles", ArgsUsage: "NAME", Action: personRoles,
 				Flags: remoteFlags(&cli.StringSliceFlag{Name: "role", Usage: "`ROLE` of the person; may be repeated"}),
+			},
+			{
+				Name: "scope", Usage: "bound what a person sees and acts on, over all their roles", ArgsUsage: "NAME", Action: personScope,
+				Description: "Whoever is bounded sees and acts on devices of those sites and groups only, and may do\n" +
+					"nothing that is about the whole organisation.",
+				Flags: remoteFlags(append(scopeFlags(), &cli.BoolFlag{Name: "everything", Usage: "take the bounds away"})...),
+			},
+			{
+				Name: "erase", Usage: "erase what is known of a person who uses Ward, for good", ArgsUsage: "NAME", Action: personErase,
+				Flags: remoteFlags(&cli.BoolFlag{Name: "yes", Usage: "it is meant"}),
 			},
 			{
 				Name: "disable", Usage: "take every right from a person at once", ArgsUsage: "NAME", Flags: remoteFlags(),
@@ -72,7 +84,7 @@ func personAdd(c *cli.Context) error {
 	if len(roles) == 0 {
 		return usagef(c, "--role is missing: one of %s.", roleList(ward.Roles))
 	}
-	n := access.NewPerson{Name: args[0], Email: c.String("email")}
+	n := access.NewPerson{Name: args[0], Email: c.String("email"), Scope: ward.Scope{Sites: c.StringSlice("site"), Groups: c.StringSlice("group")}}
 	for _, r := range roles {
 		n.Roles = append(n.Roles, ward.Role(r))
 	}
@@ -82,7 +94,7 @@ func personAdd(c *cli.Context) error {
 			if err != nil {
 				return err
 			}
-			raw, err := json.Marshal(api.Person{ID: p.ID, Name: p.Name, Email: p.Email, Roles: p.Roles, Created: p.Created})
+			raw, err := json.Marshal(api.Person{ID: p.ID, Name: p.Name, Email: p.Email, Roles: p.Roles, Scope: bounds(p.Scope), Created: p.Created})
 			if err != nil {
 				return fmt.Errorf("encode the person: %w", err)
 			}
@@ -93,7 +105,7 @@ func personAdd(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	raw, err := cl.send(c.Context, http.MethodPost, "/people", map[string]any{"name": n.Name, "email": n.Email, "roles": roles})
+	raw, err := cl.send(c.Context, http.MethodPost, "/people", map[string]any{"name": n.Name, "email": n.Email, "roles": roles, "scope": api.Scope{Sites: n.Scope.Sites, Groups: n.Scope.Groups}})
 	if err != nil {
 		return err
 	}
@@ -102,6 +114,9 @@ func personAdd(c *cli.Context) error {
 
 func personAdded(c *cli.Context, raw []byte) error {
 	return answer(c, raw, func(p *printer, v api.Person) {
+		if v.Scope != nil {
+			p.line("%s is bounded to %s.", v.Name, access.Bounds(ward.Scope{Sites: v.Scope.Sites, Groups: v.Scope.Groups}))
+		}
 		p.line("%s is added (%s). A link to sign in with for the first time: ward person link %q", v.Name, roleList(v.Roles), v.Name)
 	})
 }
@@ -120,14 +135,16 @@ func personList(c *cli.Context) error {
 		for i, n := range v.Items {
 			state := "active"
 			switch {
+			case n.Erased != nil:
+				state = "erased"
 			case n.Disabled != nil:
 				state = "disabled"
 			case n.Activated == nil:
 				state = "never signed in"
 			}
-			rows[i] = []string{string(n.ID), n.Name, n.Email, roleList(n.Roles), state}
+			rows[i] = []string{string(n.ID), n.Name, n.Email, roleList(n.Roles), state, boundsOf(n)}
 		}
-		p.table([]string{"ID", "NAME", "EMAIL", "ROLES", "STATE"}, rows)
+		p.table([]string{"ID", "NAME", "EMAIL", "ROLES", "STATE", "BOUNDED TO"}, rows)
 	})
 }
 

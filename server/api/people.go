@@ -14,13 +14,35 @@ type Person struct {
 	Name      string        `json:"name"`
 	Email     string        `json:"email,omitempty"`
 	Roles     []ward.Role   `json:"roles" nullable:"false"`
+	Scope     *Scope        `json:"scope,omitempty" doc:"What the person is bounded to, over all roles; left out for nothing."`
 	Created   time.Time     `json:"created"`
 	Activated *time.Time    `json:"activated,omitempty" doc:"When the person could first act."`
 	Disabled  *time.Time    `json:"disabled,omitempty"`
+	Erased    *time.Time    `json:"erased,omitempty" doc:"Since when nothing is known of the person."`
+}
+
+// Scope bounds what a person sees and acts on to devices of some sites and groups.
+type Scope struct {
+	Sites  []string `json:"sites,omitempty" nullable:"false" doc:"Devices of these sites; of every site if left out."`
+	Groups []string `json:"groups,omitempty" nullable:"false" doc:"Devices of these groups; of every group if left out."`
+}
+
+func scopeOf(s ward.Scope) *Scope {
+	if s.All() {
+		return nil
+	}
+	return &Scope{Sites: s.Sites, Groups: s.Groups}
+}
+
+func (s *Scope) scope() ward.Scope {
+	if s == nil {
+		return ward.Scope{}
+	}
+	return ward.Scope{Sites: s.Sites, Groups: s.Groups}
 }
 
 func personOf(p access.Person) Person {
-	return Person{ID: p.ID, Name: p.Name, Email: p.Email, Roles: append([]ward.Role{}, p.Roles...), Created: p.Created.UTC(), Activated: when(p.Activated), Disabled: when(p.DisabledAt)}
+	return Person{ID: p.ID, Name: p.Name, Email: p.Email, Roles: append([]ward.Role{}, p.Roles...), Scope: scopeOf(p.Scope), Created: p.Created.UTC(), Activated: when(p.Activated), Disabled: when(p.DisabledAt), Erased: when(p.ErasedAt)}
 }
 
 // Me is who asks, and what they may do.
@@ -59,12 +81,13 @@ type addPersonInput struct {
 	Body struct {
 		Name  string      `json:"name"`
 		Email string      `json:"email,omitempty"`
-		Roles []ward.Role `json:"roles" nullable:"false" doc:"admin, support, governance, approver, auditor."`
+		Roles []ward.Role `json:"roles" nullable:"false" doc:"Ids of roles; GET /roles lists them."`
+		Scope *Scope      `json:"scope,omitempty" doc:"What to bound the person to; nothing if left out."`
 	} `nameHint:"PersonRequest"`
 }
 
 func (s *server) addPerson(ctx context.Context, in *addPersonInput) (*reply[Person], error) {
-	p, err := s.Access.CreatePerson(ctx, access.NewPerson{Name: in.Body.Name, Email: in.Body.Email, Roles: in.Body.Roles})
+	p, err := s.Access.CreatePerson(ctx, access.NewPerson{Name: in.Body.Name, Email: in.Body.Email, Roles: in.Body.Roles, Scope: in.Body.Scope.scope()})
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +125,20 @@ type rolesInput struct {
 
 func (s *server) setRoles(ctx context.Context, in *rolesInput) (*reply[Person], error) {
 	return s.changed(ctx, in.ID, func(id ward.PersonID) error { return s.Access.SetRoles(ctx, id, in.Body.Roles) })
+}
+
+type scopeInput struct {
+	PersonPath
+	Body Scope
+}
+
+func (s *server) setScope(ctx context.Context, in *scopeInput) (*reply[Person], error) {
+	return s.changed(ctx, in.ID, func(id ward.PersonID) error { return s.Access.SetScope(ctx, id, in.Body.scope()) })
+}
+
+// erasePerson erases what is known of a person who uses Ward; it can't be undone.
+func (s *server) erasePerson(ctx context.Context, in *PersonPath) (*reply[Person], error) {
+	return s.changed(ctx, in.ID, func(id ward.PersonID) error { return s.Access.ErasePerson(ctx, id) })
 }
 
 func (s *server) disablePerson(ctx context.Context, in *PersonPath) (*reply[Person], error) {

@@ -28,6 +28,7 @@ func (s *server) routes() {
 func (s *server) deviceRoutes() {
 	handle(s, operation{method: get, path: "/devices", permission: access.DeviceRead, id: "list-devices", summary: "List devices with state and reason"}, s.listDevices)
 	handle(s, operation{method: get, path: "/devices/{id}", permission: access.DeviceRead, id: "show-device", summary: "Show everything about a device"}, s.showDevice)
+	handle(s, operation{method: get, path: "/devices/{id}/posture", permission: access.DeviceRead, id: "device-posture", summary: "List the changes of a device's posture, the newest first"}, s.devicePosture)
 	handle(s, operation{method: get, path: "/devices/{id}/policy", permission: access.DeviceRead, id: "explain-device", summary: "Say what the policy comes to on a device, and where each setting came from"}, s.explainDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/refresh", permission: access.DeviceRefresh, id: "refresh-device", summary: "Ask a device for news"}, s.refreshDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/release", permission: access.DeviceWrite, id: "release-device", summary: "Let a device enrol anew although an enrolment of it lives"}, s.releaseDevice)
@@ -116,6 +117,13 @@ func (s *server) peopleRoutes() {
 	handle(s, operation{method: put, path: "/people/{id}/roles", permission: access.PersonWrite, id: "set-roles", summary: "Replace the roles of a person"}, s.setRoles)
 	handle(s, operation{method: post, path: "/people/{id}/disable", permission: access.PersonWrite, id: "disable-person", summary: "Take every right from a person at once"}, s.disablePerson)
 	handle(s, operation{method: post, path: "/people/{id}/enable", permission: access.PersonWrite, id: "enable-person", summary: "Let a disabled person act again"}, s.enablePerson)
+	handle(s, operation{method: put, path: "/people/{id}/scope", permission: access.PersonWrite, id: "set-scope", summary: "Bound a person to sites and groups, or to nothing any more"}, s.setScope)
+	handle(s, operation{method: post, path: "/people/{id}/erase", permission: access.PersonErase, id: "erase-person", summary: "Erase what is known of a person who uses Ward, for good"}, s.erasePerson)
+	handle(s, operation{method: get, path: "/roles", permission: access.PersonRead, id: "list-roles", summary: "List roles and permissions"}, s.listRoles)
+	handle(s, operation{method: post, path: "/roles", permission: access.RoleWrite, id: "make-role", summary: "Make a role", status: http.StatusCreated}, s.makeRole)
+	handle(s, operation{method: get, path: "/roles/{id}", permission: access.PersonRead, id: "show-role", summary: "Show a role"}, s.showRole)
+	handle(s, operation{method: put, path: "/roles/{id}", permission: access.RoleWrite, id: "change-role", summary: "Replace what a role that somebody made is called and may do"}, s.changeRole)
+	handle(s, operation{method: remove, path: "/roles/{id}", permission: access.RoleWrite, id: "remove-role", summary: "Remove a role that somebody made and nobody holds"}, s.removeRole)
 	// Whom a link or a token may be made for is a rule of package access.
 	handle(s, operation{method: post, path: "/people/{id}/link", permission: signedIn, id: "make-link", summary: "Make a one-time link to sign in with", status: http.StatusCreated}, s.makeLink)
 	handle(s, operation{method: get, path: "/people/{id}/tokens", permission: signedIn, id: "list-tokens", summary: "List the tokens of a person"}, s.listTokens)
@@ -130,7 +138,7 @@ func (s *server) systemRoutes() {
 
 	handle(s, operation{method: get, path: "/audit", permission: access.AuditRead, id: "list-audit", summary: "List the audit log, the newest first"}, s.listAudit)
 	handle(s, operation{method: get, path: "/audit/checkpoint", permission: access.AuditRead, id: "audit-checkpoint", summary: "Get the latest signed checkpoint, to be kept elsewhere", produces: plain}, s.auditCheckpoint)
-	handle(s, operation{method: get, path: "/audit/export", permission: access.AuditRead, id: "export-audit", summary: "Export the log up to the latest checkpoint as JSON lines", produces: jsonLines}, s.exportAudit)
+	handle(s, operation{method: get, path: "/audit/export", permission: access.AuditExport, id: "export-audit", summary: "Export the log up to the latest checkpoint as JSON lines", produces: jsonLines}, s.exportAudit)
 	handle(s, operation{method: get, path: "/audit/key", permission: access.AuditRead, id: "audit-key", summary: "Get the public key that checkpoints are verified with", produces: plain}, s.auditKey)
 
 	handle(s, operation{method: put, path: "/enqueue/{ids}", permission: access.CommandEnqueue, id: "enqueue", summary: "Queue a raw command of a harmless type", partly: true}, s.enqueue)

@@ -48,7 +48,9 @@ type Reader struct {
 	Commands Commands
 	Queue    command.Queue
 	Audit    Recorder
-	Now      func() time.Time
+	// Wake has a device come at a time, in the unit of work in ctx. Nil: all come at once.
+	Wake func(ctx context.Context, id ward.EnrolmentID, at time.Time) error
+	Now  func() time.Time
 }
 
 // Row is one device in a list.
@@ -71,21 +73,55 @@ type Detail struct {
 	Afresh map[ward.EnrolmentID]time.Time
 }
 
-// List returns up to limit devices after the given id, in order of their ids.
+// List returns up to limit devices after the given id, in order of their ids, of those that
+// lie in the scope of who asks.
 func (r *Reader) List(ctx context.Context, after ward.DeviceID, limit int) ([]Row, error) {
-	ds, err := r.Store.Devices(ctx, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]Row, len(ds))
-	for i, d := range ds {
-		row, _, _, err := r.row(ctx, d)
+	rows := make([]Row, 0, limit)
+	for len(rows) < limit {
+		ds, err := r.Store.Devices(ctx, after, limit)
 		if err != nil {
 			return nil, err
 		}
-		rows[i] = row
+		for _, d := range ds {
+			if after = d.ID; len(rows) == limit || !seen(ctx, d) {
+				continue
+			}
+			row, _, _, err := r.row(ctx, d)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, row)
+		}
+		if len(ds) < limit {
+			break
+		}
 	}
 	return rows, nil
+}
+
+// seen reports whether a device lies in the scope of who acts. One that does not is told to
+// be not there.
+func seen(ctx context.Context, d ward.Device) bool {
+	return ward.ActorFrom(ctx).Scope.Includes(d.Site, d.Group)
+}
+
+// device returns a device that lies in the scope of who acts.
+func (r *Reader) device(ctx context.Context, id ward.DeviceID) (ward.Device, error) {
+	d, err := r.Store.Device(ctx, id)
+	if err == nil && !seen(ctx, d) {
+		err = ward.Errorf(ward.NotFound, "There is no device %s.", id)
+	}
+	return d, err
+}
+
+// Row returns one device as a list shows it.
+func (r *Reader) Row(ctx context.Context, id ward.DeviceID) (Row, error) {
+	d, err := r.device(ctx, id)
+	if err != nil {
+		return Row{}, err
+	}
+	row, _, _, err := r.row(ctx, d)
+	return row, err
 }
 
 func (r *Reader) row(ctx context.Context, d ward.Device) (row Row, v reconcile.View, all []ward.Enrolment, err error) {
@@ -119,6 +155,7 @@ func (r *Reader) Find(ctx context.Context, word string) (ward.Device, error) {
 	if err != nil {
 		return ward.Device{}, err
 	}
+	ds = slices.DeleteFunc(ds, func(d ward.Device) bool { return !seen(ctx, d) })
 	switch len(ds) {
 	case 0:
 		return ward.Device{}, ward.Errorf(ward.NotFound, "No device has the id, serial number, UDID or name %q.", word)
@@ -173,7 +210,7 @@ func (r *Reader) Afresh(ctx context.Context, all []ward.Enrolment) (map[ward.Enr
 // already.
 func (r *Reader) Refresh(ctx context.Context, id ward.DeviceID) error {
 	return r.Store.Do(ctx, func(ctx context.Context) error {
-		d, err := r.Store.Device(ctx, id)
+		d, err := r.device(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -187,34 +224,38 @@ func (r *Reader) Refresh(ctx context.Context, id ward.DeviceID) error {
 		if err := r.Loop.Replan(ctx, id); err != nil {
 			return err
 		}
-		return r.ask(ctx, d, e)
+		_, err = r.ask(ctx, d, e, false)
+		return err
 	})
 }
 
-func (r *Reader) ask(ctx context.Context, d ward.Device, e ward.Enrolment) error {
+// ask queues what the device is not being asked already, and returns how much that is. quiet
+// wakes it for none of it.
+func (r *Reader) ask(ctx context.Context, d ward.Device, e ward.Enrolment, quiet bool) (asked int, err error) {
 	v, err := r.Loop.View(ctx, d, e)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	open, err := r.Commands.Open(ctx, e.ID)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, q := range v.Questions() {
 		uuid := r.Loop.Compiler.NewUUID()
 		requestType, body, err := r.Loop.Compiler.Compile(ctx, q, d, e, uuid)
 		if err != nil {
-			return fmt.Errorf("%s: %w", q.Deed, err)
+			return asked, fmt.Errorf("%s: %w", q.Deed, err)
 		}
 		if slices.ContainsFunc(open, func(c command.Record) bool { return c.RequestType == requestType }) {
 			continue
 		}
-		n := command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, By: ward.ActorFrom(ctx).Person}
+		n := command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, By: ward.ActorFrom(ctx).Person, NoPush: quiet}
 		if _, err := r.Queue.Enqueue(ctx, n); err != nil {
-			return fmt.Errorf("%s: %w", q.Deed, err)
+			return asked, fmt.Errorf("%s: %w", q.Deed, err)
 		}
+		asked++
 	}
-	return nil
+	return asked, nil
 }
 
 // Release lets a device enrol anew although an enrolment of it lives, for instance
@@ -222,7 +263,7 @@ func (r *Reader) ask(ctx context.Context, d ward.Device, e ward.Enrolment) error
 // a conflict.
 func (r *Reader) Release(ctx context.Context, id ward.DeviceID) error {
 	return r.Store.Do(ctx, func(ctx context.Context) error {
-		d, err := r.Store.Device(ctx, id)
+		d, err := r.device(ctx, id)
 		if err != nil {
 			return err
 		}

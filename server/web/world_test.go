@@ -38,7 +38,9 @@ import (
 	"github.com/wardmdm/ward/server/store/storetest"
 	"github.com/wardmdm/ward/server/web"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -197,6 +199,7 @@ type world struct {
 	db        *store.DB
 	access    *access.Service
 	signIn    *access.SignIn
+	audit     *audit.Service
 	loop      *reconcile.Loop
 	lost      *lost.Service
 	orders    *order.Service
@@ -209,6 +212,7 @@ type world struct {
 	policies  *policy.Service
 	web       *web.Server
 	url       string
+	logs      *observer.ObservedLogs // everything that the pages and what wraps them logged
 	now       func() time.Time
 	ahead     atomic.Int64 // of the clock
 	provider  access.Provider
@@ -236,6 +240,7 @@ func newWorldWith(t *testing.T, change func(w *world, o *web.Options)) *world {
 	w.must(err)
 	entries, err := audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.now})
 	w.must(err)
+	w.audit = entries
 	record, purse, c := log{entries}, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
 	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
 	w.must(err)
@@ -262,7 +267,9 @@ func newWorldWith(t *testing.T, change func(w *world, o *web.Options)) *world {
 	w.must(err)
 	w.files = &files{w: w}
 	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
-	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
+	seen, logs := observer.New(zap.DebugLevel)
+	w.logs = logs
+	logger := zap.New(zapcore.NewTee(zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)).Core(), seen))
 	o := web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
 		Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
