@@ -21,6 +21,7 @@ func (s *server) routes() {
 	s.fileRoutes()
 	s.policyRoutes()
 	s.peopleRoutes()
+	s.sessionRoutes()
 	s.systemRoutes()
 	s.authorityRoutes()
 }
