@@ -33,7 +33,7 @@ func newApp() *cli.App {
 			newServeCommand(), newDemoCommand(), newSeedCommand(), newBackupCommand(), newRestoreCommand(),
 			newDeviceCommand(), newInviteCommand(), newLostCommand(), newCaseCommand(), newDrillCommand(),
 			newOrderCommand(), newBrakeCommand(), newApproverCommand(), newGlassCommand(), newNotifyCommand(),
-			newPolicyCommand(), newCommandCommand(), newPersonCommand(), newRoleCommand(), newTokenCommand(),
+			newPolicyCommand(), newCommandCommand(), newPersonCommand(), newRoleCommand(), newSessionCommand(), newTokenCommand(),
 			newCatalogueCommand(),
 			newAuditCommand(), newEvidenceCommand(), newHealthCommand(), newAPNsCommand(), newCACommand(),
 		},

@@ -172,7 +172,7 @@ func newWorld(t *testing.T) *world {
 	present := must(estate.New(estate.Options{Store: w.db.Estate(), Assess: reader.Assess, Overlap: w.db.PostureOverlap(), Now: w.clock}))(t)
 	handler := must(api.New(api.Options{
 		PublicURL: publicURL, InviteURL: func(token string) string { return publicURL + "/enrol/" + token },
-		Unit: w.db, Access: w.access, Lost: w.engine.cases, Orders: w.engine.orders, Approvers: w.engine.approvers, Brake: w.engine.brake, Notify: w.engine.notify,
+		Unit: w.db, Access: w.access, SignIn: w.signIn(), Lost: w.engine.cases, Orders: w.engine.orders, Approvers: w.engine.approvers, Brake: w.engine.brake, Notify: w.engine.notify,
 		CaseFile: w.engine.caseFile, OrderFile: w.engine.orderFile, Reports: reports{}, MacPIN: w.engine.macPIN, Invitations: invitations, Policies: policies, Audit: w.audit,
 		Posture: reader, Estate: present,
 		Pushes: w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: w.clock,
@@ -332,4 +332,12 @@ func (w *world) problem(status int, token, method, path string, body any) httpd.
 		w.t.Errorf("%s %s: the problem %+v does not say its status, what is wrong and the request's id", method, path, p)
 	}
 	return p
+}
+
+// signIn is how people sign in.
+func (w *world) signIn() *access.SignIn {
+	w.t.Helper()
+	s, err := access.NewSignIn(access.SignInConfig{Access: w.access, Store: w.db.SignIn(), RPID: "ward.example", Origin: "https://ward.example"})
+	w.must(err)
+	return s
 }

@@ -36,6 +36,7 @@ type Options struct {
 	// Unit makes a deed and its audit entry one.
 	Unit        unit.Unit
 	Access      *access.Service
+	SignIn      *access.SignIn
 	Posture     *posture.Reader
 	Estate      Estate
 	Lost        *lost.Service

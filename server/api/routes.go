@@ -22,6 +22,7 @@ func (s *server) routes() {
 	s.evidenceRoutes()
 	s.policyRoutes()
 	s.peopleRoutes()
+	s.sessionRoutes()
 	s.systemRoutes()
 	s.authorityRoutes()
 }
