@@ -111,6 +111,7 @@ type APNs struct {
 type Retention struct {
 	Commands  int `yaml:"command_days"`
 	Locations int `yaml:"location_days"`
+	Postures  int `yaml:"posture_days"` // 0: for ever
 }
 
 // Policy says when a change of the policy needs a second person.
@@ -235,6 +236,9 @@ func (c *Config) mistakes() (m []string) {
 		if n < 1 {
 			bad(field, "%d is not a number above 0", n)
 		}
+	}
+	if c.Retention.Postures < 0 {
+		bad("retention.posture_days", "%d is not a number of days; 0 keeps them for ever", c.Retention.Postures)
 	}
 	if c.Policy.Above < 0 || c.Policy.Above > 1 {
 		bad("policy.second_person_above", "%g is not a share of the devices from 0 to 1", c.Policy.Above)

@@ -92,8 +92,8 @@ func TestConfigMistakes(t *testing.T) {
 		{"nothing said", "", []string{"public_url", "tls"}},
 		{"unknown and mistyped fields", "data: [a]\nlissten: x\nbrake:\n  per_person_an_hour: many\n", []string{"lissten", "public_url", "many"}},
 		{
-			"bad values", "data: ''\nlisten: here\npublic_url: http://h\norganisation: ' '\ntls: {mode: magic}\nca: {status_url: ftp://h}\napns: {url: 'http://x'}\nbrake: {per_person_an_hour: 0, installation_an_hour: -1}\nretention: {command_days: 0, location_days: 0}\nlog: {level: loud, format: prose}\nmdm: {proxy_certificate_header: X, trusted_proxies: []}\nenrolment: {attestation: maybe, allow_unlisted: true}\n",
-			[]string{"data", "listen", "public_url", "organisation", "tls.mode", "ca.status_url", "apns.url", "brake.per_person_an_hour", "brake.installation_an_hour", "retention.command_days", "retention.location_days", "log.level", "log.format", "mdm.proxy_certificate_header", "enrolment.attestation", "enrolment.allow_unlisted"},
+			"bad values", "data: ''\nlisten: here\npublic_url: http://h\norganisation: ' '\ntls: {mode: magic}\nca: {status_url: ftp://h}\napns: {url: 'http://x'}\nbrake: {per_person_an_hour: 0, installation_an_hour: -1}\nretention: {command_days: 0, location_days: 0, posture_days: -1}\nlog: {level: loud, format: prose}\nmdm: {proxy_certificate_header: X, trusted_proxies: []}\nenrolment: {attestation: maybe, allow_unlisted: true}\n",
+			[]string{"data", "listen", "public_url", "organisation", "tls.mode", "ca.status_url", "apns.url", "brake.per_person_an_hour", "brake.installation_an_hour", "retention.command_days", "retention.location_days", "retention.posture_days", "log.level", "log.format", "mdm.proxy_certificate_header", "enrolment.attestation", "enrolment.allow_unlisted"},
 		},
 		{"a proxy that anybody reaches", "public_url: https://h\nlisten: 0.0.0.0:80\ntls: {mode: proxy}\nmdm: {proxy_certificate_header: X, trusted_proxies: [10.0.0.1]}\n", []string{"tls.mode", "mdm.trusted_proxies[0]"}},
 		{"a URL with a path", "public_url: https://h/mdm\ntls: {mode: self-made}\n", []string{"public_url"}},

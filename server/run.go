@@ -112,6 +112,7 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "plan", Every: 2 * time.Second, Wake: s.planNow, Do: system(s.plan)},
 		s.sealJob(),
 		{Name: "estate", Every: time.Second, Wake: s.db.PosturesDue(), Settle: 100 * time.Millisecond, Do: system(s.Estate.Follow)},
+		{Name: "midnight", Every: 10 * time.Minute, Do: system(s.Estate.Midnight)},
 		{Name: "audit", Every: 10 * time.Second, Wake: s.Audit.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.sequence)},
 		{Name: "last seen", Every: 5 * time.Second, Do: s.db.FlushSeen},
 		{Name: "use of certificates", Every: time.Second, Wake: s.Authorizer.Wanted(), Settle: 250 * time.Millisecond, Do: system(s.Authorizer.Flush)},
@@ -168,5 +169,5 @@ func (s *Server) retain(ctx context.Context) error {
 	_, attempts := s.db.Policies().PurgeAttempts(ctx, now.AddDate(0, 0, -7))
 	_, compiled := declare.PurgeArtifacts(ctx, s.db.Declarations(), now)
 	_, sessions := s.db.Sessions().DeleteExpired(ctx)
-	return errors.Join(s.Notify.Tidy(ctx), s.db.Approvers().PurgeNonces(ctx, now), commands, locations, once, orders, drift, attempts, compiled, sessions, s.Access.Purge(ctx))
+	return errors.Join(s.forgetPostures(ctx, now), s.Notify.Tidy(ctx), s.db.Approvers().PurgeNonces(ctx, now), commands, locations, once, orders, drift, attempts, compiled, sessions, s.Access.Purge(ctx))
 }

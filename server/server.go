@@ -278,7 +278,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) error {
 	s.Loop.Identities, s.Loop.Wake, s.compiler.Renewal = s.fleet, s.wake, s.renewal
 	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep
 	s.Loop.Standing = judge{s}.standing
-	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Commands: s.queue, Queue: s.queue, Audit: s.record, Now: s.now}
+	s.Devices = &posture.Reader{Store: s.fleet, Loop: s.Loop, Commands: s.queue, Queue: s.queue, Audit: s.record, Wake: s.db.OwePush, Now: s.now}
 	return nil
 }
 

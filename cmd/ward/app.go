@@ -30,7 +30,7 @@ func newApp() *cli.App {
 		HideVersion:     true,
 		HideHelpCommand: true,
 		Commands: []*cli.Command{
-			newServeCommand(), newDemoCommand(), newBackupCommand(), newRestoreCommand(),
+			newServeCommand(), newDemoCommand(), newSeedCommand(), newBackupCommand(), newRestoreCommand(),
 			newDeviceCommand(), newInviteCommand(), newLostCommand(), newCaseCommand(), newDrillCommand(),
 			newOrderCommand(), newBrakeCommand(), newApproverCommand(), newGlassCommand(), newNotifyCommand(),
 			newPolicyCommand(), newCommandCommand(), newPersonCommand(), newRoleCommand(), newTokenCommand(),

@@ -161,11 +161,17 @@ func (e *engine) file(id string) (casefile.Pack, error) {
 	return casefile.Pack{ID: id, JSON: fmt.Appendf(nil, `{"file":%d}`, n), PDF: fmt.Appendf(nil, "%%PDF %d", n), P7S: fmt.Appendf(nil, "signature of %d", n)}, nil
 }
 
-func (e *engine) caseFile(_ context.Context, id ward.CaseID) (casefile.Pack, error) {
+func (e *engine) caseFile(ctx context.Context, id ward.CaseID) (casefile.Pack, error) {
+	if _, err := e.cases.Case(ctx, id); err != nil && !ward.ActorFrom(ctx).Scope.All() {
+		return casefile.Pack{}, err
+	}
 	return e.file(string(id))
 }
 
-func (e *engine) orderFile(_ context.Context, id ward.OrderID) (casefile.Pack, error) {
+func (e *engine) orderFile(ctx context.Context, id ward.OrderID) (casefile.Pack, error) {
+	if _, err := e.orders.Order(ctx, id); err != nil && !ward.ActorFrom(ctx).Scope.All() {
+		return casefile.Pack{}, err
+	}
 	return e.file(string(id))
 }
 

@@ -17,6 +17,7 @@ type entry struct {
 	Device
 	seq       int64
 	enrolment ward.EnrolmentID
+	key       string // orders it by name, see nameOrder
 	own       string // what a search finds of it alone, in lower case
 	shared    string // and with others
 }
@@ -191,7 +192,7 @@ func (x *index) entry(r Row) (*entry, error) {
 	for i := range d.Approved {
 		d.Approved[i].Bundle = x.shared(d.Approved[i].Bundle)
 	}
-	e := &entry{Device: d, seq: r.Seq, enrolment: enrolment}
+	e := &entry{Device: d, seq: r.Seq, enrolment: enrolment, key: nameOrder(&d)}
 	e.own, e.shared = searched(&e.Device)
 	e.shared = x.shared(e.shared)
 	return e, nil

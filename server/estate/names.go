@@ -33,6 +33,9 @@ func nameKey(name string) string {
 	return string(key)
 }
 
+// nameOrder returns a text whose bytes stand in the order of a Snapshot within one state.
+func nameOrder(d *Device) string { return nameKey(d.Name) + "\x00" + string(d.ID) }
+
 // sortKey returns a text whose bytes stand in the order of a Snapshot.
 func sortKey(d *Device) string {
 	return string(rune('a'+attention(d.State))) + nameKey(d.Name) + "\x00" + string(d.ID)

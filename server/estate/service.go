@@ -30,6 +30,7 @@ type Service struct {
 	gate    chan struct{} // held by who reads or changes the index
 	index   index
 	watched watched
+	frames  frames
 }
 
 // New returns a service.
@@ -54,9 +55,7 @@ func (s *Service) Current(ctx context.Context) (*Snapshot, error) {
 		return nil, err
 	}
 	defer s.leave()
-	if _, err := s.CatchUp(ctx, atOnce); err != nil && s.index.by == nil {
-		return nil, err // else the job that judges them reports it, and the rest is shown
-	}
+	_, _ = s.CatchUp(ctx, atOnce) // what fails is tried again by Follow, which reports it; the rest is shown
 	if err := s.take(ctx, false); err != nil {
 		return nil, err
 	}

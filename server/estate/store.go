@@ -11,6 +11,7 @@ import (
 // Store keeps postures. Its methods join the unit of work in ctx. Bodies are opaque to it.
 type Store interface {
 	unit.Unit
+	Past
 	// Hold keeps other units of work that hold the device waiting until this one ends. A
 	// device that is not there is NotFound.
 	Hold(ctx context.Context, id ward.DeviceID) error

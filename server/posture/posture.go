@@ -48,7 +48,9 @@ type Reader struct {
 	Commands Commands
 	Queue    command.Queue
 	Audit    Recorder
-	Now      func() time.Time
+	// Wake has a device come at a time, in the unit of work in ctx.
+	Wake func(ctx context.Context, id ward.EnrolmentID, at time.Time) error
+	Now  func() time.Time
 }
 
 // Row is one device in a list.
@@ -187,34 +189,38 @@ func (r *Reader) Refresh(ctx context.Context, id ward.DeviceID) error {
 		if err := r.Loop.Replan(ctx, id); err != nil {
 			return err
 		}
-		return r.ask(ctx, d, e)
+		_, err = r.ask(ctx, d, e, false)
+		return err
 	})
 }
 
-func (r *Reader) ask(ctx context.Context, d ward.Device, e ward.Enrolment) error {
+// ask queues what the device is not being asked already, and returns how much that is. quiet
+// wakes it for none of it.
+func (r *Reader) ask(ctx context.Context, d ward.Device, e ward.Enrolment, quiet bool) (asked int, err error) {
 	v, err := r.Loop.View(ctx, d, e)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	open, err := r.Commands.Open(ctx, e.ID)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, q := range v.Questions() {
 		uuid := r.Loop.Compiler.NewUUID()
 		requestType, body, err := r.Loop.Compiler.Compile(ctx, q, d, e, uuid)
 		if err != nil {
-			return fmt.Errorf("%s: %w", q.Deed, err)
+			return asked, fmt.Errorf("%s: %w", q.Deed, err)
 		}
 		if slices.ContainsFunc(open, func(c command.Record) bool { return c.RequestType == requestType }) {
 			continue
 		}
-		n := command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, By: ward.ActorFrom(ctx).Person}
+		n := command.New{UUID: uuid, Enrolment: e.ID, RequestType: requestType, Body: body, By: ward.ActorFrom(ctx).Person, NoPush: quiet}
 		if _, err := r.Queue.Enqueue(ctx, n); err != nil {
-			return fmt.Errorf("%s: %w", q.Deed, err)
+			return asked, fmt.Errorf("%s: %w", q.Deed, err)
 		}
+		asked++
 	}
-	return nil
+	return asked, nil
 }
 
 // Release lets a device enrol anew although an enrolment of it lives, for instance

@@ -59,7 +59,7 @@ func newReader(t *testing.T, db *store.DB) (*posture.Reader, *record) {
 	t.Helper()
 	log := &record{}
 	loop := &reconcile.Loop{Fleet: db.Fleet(), Policies: nothing{}, Cases: nothing{}, Credentials: nothing{}, Drift: db.Drift(), Queue: db.Commands(), Compiler: plain{}, Now: now}
-	return &posture.Reader{Store: db.Fleet(), Loop: loop, Commands: db.Commands(), Queue: db.Commands(), Audit: log, Now: now}, log
+	return &posture.Reader{Store: db.Fleet(), Loop: loop, Commands: db.Commands(), Queue: db.Commands(), Audit: log, Wake: db.OwePush, Now: now}, log
 }
 
 func insert(t *testing.T, db *store.DB, id ward.DeviceID, serial, name string) {

@@ -288,6 +288,7 @@ func (l *Loop) view(ctx context.Context, d ward.Device, e ward.Enrolment) (v Vie
 	if v.Got, err = Observe(facts); err != nil {
 		return v, err
 	}
+	v.Got.Of = e.ID
 	if v.Got.Credentials, err = l.Credentials.Credentials(ctx, e.ID); err != nil {
 		return v, err
 	}
@@ -345,7 +346,7 @@ func (v View) Questions() []Step {
 	if len(v.Want.WatchApps) > 0 {
 		asked = append(asked, Step{Deed: AskApps, Watch: v.Want.WatchApps})
 	}
-	if len(v.Want.Apps) > 0 {
+	if commanded(v.Want.Apps) {
 		asked = append(asked, Step{Deed: AskManagedApps})
 	}
 	return asked

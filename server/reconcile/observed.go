@@ -16,6 +16,7 @@ import (
 
 // Observed is what a device has told. A nil part was never told.
 type Observed struct {
+	Of          ward.EnrolmentID // whose facts these are; empty where it does not matter
 	Information *Known[Information]
 	Security    *Known[Security]
 	Apps        *Known[[]fleet.App]

@@ -53,7 +53,7 @@ type Step struct {
 	Case     ward.CaseID        // Lock: the open case, for which a Mac's PIN is made; DisableLostMode: the one that is over
 }
 
-// How often a fact is asked for again, and how a refused step is retried.
+// How often a fact is asked for again, at moments that askAgain spreads, and how a refused step is retried.
 const (
 	refreshApps     = 6 * time.Hour
 	refreshFacts    = 24 * time.Hour
@@ -191,7 +191,7 @@ func (p *planner) facts() {
 		return
 	}
 	p.ask(Step{Key: "profiles", Deed: AskProfiles}, toldAt(p.got.Profiles), refreshFacts, p.changed("profile:", "remove-profile:"))
-	if len(p.want.Apps) > 0 || p.managesDropped() {
+	if commanded(p.want.Apps) || p.managesDropped() {
 		every := refreshFacts
 		if p.settling() {
 			every = refreshSettling
@@ -206,7 +206,7 @@ func (p *planner) ask(s Step, told time.Time, every time.Duration, changed time.
 	if a := p.tried[s.Key]; a.State == command.Accepted && a.Answered.After(told) {
 		told = a.Answered // it was asked and had nothing to tell
 	}
-	if due := told.Add(every); !told.IsZero() && !changed.After(told) && due.After(p.now) {
+	if due := askAgain(p.got.Of, told, every); !told.IsZero() && !changed.After(told) && due.After(p.now) {
 		p.at(due)
 		return
 	}

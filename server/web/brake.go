@@ -12,6 +12,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/brake"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/report"
 )
@@ -151,7 +152,7 @@ func (s *Server) busiest(ctx context.Context, k brake.Kind, meters []brake.Meter
 	if !slices.ContainsFunc(meters, func(m brake.Meter) bool { return m.Kind == k && m.Count > 0 && m.Limit.PerSite > 0 }) {
 		return "", nil
 	}
-	snap, err := s.overview.current(ctx)
+	snap, err := s.snapshot(ctx, estate.Filter{Scope: scope(ctx)})
 	if err != nil {
 		return "", err
 	}
@@ -160,7 +161,7 @@ func (s *Server) busiest(ctx context.Context, k brake.Kind, meters []brake.Meter
 		return "", err
 	}
 	words := ""
-	for _, site := range snap.sites() {
+	for _, site := range snap.Choices(scope(ctx)).Sites {
 		n, err := s.Brake.Room(ctx, k, site)
 		if err != nil {
 			return "", err
@@ -268,7 +269,6 @@ func (s *Server) cancelAll(w http.ResponseWriter, r *http.Request) error {
 	if n.TooLate > 0 {
 		said += fmt.Sprintf(" %s had reached a device already and can’t be taken back.", plural(n.TooLate, "command"))
 	}
-	s.overview.forget(r.Context())
 	s.flash(r, "%s", said)
 	return see(w, r, "/brake")
 }

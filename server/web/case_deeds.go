@@ -23,7 +23,6 @@ type pinRow struct{ For, PIN string }
 // in the way.
 func (s *Server) caseDone(w http.ResponseWriter, r *http.Request, err error, wrong, done string) error {
 	if err == nil {
-		s.overview.forget(r.Context())
 		s.flash(r, "%s", done)
 		return see(w, r, caseAddress(ward.CaseID(r.PathValue("id"))))
 	}

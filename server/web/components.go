@@ -184,7 +184,10 @@ type taskView struct {
 }
 
 // tileLine is a line of a tile that leads to what it says.
-type tileLine struct{ Text, Href string }
+type tileLine struct {
+	Text, Href string
+	Count      string // how many stand where it leads; may be empty
+}
 
 // tileView is a number with what it is of, how it came to be and how fresh it is.
 type tileView struct {
@@ -194,6 +197,7 @@ type tileView struct {
 	Tag         *tag
 	Lines       []tileLine
 	Bar         []barPart // shares of a whole, where there is one
+	Wide        bool      // takes two columns
 	Chart       *chartView
 	AsOf        moment
 	Stale       int

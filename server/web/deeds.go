@@ -58,7 +58,6 @@ func (s *Server) subject(r *http.Request, title string) (posture.Detail, deedPag
 
 // done says what was done and leads back to the device.
 func (s *Server) done(w http.ResponseWriter, r *http.Request, d posture.Detail, done string) error {
-	s.overview.forget(r.Context())
 	s.flash(r, "%s", done)
 	return see(w, r, deviceAddress(d.Device.ID))
 }
@@ -126,7 +125,6 @@ func (s *Server) reportLost(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return again(s, w, r, s.pages.lost, v, err, "")
 	}
-	s.overview.forget(r.Context())
 	s.flash(r, "Reported %s. Its app certificates are revoked, and the commands that lock it are on their way.", q.Kind)
 	return see(w, r, caseAddress(cases[0].ID))
 }

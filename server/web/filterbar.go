@@ -137,19 +137,26 @@ func (b *filterBar) single(k string) bool {
 // choices makes the fields.
 func (b *filterBar) choices(snap *estate.Snapshot, f estate.Filter) {
 	c := snap.Choices(f.Scope)
-	b.Choices = append(b.Choices,
+	b.Choices = worthwhile(
 		choiceOf(keySite, "Site", "Any", f.Sites, c.Sites, same),
 		choiceOf(keyGroup, "Ward", "Any", f.Groups, c.Groups, same),
 		choiceOf(keyOwnership, "Ownership", "Any", one(string(f.Ownership)), []string{string(ward.Corporate), string(ward.Personal)}, func(v string) string { return ownershipName(ward.Ownership(v)) }),
 		choiceOf(keyPlatform, "Platform", "Any", texts(f.Platforms), texts(c.Platforms), func(v string) string { return platformName(ward.Platform(v)) }),
 	)
-	b.More = append(b.More,
+	b.More = worthwhile(
 		choiceOf(keyFinding, "Finding", "Any", f.Findings, c.Findings, findingName),
-		choiceOf(keyApp, "App on it", "Any", one(f.App), c.Apps, appName),
+		choiceOf(keyApp, "App on it", "Any", one(f.App), c.Apps, estate.AppName),
 		choiceOf(keyApproved, "Approved app", "Any", one(f.Approved), []string{"ready", "not-ready"}, approvedName),
 		choiceOf(keyNotSeen, "Not seen for", "Any time", days(f.NotSeen), []string{"1", "7", "30", "90"}, daysName),
 		choiceOf(keyOS, "System", "Any", one(f.OS), append([]string{"old"}, c.OS...), osName),
 	)
+}
+
+// worthwhile leaves out fields in which there is nothing to choose.
+func worthwhile(all ...filterChoice) []filterChoice {
+	return slices.DeleteFunc(all, func(c filterChoice) bool {
+		return len(c.Options) == 0 || len(c.Options) == 1 && c.Chosen == 0 && !c.Options[0].Selected
+	})
 }
 
 // choiceOf makes a field: one value chosen stands in it, several are carried along and
@@ -207,7 +214,7 @@ func (b *filterBar) singleChips(f estate.Filter, add func(string, func(*estate.F
 		add(osName(f.OS), func(g *estate.Filter) { g.OS = "" })
 	}
 	if f.App != "" {
-		add("Has "+appName(f.App), func(g *estate.Filter) { g.App = "" })
+		add("Has "+estate.AppName(f.App), func(g *estate.Filter) { g.App = "" })
 	}
 	if f.Blocked {
 		add(textBlocked, func(g *estate.Filter) { g.Blocked = false })

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/estate"
 )
 
@@ -43,12 +44,16 @@ type FleetParts struct {
 
 // fleetPages are those templates.
 type fleetPages struct {
-	style page[*stylePage]
+	overview page[*overviewPage]
+	style    page[*stylePage]
+	views    page[*viewsPage]
 }
 
 func (p *fleetPages) files() []pageFile {
 	return []pageFile{
+		file("overview", &p.overview),
 		file("style", &p.style),
+		file("views", &p.views),
 	}
 }
 
@@ -56,5 +61,10 @@ func (p *fleetPages) files() []pageFile {
 func (s *Server) fleetRoutes() []route {
 	return []route{
 		{"GET /style", signedIn, s.style},
+		{"GET /events", access.DeviceRead, s.events},
+		{"GET /views", access.DeviceRead, s.views},
+		{"POST /views", access.ViewWrite, s.saveView},
+		{"POST /views/{id}/remove", access.ViewWrite, s.removeView},
+		{"POST /devices/refresh", access.DeviceRefresh, s.refreshMany},
 	}
 }

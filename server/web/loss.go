@@ -132,7 +132,6 @@ func (s *Server) reportMany(w http.ResponseWriter, r *http.Request) error {
 		q.Drill = lost.Dry
 	}
 	cases, err := s.Lost.Report(r.Context(), q)
-	s.overview.forget(r.Context())
 	if err != nil {
 		return again(s, w, r, s.pages.reportMany, v, err, "")
 	}

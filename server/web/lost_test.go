@@ -74,7 +74,7 @@ func TestSeveralAtOnce(t *testing.T) {
 		w.enrol(phone{Device: ward.Device{ID: id, Name: "Phone " + string(id), Ownership: ward.Corporate}, supervised: true})
 	}
 	v := w.signedIn(maud)
-	v.get("/devices").want(t, 200, "Report the ticked ones lost")
+	v.get("/devices").want(t, 200, "Report the ticked lost")
 	v.get("/lost/new").want(t, 400, "Tick the devices that are missing first")
 	v.get("/lost/new?device=dev-1&device=dev-2").want(t, 200, "Report 2 devices lost", "Phone dev-1", "Phone dev-2", "How do you know who reports it")
 	v.post("/lost/new", url.Values{"device": {"dev-1", "dev-2"}, "kind": {"stolen"}, "identified": {"showed her badge"}}).to(t, "/cases")

@@ -99,7 +99,6 @@ func (s *Server) lostByCode(w http.ResponseWriter, r *http.Request) error {
 		return again(s, w, r, s.pages.lostCode, v, ward.Errorf(ward.Invalid, "Tick which device is missing."), "device-0")
 	}
 	cases, err := s.Lost.ReportByCode(r.Context(), v.Code, s.remote(r), q)
-	s.overview.forget(r.Context())
 	if len(cases) == 0 && err != nil {
 		return again(s, w, r, s.pages.lostCode, v, err, "")
 	}

@@ -103,7 +103,6 @@ func (s *Server) cancel(w http.ResponseWriter, r *http.Request) error {
 // answered leads back to the order, or shows it again with what stood in the way.
 func (s *Server) answered(w http.ResponseWriter, r *http.Request, err error, problem, done string) error {
 	if err == nil {
-		s.overview.forget(r.Context())
 		s.flash(r, "%s", done)
 		return see(w, r, orderAddress(ward.OrderID(r.PathValue("id"))))
 	}

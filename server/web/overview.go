@@ -1,201 +1,191 @@
 package web
 
 import (
-	"cmp"
 	"context"
+	"fmt"
+	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/compliance"
-	"github.com/wardmdm/ward/server/posture"
+	"github.com/wardmdm/ward/server/estate"
+	"github.com/wardmdm/ward/server/report"
 )
 
-// line is one device in the list.
-type line struct {
-	ID         ward.DeviceID
-	Name       string
-	Owner      string
-	Group      string
-	Site       string
-	Ownership  ward.Ownership
-	OS         string
-	State      compliance.State
-	Reason     string
-	LastSeen   time.Time
-	words      string // what a search looks into, in lower case
-	importance int
+// spans are for how many days a trend can be shown.
+var spans = []int{7, 30, 90, 365}
+
+// usualSpan is shown where nobody chose another.
+const usualSpan = 30
+
+// worst is how many devices "What to do next" names.
+const worst = 10
+
+type overviewPage struct {
+	Page
+	Head      pageHead
+	Filter    filterBar
+	Spans     []tabView
+	Tiles     []tileView // in the order in which the reader needs them
+	Next      *tableView // what to do next
+	First     bool       // it stands above the tiles
+	NextAll   string     // address of all of it, where that is more
+	NextWords string
+	Trend     string // why there is no trend
+	Fleet     int
 }
 
-// snapshot is every device at one time, in the order in which people look at them:
-// the worst first. Counts and lists are taken from the same one, so that they agree.
-type snapshot struct {
-	at    time.Time
-	took  time.Duration
-	lines []line
+// overlook is what an overview is made of.
+type overlook struct {
+	*Server
+	snap  *estate.Snapshot
+	f     estate.Filter // of the devices that are counted
+	now   time.Time
+	days  []estate.Day // nil where there is no trend
+	span  int
+	stale int
+	actor ward.Actor
 }
 
-// attention orders the states by how soon somebody should look.
-var attention = []compliance.State{compliance.Lost, compliance.NonCompliant, compliance.InGrace, compliance.Unknown, compliance.Pending, compliance.Compliant, compliance.Retired}
-
-// overview keeps the last snapshot for as long as it took to make, ten times over: a
-// page shows its time, and many readers of a large fleet cost no more than one.
-type overview struct {
-	list func(ctx context.Context, after ward.DeviceID, limit int) ([]posture.Row, error)
-	now  func() time.Time
-	gate chan struct{} // held by who makes or reads the snapshot
-	last *snapshot
-}
-
-// listed is how many devices are read at a time.
-const listed = 200
-
-// current returns a snapshot that is fresh enough, of what lies in the scope of who asks. It
-// is read once for everybody, and bounded for each.
-func (o *overview) current(ctx context.Context) (*snapshot, error) {
-	all, err := o.whole(ward.Unbounded(ctx))
-	scope := ward.ActorFrom(ctx).Scope
-	if err != nil || scope.All() {
-		return all, err
-	}
-	part := &snapshot{at: all.at, took: all.took}
-	for _, l := range all.lines {
-		if scope.Includes(l.Site, l.Group) {
-			part.lines = append(part.lines, l)
-		}
-	}
-	return part, nil
-}
-
-func (o *overview) whole(ctx context.Context) (*snapshot, error) {
-	select {
-	case o.gate <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-o.gate }()
-	if o.last != nil && o.now().Sub(o.last.at) < 10*o.last.took {
-		return o.last, nil
-	}
-	s, err := o.read(ctx)
-	if err == nil {
-		o.last = s
-	}
-	return s, err
-}
-
-// forget has the next page read everything anew, for somebody has just changed it.
-func (o *overview) forget(ctx context.Context) {
-	select {
-	case o.gate <- struct{}{}:
-		o.last = nil
-		<-o.gate
-	case <-ctx.Done(): // nobody is left to read it
-	}
-}
-
-func (o *overview) read(ctx context.Context) (*snapshot, error) {
-	s := &snapshot{at: o.now()}
-	for after := ward.DeviceID(""); ; {
-		rows, err := o.list(ctx, after, listed)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			s.lines = append(s.lines, lineOf(r))
-			after = r.Device.ID
-		}
-		if len(rows) < listed {
-			break
-		}
-	}
-	slices.SortFunc(s.lines, func(a, b line) int {
-		return cmp.Or(a.importance-b.importance, compareNames(a.Name, b.Name), strings.Compare(string(a.ID), string(b.ID)))
-	})
-	s.took = o.now().Sub(s.at)
-	return s, nil
-}
-
-// compareNames orders names as people do: whatever their case, and 2 before 10.
-func compareNames(a, b string) int {
-	for a, b = strings.ToLower(a), strings.ToLower(b); a != "" && b != ""; {
-		x, y := digits(a), digits(b)
-		if x == 0 || y == 0 {
-			if a[0] != b[0] {
-				return int(a[0]) - int(b[0])
+// home is GET /: the overview, or for those who may see no device the pages that are theirs.
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+	a := ward.ActorFrom(r.Context())
+	if !access.Allows(a, access.DeviceRead) {
+		for _, to := range []string{"/mine", "/health", "/settings"} {
+			if s.opens(a, to) {
+				return see(w, r, to)
 			}
-			a, b = a[1:], b[1:]
-			continue
 		}
-		n, m := strings.TrimLeft(a[:x], "0"), strings.TrimLeft(b[:y], "0")
-		if c := cmp.Or(len(n)-len(m), strings.Compare(n, m)); c != 0 {
-			return c
+		return see(w, r, "/passphrase")
+	}
+	o, err := s.overlook(r)
+	if err != nil {
+		return err
+	}
+	v := &overviewPage{Page: Page{Title: "Overview", Section: "overview"}, Fleet: len(o.snap.Match(estate.Filter{Scope: o.f.Scope}))}
+	v.Head = pageHead{Title: "Overview", Caption: capital(strings.Join(o.said(), " · ")), AsOf: at(o.snap.At, o.now), Stale: o.stale, StaleHref: o.list(stateFilter(o.f, compliance.Unknown))}
+	if o.f.AsOf.IsZero() {
+		v.Live = "/events"
+	}
+	shown := o.f
+	shown.Enrolled = false // it is meant by every number here
+	v.Filter = s.filterBar(r, o.snap, shown, "days")
+	if err := s.addViews(r, &v.Filter, shown); err != nil {
+		return err
+	}
+	v.Spans = o.spans()
+	if v.Trend, err = o.trend(r.Context()); err != nil {
+		return err
+	}
+	if err := o.fill(r.Context(), v); err != nil {
+		return err
+	}
+	return render(s, w, r, http.StatusOK, s.pages.overview, v)
+}
+
+// overlook reads what the overview of a request is of.
+func (s *Server) overlook(r *http.Request) (*overlook, error) {
+	f, err := s.filterOf(r)
+	if err != nil {
+		return nil, err
+	}
+	o := &overlook{Server: s, f: f, now: s.Now(), span: usualSpan, actor: ward.ActorFrom(r.Context())}
+	if d := r.URL.Query().Get("days"); d != "" {
+		if o.span, err = strconv.Atoi(d); err != nil || !slices.Contains(spans, o.span) {
+			return nil, ward.Errorf(ward.Invalid, "A trend is shown for 7, 30, 90 or 365 days.")
 		}
-		a, b = a[x:], b[y:]
 	}
-	return len(a) - len(b)
+	if o.snap, err = s.snapshot(r.Context(), f); err != nil {
+		return nil, err
+	}
+	o.f.Enrolled = true
+	o.stale = o.count(stateFilter(o.f, compliance.Unknown))
+	return o, nil
 }
 
-// digits returns how many digits s begins with.
-func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
-
-func lineOf(r posture.Row) line {
-	d := r.Device
-	l := line{
-		ID: d.ID, Name: nameOf(d), Owner: d.Owner, Group: d.Group, Site: d.Site, Ownership: d.Ownership, OS: osOf(d),
-		State: r.Assessment.State, Reason: r.Assessment.Reason(), LastSeen: r.Enrolment.LastSeen, importance: slices.Index(attention, r.Assessment.State),
-	}
-	l.words = strings.ToLower(strings.Join([]string{l.Name, d.Owner, d.Email, d.Group, d.Site, d.Role, d.Serial, d.Model, l.OS, r.Enrolment.Channel, string(d.ID)}, "\n"))
-	return l
+// said is what the numbers are of, in words.
+func (o *overlook) said() []string {
+	f := o.f
+	f.Enrolled, f.AsOf = false, time.Time{}
+	return f.Words()
 }
 
-// nameOf is what a device is called by people.
-func nameOf(d ward.Device) string { return cmp.Or(d.Name, d.Serial, string(d.ID)) }
+func (o *overlook) count(f estate.Filter) int { return len(o.snap.Match(f)) }
 
-func osOf(d ward.Device) string {
-	return strings.TrimSpace(platformName(d.Platform) + " " + d.OSVersion)
+// list is the address of the devices that a number counts.
+func (o *overlook) list(f estate.Filter) string { return filtered("/devices", f, nil) }
+
+// with is the filter of the page with something more.
+func (o *overlook) with(change func(*estate.Filter)) estate.Filter {
+	f := o.f
+	change(&f)
+	return f
 }
 
-func platformName(p ward.Platform) string {
-	switch p {
-	case ward.IOS:
-		return "iOS"
-	case ward.MacOS:
-		return "macOS"
-	case ward.Android:
-		return "Android"
-	case ward.Windows:
-		return "Windows"
-	case ward.Linux:
-		return "Linux"
-	}
-	return string(p)
-}
-
-// matching returns the devices whose words hold every word of the search.
-func (s *snapshot) matching(search string) []line {
-	words := strings.Fields(strings.ToLower(search))
-	if len(words) == 0 {
-		return s.lines
-	}
-	var out []line
-	for _, l := range s.lines {
-		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(l.words, w) }) {
-			out = append(out, l)
-		}
+// spans are the links to other trends.
+func (o *overlook) spans() (out []tabView) {
+	shown := o.f
+	shown.Enrolled = false
+	for _, n := range spans {
+		out = append(out, tabView{Text: daysName(strconv.Itoa(n)), Href: filtered("/", shown, url.Values{"days": {strconv.Itoa(n)}}), Current: n == o.span})
 	}
 	return out
 }
 
-// sites names every site that a device belongs to, once and in order.
-func (s *snapshot) sites() []string {
-	var out []string
-	for _, l := range s.lines {
-		if l.Site != "" {
-			out = append(out, l.Site)
+// fill puts the tiles into the order in which the reader needs them: who helps people with
+// their devices sees what to do next, who governs sees the trends, who runs the server sees
+// whether anything is about to break.
+func (o *overlook) fill(ctx context.Context, v *overviewPage) error {
+	devices, err := o.deviceTiles(ctx)
+	if err != nil {
+		return err
+	}
+	works, err := o.workTiles(ctx)
+	if err != nil {
+		return err
+	}
+	helps := access.Allows(o.actor, access.DeviceLost)
+	v.Tiles = append(slices.Clone(devices), works...)
+	if !helps && access.Allows(o.actor, access.HealthRead) && !access.Allows(o.actor, access.RegisterRead) {
+		v.Tiles = append(works, devices...)
+	}
+	if helps {
+		t, total, all := o.next()
+		v.Next, v.First = &t, o.f.AsOf.IsZero()
+		if total > len(t.Rows) {
+			v.NextAll, v.NextWords = all, fmt.Sprintf(textSeeAll, count(total))
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return nil
+}
+
+// next names the devices that somebody should look at first, with what to do, and says how
+// many there are and where.
+func (o *overlook) next() (next tableView, total int, all string) {
+	t := report.Table{Title: "What to do next", Columns: []report.Column{
+		{Head: "State", Kind: report.State, Share: 12}, {Head: "Device", Share: 16}, {Head: "Why", Share: 28}, {Head: "What to do", Share: 30}, {Head: "Owner", Share: 12}, {Head: "Since", Kind: report.Time, Share: 8},
+	}}
+	urgent := o.f
+	if len(urgent.States) == 0 {
+		urgent.States = []compliance.State{compliance.Lost, compliance.NonCompliant, compliance.InGrace, compliance.Unknown}
+	}
+	page, _, total := o.snap.Page(urgent, "", worst)
+	for _, d := range page {
+		g := stateTag(d.State)
+		row := []report.Cell{{Text: g.Text, Tone: g.Tone, Icon: g.Icon}, {Text: calledName(d), Href: deviceAddress(d.ID)}, {Text: d.Reason()}, {}, {Text: d.Owner}, {Time: d.Since}}
+		if len(d.Findings) > 0 {
+			row[3].Text = d.Findings[0].Cure
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	v := tableOf(t, o.now)
+	v.Columns[2].Class += " lead"
+	v.Columns[4].Class += " wide900"
+	v.Empty = emptyView{Title: "Nothing to do", Text: []string{"Every device that is counted here complies."}}
+	return v, total, o.list(urgent)
 }

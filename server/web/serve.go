@@ -22,7 +22,7 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 const maxForm = 64 << 10
 
 // contentPolicy lets a page load nothing but Ward's own files, and be framed by nobody.
-const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 // harden sets the headers that every answer has. Pages name people and devices, so
 // nothing keeps a copy of one; static files say otherwise for themselves.

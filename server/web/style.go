@@ -112,7 +112,7 @@ func (v *stylePage) sampleTiles(now time.Time) {
 	bar := barOf([]barPart{{Tag: stateTag(compliance.Compliant), Count: 1310, Href: "#tiles"}, {Tag: stateTag(compliance.InGrace), Count: 90, Href: "#tiles"}, {Tag: stateTag(compliance.NonCompliant), Count: 58, Href: "#tiles"}})
 	v.Tiles = []tileView{
 		{Title: "Compliance", Number: "90 %", Of: "of 1,458 devices", Href: "#tiles", Bar: bar, Chart: sparkOf(one), AsOf: at(now, now), Stale: 12, StaleHref: "#tiles"},
-		{Title: "Blocked apps present", Number: "58", Of: "devices", Href: "#tiles", Lines: []tileLine{{"WhatsApp on 41", "#tiles"}, {"Median time to removal 3 days", ""}}, AsOf: at(now, now)},
-		{Title: "Push certificate", Number: "12 days", Of: "left", Tag: &tag{"Renew it", "warn", "clock"}, Lines: []tileLine{{"Ends 3 December 2026", ""}}},
+		{Title: "Blocked apps present", Number: "58", Of: "devices", Href: "#tiles", Lines: []tileLine{{Text: "WhatsApp", Count: "41", Href: "#tiles"}, {Text: "Median time to removal 3 days"}}, AsOf: at(now, now)},
+		{Title: "Push certificate", Number: "12 days", Of: "left", Tag: &tag{"Renew it", "warn", "clock"}, Lines: []tileLine{{Text: "Ends 3 December 2026"}}},
 	}
 }

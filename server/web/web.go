@@ -93,6 +93,9 @@ type Options struct {
 	Evidence EvidenceParts // reports and packs
 	Accounts AccountParts  // sign-in, sessions, people and roles
 
+	// Stopping is closed when the server stops, so that open streams end; nil never is.
+	Stopping <-chan struct{}
+
 	Logo   []byte // the organisation's own, an SVG or a PNG; nil shows Ward's mark
 	Name   string // of the organisation, in the header and on the enrolment page; may be empty
 	Secure bool   // the pages are reached by https, so the cookie is bound to it
@@ -104,9 +107,9 @@ type Server struct {
 	sessions  *scs.SessionManager
 	pages     pages
 	assets    assets
-	overview  overview
 	exporters exporters
 	needs     map[string]access.Permission // of each route, by its pattern
+	streams   streams
 	handler   http.Handler
 }
 
@@ -117,7 +120,6 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{Options: o, needs: map[string]access.Permission{}}
 	s.sessions = s.newSessions()
-	s.overview = overview{list: o.Posture.List, now: o.Now, gate: make(chan struct{}, 1)}
 	var err error
 	if s.assets, err = loadAssets(o.Logo); err != nil {
 		return nil, err
@@ -146,6 +148,9 @@ func (o Options) check() error {
 	}
 	if o.Brake == nil || o.Notify == nil || o.Files == nil || o.Recovery == nil || o.Sessions == nil || o.Now == nil || o.Log == nil {
 		return errors.New("web: Brake, Notify, Files, Recovery, Sessions, Now and Log are needed")
+	}
+	if o.Fleet.Estate == nil {
+		return errors.New("web: Fleet.Estate is needed")
 	}
 	return nil
 }

@@ -145,15 +145,20 @@ type moment struct {
 	ISO   string // for machines; empty if it never was
 	Ago   string
 	Exact string
+	Clock string // the time of a moment of today, the day of another
 }
 
 // at describes t as seen from now.
 func at(t, now time.Time) moment {
 	if t.IsZero() {
-		return moment{Ago: "never", Exact: "never"}
+		return moment{Ago: "never", Exact: "never", Clock: "never"}
 	}
 	t = t.UTC()
-	return moment{ISO: t.Format(time.RFC3339), Ago: ago(t, now), Exact: t.Format("2 Jan 2006, 15:04:05 UTC")}
+	m := moment{ISO: t.Format(time.RFC3339), Ago: ago(t, now), Exact: t.Format("2 Jan 2006, 15:04:05 UTC"), Clock: t.Format("15:04 UTC")}
+	if t.Format(time.DateOnly) != now.UTC().Format(time.DateOnly) {
+		m.Clock = t.Format("2 Jan 2006")
+	}
+	return m
 }
 
 // Known reports whether there is such a time.

@@ -15,23 +15,64 @@ const (
 	textToNow    = "Show it as it is now"
 	textBlocked  = "A blocked app is on it"
 	textEnrolled = "Enrolled"
+	textAsked    = "%s asked for news. What they answer shows here, as each is next awake."
+)
+
+// What people read on the overview.
+const (
+	textCompliance    = "Compliance"
+	textOfDevices     = "of %s devices"
+	textShareOf       = "compliant, %s of %s devices"
+	textBlockedTile   = "Blocked apps present"
+	textDevices       = "devices"
+	textMoreApps      = "and %d other apps"
+	textNoRemoval     = "None was removed in the last 30 days"
+	textFewRemovals   = "Too few were removed in 30 days to tell how long that took"
+	textRemoval       = "Removed after %s, the slowest 5 %% after %s (30 days)"
+	textApprovedTile  = "Approved app ready"
+	textReadyOf       = "installed with what it needs, %s of %s"
+	textNotReady      = "Not ready"
+	textLostTile      = "Lost and pending"
+	textLostDevices   = "lost or stolen"
+	textOldestLost    = "The longest is gone for %s"
+	textPending       = "Pending"
+	textOldestPending = "The longest waits for %s"
+	textUnseenTile    = "Not seen"
+	textForWeek       = "for 7 days or more"
+	textForMonth      = "For 30 days or more"
+	textOldTile       = "System below the minimum"
+	textOrdersTile    = "Orders"
+	textOrders        = "wait for signatures"
+	textExpiryTile    = "Certificates and tokens"
+	textEndSoon       = "end within 30 days"
+	textRenew         = "Renew"
+	textEnded         = "has ended"
+	textEndsIn        = "ends in %s"
+	textAuditTile     = "Audit log verified"
+	textNotVerified   = "Not verified yet"
+	textVerifiedLate  = "Verify it"
+	textIntact        = "Intact"
+	textEntries       = "%s entries"
+	textSeeAll        = "See all %s devices that need somebody"
+	textNoTrend       = "A trend is kept of all devices, and by site, ward, platform or ownership; not of this filter."
+	textYoung         = "The trends begin with the first midnight that Ward has seen."
+)
+
+// What people read about saved views.
+const (
+	textViews       = "Filters of devices under names"
+	textNoView      = "No view is saved yet"
+	textMakeView    = "Choose a filter in the list of devices, then “Views” and “Save this filter”."
+	textViewName    = "Such as: Theatres, not seen for a week"
+	textViewSaved   = "The view “%s” is saved."
+	textViewRemoved = "The view “%s” is removed."
+	textStaleView   = "a filter that can’t be read any more"
 )
 
 // findingName is a finding in a few words.
 func findingName(code string) string {
 	text, _ := estate.Words(code, "")
-	return text
-}
-
-// appName is what people call a messaging app.
-func appName(slug string) string {
-	words := strings.Split(slug, "-")
-	for i, w := range words {
-		if w != "" {
-			words[i] = strings.ToUpper(w[:1]) + w[1:]
-		}
-	}
-	return strings.Join(words, " ")
+	return strings.TrimSuffix(text, ".")
 }
 
 func approvedName(v string) string {

@@ -26,6 +26,7 @@ import (
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/httpd"
 	"github.com/wardmdm/ward/server/lost"
@@ -196,6 +197,7 @@ type world struct {
 	t         *testing.T
 	db        *store.DB
 	access    *access.Service
+	audit     *audit.Service
 	signIn    *access.SignIn
 	loop      *reconcile.Loop
 	lost      *lost.Service
@@ -207,6 +209,9 @@ type world struct {
 	anchor    string // file of the brake's anchor
 	posture   *posture.Reader
 	policies  *policy.Service
+	estate    *past
+	record    log
+	asked     []ward.DeviceID // for news, many at once
 	web       *web.Server
 	url       string
 	now       func() time.Time
@@ -224,7 +229,8 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	entries, err := audit.New(audit.Config{Store: w.db.Audit(), Master: storetest.Master(), Key: key, Now: w.now})
 	w.must(err)
-	record, purse, c := log{entries}, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
+	w.audit, w.record = entries, log{entries}
+	record, purse, c := w.record, &wallet{now: w.now, fleet: w.db.Fleet()}, compiler{new(atomic.Int64)}
 	w.access, err = access.New(access.Config{Store: w.db.Access(), Audit: entries, Now: w.now})
 	w.must(err)
 	w.signIn, err = access.NewSignIn(access.SignInConfig{Access: w.access, Store: w.db.SignIn(), RPID: "localhost", Origin: w.url, Organisation: "St Example’s Hospital"})
@@ -250,10 +256,13 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	w.files = &files{w: w}
 	w.posture = &posture.Reader{Store: w.db.Fleet(), Loop: w.loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: record, Now: w.now}
+	kept, err := estate.New(estate.Options{Store: w.db.Estate(), Assess: w.posture.Assess, Now: w.now})
+	w.must(err)
+	w.estate, w.loop.Judged = &past{Service: kept, now: w.now}, kept.Record
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	w.web, err = web.New(web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
-		Evidence: w.evidence(entries), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
+		Fleet: w.fleetParts(), Evidence: w.evidence(entries), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
 	})
 	w.must(err)
 	srv.Config.Handler = httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web)
@@ -350,7 +359,20 @@ func (w *world) enrol(p phone) ward.Enrolment {
 	w.must(w.loop.Replan(w.system(), d.ID))
 	w.checkIn(e, p)
 	w.db.Seen(e.ID, w.now().Add(-p.seen))
+	w.judge(d.ID)
 	return e
+}
+
+// judge has the posture of a device judged anew.
+func (w *world) judge(id ward.DeviceID) {
+	w.t.Helper()
+	w.must(w.db.Do(w.system(), func(ctx context.Context) error {
+		v, _, err := w.posture.Assess(ctx, id)
+		if err == nil {
+			_, err = w.estate.Record(ctx, v)
+		}
+		return err
+	}))
 }
 
 // checkIn has a phone fetch and accept commands until none is left.
