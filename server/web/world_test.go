@@ -280,7 +280,7 @@ func newWorldWith(t *testing.T, change func(w *world, o *web.Options)) *world {
 	logger := zap.New(zapcore.NewTee(zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)).Core(), seen))
 	o := web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
-		Fleet: w.fleetParts(), Operate: w.operateParts(), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
+		Fleet: w.fleetParts(), Operate: w.operateParts(), Evidence: w.evidence(entries), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
 		Rules: web.RuleParts{Policy: w.policies, Audit: entries},
 	}
 	if change != nil {
