@@ -26,6 +26,7 @@ import (
 	"github.com/wardmdm/ward/server/api"
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/httpd"
 	"github.com/wardmdm/ward/server/policy"
@@ -166,12 +167,14 @@ func newWorld(t *testing.T) *world {
 		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: w.clock,
 		NewDevice: func() ward.DeviceID { n++; return ward.DeviceID(fmt.Sprintf("dev_new%d", n)) },
 	}))(t)
+	reader := &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: w.clock}
+	present := must(estate.New(estate.Options{Store: w.db.Estate(), Assess: reader.Assess, Overlap: w.db.PostureOverlap(), Now: w.clock}))(t)
 	handler := must(api.New(api.Options{
 		PublicURL: publicURL, InviteURL: func(token string) string { return publicURL + "/enrol/" + token },
 		Unit: w.db, Access: w.access, Lost: w.engine.cases, Orders: w.engine.orders, Approvers: w.engine.approvers, Brake: w.engine.brake, Notify: w.engine.notify,
 		CaseFile: w.engine.caseFile, OrderFile: w.engine.orderFile, MacPIN: w.engine.macPIN, Invitations: invitations, Policies: policies, Audit: w.audit,
-		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: w.clock},
-		Pushes:  w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: w.clock,
+		Posture: reader, Estate: present,
+		Pushes: w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: w.clock,
 	}))(t)
 	w.handler = httpd.Wrap(httpd.Options{Log: w.zap, Now: w.clock}, handler)
 	return w

@@ -36,6 +36,7 @@ type Options struct {
 	Unit        unit.Unit
 	Access      *access.Service
 	Posture     *posture.Reader
+	Estate      Estate
 	Lost        *lost.Service
 	Orders      *order.Service
 	Approvers   Approvers

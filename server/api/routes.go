@@ -28,6 +28,7 @@ func (s *server) routes() {
 func (s *server) deviceRoutes() {
 	handle(s, operation{method: get, path: "/devices", permission: access.DeviceRead, id: "list-devices", summary: "List devices with state and reason"}, s.listDevices)
 	handle(s, operation{method: get, path: "/devices/{id}", permission: access.DeviceRead, id: "show-device", summary: "Show everything about a device"}, s.showDevice)
+	handle(s, operation{method: get, path: "/devices/{id}/posture", permission: access.DeviceRead, id: "device-posture", summary: "List the changes of a device's posture, the newest first"}, s.devicePosture)
 	handle(s, operation{method: get, path: "/devices/{id}/policy", permission: access.DeviceRead, id: "explain-device", summary: "Say what the policy comes to on a device, and where each setting came from"}, s.explainDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/refresh", permission: access.DeviceRefresh, id: "refresh-device", summary: "Ask a device for news"}, s.refreshDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/release", permission: access.DeviceWrite, id: "release-device", summary: "Let a device enrol anew although an enrolment of it lives"}, s.releaseDevice)

@@ -50,8 +50,7 @@ func (db *DB) PostureOverlap() time.Duration {
 
 // Posture meets estate.Store.
 func (s Estate) Posture(ctx context.Context, id ward.DeviceID) (k estate.Kept, err error) {
-	err = s.row(ctx, `SELECT COALESCE((SELECT p.seq FROM posture p WHERE p.device_id = $1), 0), COALESCE((SELECT p.body FROM posture p WHERE p.device_id = $1), ''),
-		EXISTS (SELECT 1 FROM posture_due q WHERE q.device_id = $1)`, string(id)).Scan(&k.Seq, &k.Body, &k.Due)
+	err = s.row(ctx, keptPosture, string(id)).Scan(&k.Seq, &k.Body, &k.Due)
 	return k, err
 }
 
@@ -72,6 +71,8 @@ func (s Estate) AddChange(ctx context.Context, id ward.DeviceID, at time.Time, b
 }
 
 const (
+	keptPosture = `SELECT COALESCE((SELECT p.seq FROM posture p WHERE p.device_id = $1), 0), COALESCE((SELECT p.body FROM posture p WHERE p.device_id = $1), ''),
+		EXISTS (SELECT 1 FROM posture_due q WHERE q.device_id = $1)`
 	postureChanges = `SELECT seq, device_id, at, body FROM posture_change WHERE device_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3`
 	posturesDue    = `SELECT device_id FROM posture_due ORDER BY tried_at, device_id LIMIT $1`
 	postureHeads   = `SELECT seq, device_id FROM posture WHERE seq > $1 ORDER BY seq`

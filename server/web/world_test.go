@@ -39,7 +39,9 @@ import (
 	"github.com/wardmdm/ward/server/store/storetest"
 	"github.com/wardmdm/ward/server/web"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -214,6 +216,7 @@ type world struct {
 	asked     []ward.DeviceID // for news, many at once
 	web       *web.Server
 	url       string
+	logs      *observer.ObservedLogs // everything that the pages and what wraps them logged
 	now       func() time.Time
 }
 
@@ -259,7 +262,9 @@ func newWorld(t *testing.T) *world {
 	kept, err := estate.New(estate.Options{Store: w.db.Estate(), Assess: w.posture.Assess, Now: w.now})
 	w.must(err)
 	w.estate, w.loop.Judged = &past{Service: kept, now: w.now}, kept.Record
-	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
+	seen, logs := observer.New(zap.DebugLevel)
+	w.logs = logs
+	logger := zap.New(zapcore.NewTee(zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)).Core(), seen))
 	w.web, err = web.New(web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
 		Fleet: w.fleetParts(), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
