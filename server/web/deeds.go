@@ -45,7 +45,7 @@ type locationPage struct {
 
 // subject reads the device that a deed is about.
 func (s *Server) subject(r *http.Request, title string) (posture.Detail, deedPage, error) {
-	d, err := s.show(r.Context(), r.PathValue("id"))
+	d, err := s.Posture.Show(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return d, deedPage{}, err
 	}

@@ -66,7 +66,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) readExplained(r *http.Request) (q explained, err error) {
 	q = explained{word: strings.TrimSpace(r.URL.Query().Get("device")), class: r.URL.Query().Get("class")}
 	if q.word != "" {
-		d, err := s.show(r.Context(), q.word)
+		d, err := s.Posture.Show(r.Context(), q.word)
 		if err != nil {
 			return q, err
 		}

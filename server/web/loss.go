@@ -89,7 +89,7 @@ func (s *Server) manyView(r *http.Request, ids []string) (*manyPage, error) {
 		return nil, ward.Errorf(ward.Invalid, "One report may name %d devices at most.", most)
 	}
 	for _, id := range ids {
-		d, err := s.show(r.Context(), id)
+		d, err := s.Posture.Show(r.Context(), id)
 		if err != nil {
 			return nil, err
 		}

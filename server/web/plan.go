@@ -171,15 +171,15 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request) error {
 
 // showPlan says what a draft would change, with the form that publishes it.
 func (s *Server) showPlan(w http.ResponseWriter, r *http.Request, d policyDraft) error {
-	v, err := s.planned(r, d)
+	v, err := s.planSheet(r, d)
 	if err != nil {
 		return again(s, w, r, s.pages.sheet, s.planView(r, d), err, "text")
 	}
 	return s.sheet(w, r, v)
 }
 
-// planned is the page with a plan.
-func (s *Server) planned(r *http.Request, d policyDraft) (*sheetPage, error) {
+// planSheet is the page with a plan.
+func (s *Server) planSheet(r *http.Request, d policyDraft) (*sheetPage, error) {
 	p, err := s.Rules.Policy.Plan(r.Context(), []byte(d.Text), d.Files)
 	if err != nil {
 		return nil, err

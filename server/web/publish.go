@@ -45,7 +45,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	}
 	v, at, err := s.submit(r, d)
 	if err != nil {
-		page, planErr := s.planned(r, d)
+		page, planErr := s.planSheet(r, d)
 		if planErr != nil {
 			page, err, at = s.planView(r, d), planErr, "text"
 		}

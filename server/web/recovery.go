@@ -35,7 +35,7 @@ func (s *Server) codeView(r *http.Request, code string, d ward.Device) (*codePag
 
 // makeCode is POST /devices/{id}/recovery-code.
 func (s *Server) makeCode(w http.ResponseWriter, r *http.Request) error {
-	d, err := s.show(r.Context(), r.PathValue("id"))
+	d, err := s.Posture.Show(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/report"
 )
@@ -57,6 +58,9 @@ type formView struct {
 }
 
 func (s *Server) sheet(w http.ResponseWriter, r *http.Request, v *sheetPage) error {
+	if !access.Allows(ward.ActorFrom(r.Context()), access.ExportMake) {
+		v.Head.Exports = ""
+	}
 	return render(s, w, r, http.StatusOK, s.pages.sheet, v)
 }
 

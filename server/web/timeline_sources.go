@@ -107,13 +107,22 @@ func changeWords(was, is *estate.Device, apps []profiles.App) (text string, more
 	part("Came: ", is.Findings, before)
 	part("Went: ", before, is.Findings)
 	if was != nil && was.State != "" {
-		for _, p := range []struct{ name, from, to string }{{"Ward or team", was.Group, is.Group}, {"Site", was.Site, is.Site}, {"System", was.OSVersion, is.OSVersion}, {"Apps", strings.Join(was.Apps, ", "), strings.Join(is.Apps, ", ")}} {
+		for _, p := range []struct{ name, from, to string }{{"Ward or team", was.Group, is.Group}, {"Site", was.Site, is.Site}, {"System", was.OSVersion, is.OSVersion}, {"Apps", appNames(was.Apps), appNames(is.Apps)}} {
 			if p.from != p.to {
 				more = append(more, p.name+": from "+orNone(p.from)+" to "+orNone(p.to)+".")
 			}
 		}
 	}
 	return text, more
+}
+
+// appNames names messaging apps.
+func appNames(slugs []string) string {
+	names := make([]string, len(slugs))
+	for i, slug := range slugs {
+		names[i] = estate.AppName(slug)
+	}
+	return strings.Join(names, ", ")
 }
 
 // sent reads commands of every enrolment before one of them, the newest first.
