@@ -15,6 +15,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/audit/verify"
 	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/lost"
 )
@@ -171,6 +172,12 @@ func TestAuditPages(t *testing.T) {
 	var p map[string]any
 	if err := json.Unmarshal([]byte(proof.body), &p); err != nil || proof.status != 200 || p["format"] != "ward-audit-proof/1" || p["record"] == "" || p["checkpoint"] == "" {
 		t.Errorf("proof = %d %v, %v", proof.status, p, err)
+	}
+	if got, err := verify.VerifyEntry(strings.NewReader(proof.body), o.audit.PublicKey()); err != nil || got.Action != "device.lost" || !strings.Contains(got.Who, "Maud Ellery") {
+		t.Errorf("VerifyEntry() = %+v, %v; want the entry", got, err)
+	}
+	if _, err := verify.VerifyEntry(strings.NewReader(strings.Replace(proof.body, "Maud", "Olaf", 1)), o.audit.PublicKey()); err == nil {
+		t.Error("VerifyEntry() of an altered entry = nil, want a problem")
 	}
 	o.recorded(t, "audit.exported", 1)
 	lines := v.get("/audit?action=device.lost&format=json")
