@@ -183,7 +183,7 @@ func (s *Server) auditPaging(r *http.Request, v *auditPage, f audit.Filter, list
 		return addressWith("/audit", "from", v.Form.From, "until", v.Form.Until, "who", v.Form.Who, "subject", v.Form.Subject, "action", f.Action, "order", order, "after", after)
 	}
 	if access.Allows(ward.ActorFrom(r.Context()), access.AuditExport) {
-		v.Head.Exports = address("")
+		v.Head.Exports = exportable(r, address(""))
 	}
 	if len(list) == entriesListed {
 		v.Table.Next = address(strconv.FormatInt(list[len(list)-1].ID, 10))

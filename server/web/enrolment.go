@@ -70,7 +70,7 @@ func (s *Server) enrolment(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := &enrolmentPage{
 		Page: Page{Title: "Enrolment", Section: "enrolment"}, Search: f.Search, State: string(f.State),
-		Head:  pageHead{Title: "Enrolment", Caption: "Who was invited to enrol a device, and what became of it.", Exports: address(f.State, "")},
+		Head:  pageHead{Title: "Enrolment", Caption: "Who was invited to enrol a device, and what became of it.", Exports: exportable(r, address(f.State, ""))},
 		Table: tableOf(s.invitationsTable(f, list), s.Now()),
 	}
 	all := 0
@@ -161,6 +161,14 @@ func (s *Server) invitationsTable(f enrollment.Filter, list []enrollment.Invitat
 }
 
 func invitationAddress(id string) string { return "/enrolment/" + url.PathEscape(id) }
+
+// exportable is an address of which the reader may take a file away, empty if they may not.
+func exportable(r *http.Request, address string) string {
+	if !access.Allows(ward.ActorFrom(r.Context()), access.ExportMake) {
+		return ""
+	}
+	return address
+}
 
 // addressWith is an address with those of the pairs of keys and values that are not empty.
 func addressWith(path string, pairs ...string) string {

@@ -24,7 +24,7 @@ import (
 type invited struct{ *store.Invitations }
 
 func (i invited) List(ctx context.Context, before string, limit int) ([]enrollment.Invitation, error) {
-	return i.Invitations.Invitations(ctx, before, limit)
+	return i.Invitations.Invitations(ctx, enrollment.Query{Before: before, Limit: limit})
 }
 
 // forgetful erases for real in the database.

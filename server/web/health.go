@@ -54,7 +54,7 @@ func (s *Server) healthReport(w http.ResponseWriter, r *http.Request) error {
 	now := s.Now()
 	v := &healthPage{
 		Page: Page{Title: "Health", Section: "health"},
-		Head: pageHead{Title: "Health", Caption: healthCaption(rep), AsOf: at(rep.At, now), Exports: "/health", Actions: []action{{Text: "Set-up list", Href: "/setup"}}},
+		Head: pageHead{Title: "Health", Caption: healthCaption(rep), AsOf: at(rep.At, now), Exports: exportable(r, "/health"), Actions: []action{{Text: "Set-up list", Href: "/setup"}}},
 	}
 	for _, t := range rep.Troubles() {
 		v.Troubles = append(v.Troubles, troubleView{severityTag(t.Severity), t.Title, t.Text, t.Cure, t.Href, at(t.Since, now)})

@@ -15,6 +15,7 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/audit/verify"
 	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/lost"
 )
@@ -59,7 +60,7 @@ func TestInvite(t *testing.T) {
 		t.Error("a new link is the old one")
 	}
 	v.post("/enrolment/sheets", url.Values{"token": {links[0][1]}}).want(t, 403, "taken back")
-	v.get("/enrolment?state=revoked").want(t, 200, "Ada Byron", "1 to", "!Nobody")
+	v.get("/enrolment?state=revoked").want(t, 200, "Ada Byron", "!Nobody")
 	v.get("/enrolment?q=byron&state=open").want(t, 200, "Ada Byron")
 	v.get("/enrolment?q=nobody").want(t, 200, "No invitation matches")
 	v.get("/enrolment?state=purple").want(t, 404, "no state")
@@ -69,6 +70,14 @@ func TestInvite(t *testing.T) {
 	o.signedIn(o.person("Olu Bello", ward.RoleAuditor)).post("/enrolment/new", url.Values{"name": {"X"}}).want(t, 403, "may not invite")
 	o.recorded(t, "invitation.created", 2)
 	o.recorded(t, "invitation.revoked", 2)
+}
+
+// rows checks the words of the table of a page alone.
+func (a answer) rows(t *testing.T, words ...string) {
+	t.Helper()
+	_, table, _ := strings.Cut(a.body, "<tbody")
+	a.body, _, _ = strings.Cut(table, "</tbody>")
+	a.want(t, 200, words...)
 }
 
 // recorded checks how many entries the audit log has of an action.
@@ -132,7 +141,7 @@ func TestHealthPage(t *testing.T) {
 	o.facts.Disk = health.Disk{Free: 1 << 20, Total: 1 << 40}
 	v.get("/health").want(t, 200, "2 things to look at, of which 2 can’t wait", "Only 1.0 MiB of 1.0 TiB are free", "ward brake reset")
 	v.get("/enrolment").want(t, 200, "2 faults of the server can’t wait")
-	v.get("/setup").want(t, 200, "Name three people who approve", "ward apns request", "To do", "Done")
+	v.get("/setup").want(t, 200, "Name three people who approve", "ward policy publish", "To do", "Done")
 	o.signedIn(o.person("Maud Ellery", ward.RoleSupport)).get("/health").want(t, 403, "see the health of the server")
 }
 
@@ -146,9 +155,9 @@ func TestAuditPages(t *testing.T) {
 	v := o.signedIn(o.person("Olu Bello", ward.RoleAuditor))
 	all := v.get("/audit")
 	all.want(t, 200, "Who did what", "Reported Asha’s iPhone lost", "Maud Ellery", "Added a person")
-	v.get("/audit?action=device.lost").want(t, 200, "Reported Asha’s iPhone lost", "!Added a person")
-	v.get("/audit?who=maud+ellery").want(t, 200, "Reported Asha’s iPhone lost", "!Added a person")
-	v.get("/audit?subject=F2LX1380Q1").want(t, 200, "Reported Asha’s iPhone lost", "!Added a person")
+	v.get("/audit?action=device.lost").rows(t, "Reported Asha’s iPhone lost", "!Added a person")
+	v.get("/audit?who=maud+ellery").rows(t, "Reported Asha’s iPhone lost", "!Added a person")
+	v.get("/audit?subject=F2LX1380Q1").rows(t, "Reported Asha’s iPhone lost", "!Added a person")
 	v.get("/audit?from="+time.Now().AddDate(0, 0, 1).Format(time.DateOnly)).want(t, 200, "No entry matches")
 	v.get("/audit?until="+time.Now().UTC().Format(time.DateOnly)).want(t, 200, "Reported Asha’s iPhone lost")
 	v.get("/audit?from=yesterday").want(t, 400, "is not a date")
@@ -163,6 +172,12 @@ func TestAuditPages(t *testing.T) {
 	var p map[string]any
 	if err := json.Unmarshal([]byte(proof.body), &p); err != nil || proof.status != 200 || p["format"] != "ward-audit-proof/1" || p["record"] == "" || p["checkpoint"] == "" {
 		t.Errorf("proof = %d %v, %v", proof.status, p, err)
+	}
+	if got, err := verify.VerifyEntry(strings.NewReader(proof.body), o.audit.PublicKey()); err != nil || got.Action != "device.lost" || !strings.Contains(got.Who, "Maud Ellery") {
+		t.Errorf("VerifyEntry() = %+v, %v; want the entry", got, err)
+	}
+	if _, err := verify.VerifyEntry(strings.NewReader(strings.Replace(proof.body, "Maud", "Olaf", 1)), o.audit.PublicKey()); err == nil {
+		t.Error("VerifyEntry() of an altered entry = nil, want a problem")
 	}
 	o.recorded(t, "audit.exported", 1)
 	lines := v.get("/audit?action=device.lost&format=json")

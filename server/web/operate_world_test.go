@@ -50,7 +50,8 @@ func (w *world) operateParts() web.OperateParts {
 	o := &operating{world: w, facts: health.Facts{Now: w.now(), Version: "1", Started: w.now(), Push: true, Approvers: 3, Backup: w.now(), Notices: health.Notices{Configured: true}}}
 	w.operate = o
 	n := 0
-	invitations, err := enrollment.New(enrollment.Options{
+	var err error
+	w.invitations, err = enrollment.New(enrollment.Options{
 		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: profile{}, Now: w.now, Record: w.record.Record,
 		NewDevice: func() ward.DeviceID { n++; return ward.DeviceID(fmt.Sprintf("dev-new-%d", n)) },
 	})
@@ -58,7 +59,7 @@ func (w *world) operateParts() web.OperateParts {
 	o.watch = watch.New(w.audit, w.db, w.now)
 	o.notices = &notice.Service{Store: w.db.Notices(), Record: w.record, Now: w.now}
 	return web.OperateParts{
-		Invitations: invitations, InviteURL: func(token string) string { return "https://ward.example.nhs.uk/invite/" + token },
+		Invitations: w.invitations, InviteURL: func(token string) string { return "https://ward.example.nhs.uk/invite/" + token },
 		Health: func(context.Context) (health.Report, error) { return health.Judge(o.facts), nil },
 		Setup: func(context.Context) ([]health.Step, error) {
 			return health.Setup(health.First{Facts: o.facts, Organisation: "St Example’s Hospital", TLS: "files"}), nil

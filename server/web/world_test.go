@@ -19,6 +19,7 @@ import (
 
 	"github.com/micromdm/nanomdm/mdm"
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/enrollment"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/approver"
@@ -196,31 +197,32 @@ func (onCall) Send(context.Context, notify.Delivery) error { return nil }
 
 // world is the pages on real services and a real database.
 type world struct {
-	t         *testing.T
-	db        *store.DB
-	access    *access.Service
-	audit     *audit.Service
-	operate   *operating
-	signIn    *access.SignIn
-	loop      *reconcile.Loop
-	lost      *lost.Service
-	orders    *order.Service
-	approvers *approver.Service
-	brake     *brake.Service
-	notify    *notify.Service
-	files     *files
-	anchor    string // file of the brake's anchor
-	posture   *posture.Reader
-	policies  *policy.Service
-	estate    *past
-	record    log
-	asked     []ward.DeviceID // for news, many at once
-	web       *web.Server
-	url       string
-	logs      *observer.ObservedLogs // everything that the pages and what wraps them logged
-	now       func() time.Time
-	ahead     atomic.Int64 // of the clock
-	provider  access.Provider
+	t           *testing.T
+	db          *store.DB
+	access      *access.Service
+	audit       *audit.Service
+	operate     *operating
+	invitations *enrollment.Service
+	signIn      *access.SignIn
+	loop        *reconcile.Loop
+	lost        *lost.Service
+	orders      *order.Service
+	approvers   *approver.Service
+	brake       *brake.Service
+	notify      *notify.Service
+	files       *files
+	anchor      string // file of the brake's anchor
+	posture     *posture.Reader
+	policies    *policy.Service
+	estate      *past
+	record      log
+	asked       []ward.DeviceID // for news, many at once
+	web         *web.Server
+	url         string
+	logs        *observer.ObservedLogs // everything that the pages and what wraps them logged
+	now         func() time.Time
+	ahead       atomic.Int64 // of the clock
+	provider    access.Provider
 }
 
 // later moves the clock on.
