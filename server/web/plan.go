@@ -56,11 +56,11 @@ func (s *Server) planForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.sheet(w, r, s.planView(r, policyDraft{Text: v.Text, Files: v.Files}))
+	return s.sheet(w, r, s.planView(policyDraft{Text: v.Text, Files: v.Files}))
 }
 
 // planView is the page that plans, before there is a plan.
-func (s *Server) planView(r *http.Request, d policyDraft) *sheetPage {
+func (s *Server) planView(d policyDraft) *sheetPage {
 	v := &sheetPage{Page: Page{Title: "Plan a policy", Section: "policies"}, Tabs: policyTabs("/policies/plan")}
 	v.Head = pageHead{Title: "Plan a policy", Caption: "Nothing is kept or published by planning"}
 	v.Segments = []segment{{Anchor: "draft", Title: "The policy", Forms: []formView{{
@@ -173,7 +173,7 @@ func (s *Server) plan(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) showPlan(w http.ResponseWriter, r *http.Request, d policyDraft) error {
 	v, err := s.planSheet(r, d)
 	if err != nil {
-		return again(s, w, r, s.pages.sheet, s.planView(r, d), err, "text")
+		return again(s, w, r, s.pages.sheet, s.planView(d), err, "text")
 	}
 	return s.sheet(w, r, v)
 }
@@ -184,7 +184,7 @@ func (s *Server) planSheet(r *http.Request, d policyDraft) (*sheetPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	now, v := s.Now(), s.planView(r, d)
+	now, v := s.Now(), s.planView(d)
 	v.Title, v.Head.Title, v.Head.AsOf = "Plan", "Plan", at(now, now)
 	result := segment{Anchor: "plan", Title: "What it would change", List: p.Warnings, Facts: planFacts(p, now)}
 	result.Tables = append(result.Tables, wrapped(planTable(p), now))

@@ -47,7 +47,7 @@ func (s *Server) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		page, planErr := s.planSheet(r, d)
 		if planErr != nil {
-			page, err, at = s.planView(r, d), planErr, "text"
+			page, err, at = s.planView(d), planErr, "text"
 		}
 		return again(s, w, r, s.pages.sheet, page, err, at)
 	}
@@ -92,7 +92,7 @@ func (s *Server) submit(r *http.Request, d policyDraft) (v policy.Version, at st
 
 // readRings reads how a version is to reach the fleet.
 func readRings(d policyDraft) (out policy.Rings, at string, err error) {
-	for _, g := range strings.Split(d.Canary, ",") {
+	for g := range strings.SplitSeq(d.Canary, ",") {
 		if g = strings.TrimSpace(g); g != "" {
 			out.Canary = append(out.Canary, g)
 		}

@@ -61,7 +61,7 @@ func (w *world) doors(v *visitor, path string) (followed int) {
 		to := unescape(link[1])
 		u, err := url.Parse(to)
 		w.must(err)
-		got := 0
+		var got int
 		switch {
 		case u.Path == "/devices":
 			f, err := estate.ParseFilter(u.Query())

@@ -163,7 +163,7 @@ func readCursor(word string) (map[string]int64, error) {
 	if word == "" {
 		return out, nil
 	}
-	for _, part := range strings.Split(word, ".") {
+	for part := range strings.SplitSeq(word, ".") {
 		wrong := ward.Errorf(ward.Invalid, "The address of this page of the timeline was cut short. Begin with the newest.")
 		if len(part) < 2 || len(out) > 10 {
 			return nil, wrong
