@@ -13,7 +13,6 @@ import (
 	"github.com/wardmdm/ward/server/applemdm"
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/httpd"
-	"github.com/wardmdm/ward/server/scim"
 )
 
 // Handler returns everything that the server serves.
@@ -36,14 +35,10 @@ func (s *Server) Handler() (http.Handler, error) {
 	}
 	limits := newThrottle(s.config.Limits, s.now, s.remote)
 	people := http.NewServeMux()
-	people.Handle("/api/", s.metrics.timed("api", limits.api(api)))
-	directories, err := s.directories()
-	if err != nil {
+	if err := s.serveDirectories(people); err != nil {
 		return nil, err
 	}
-	if directories != nil {
-		people.Handle(scim.Path, s.metrics.timed("scim", directories))
-	}
+	people.Handle("/api/", s.metrics.timed("api", limits.api(api)))
 	people.Handle("/app/v1/", s.metrics.timed("app", appgate.New(appgate.Options{Credentials: s.Credentials, Check: s.appHolder, Refused: s.refusedToken})))
 	people.HandleFunc("GET "+invitePath+"{token}", s.invite)
 	people.HandleFunc("GET /app/v1/manifest/{name}", s.manifest)

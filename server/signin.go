@@ -103,18 +103,22 @@ func (s *Server) signInJobs() []jobs.Job {
 	}}}
 }
 
-// directories serves what directories tell by SCIM, nil where there is none.
-func (s *Server) directories() (http.Handler, error) {
+// serveDirectories serves what directories tell by SCIM, where there are any.
+func (s *Server) serveDirectories(mux *http.ServeMux) error {
 	if len(s.config.SignIn.SCIM) == 0 {
-		return nil, nil
+		return nil
 	}
 	tokens := map[string]string{}
 	for _, d := range s.config.SignIn.SCIM {
 		t, err := d.token()
 		if err != nil {
-			return nil, ward.Errorf(ward.Invalid, "The token of the directory of %s can’t be read.", d.Provider).Because(err)
+			return ward.Errorf(ward.Invalid, "The token of the directory of %s can’t be read.", d.Provider).Because(err)
 		}
 		tokens[d.Provider] = t
 	}
-	return scim.New(scim.Options{Directory: s.SignIn, Tokens: tokens, Now: s.now})
+	h, err := scim.New(scim.Options{Directory: s.SignIn, Tokens: tokens, Now: s.now})
+	if err == nil {
+		mux.Handle(scim.Path, s.metrics.timed("scim", h))
+	}
+	return err
 }
