@@ -26,7 +26,7 @@ func (s *Server) apiHandler() (http.Handler, error) {
 	return api.New(api.Options{
 		PublicURL: s.config.PublicURL, InviteURL: s.InviteURL, Unit: s.db, Access: s.Access, Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Invitations: s.Enrolment,
 		Policies: s.Policy, Audit: s.Audit, Pushes: pushCertificates{s}, Authority: authority{s}, Enqueuer: enqueuer{s}, Backups: backups{s.db}, Now: s.now,
-		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, CaseFile: s.CaseFile, OrderFile: s.OrderFile, MacPIN: s.MacPIN,
+		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, CaseFile: s.CaseFile, OrderFile: s.OrderFile, Reports: s.Evidence, MacPIN: s.MacPIN,
 	})
 }
 

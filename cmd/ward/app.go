@@ -35,7 +35,7 @@ func newApp() *cli.App {
 			newOrderCommand(), newBrakeCommand(), newApproverCommand(), newGlassCommand(), newNotifyCommand(),
 			newPolicyCommand(), newCommandCommand(), newPersonCommand(), newRoleCommand(), newTokenCommand(),
 			newCatalogueCommand(),
-			newAuditCommand(), newAPNsCommand(), newCACommand(),
+			newAuditCommand(), newEvidenceCommand(), newAPNsCommand(), newCACommand(),
 		},
 		Action: group("ward"),
 		// The status is ours to decide: the library would end the program itself.

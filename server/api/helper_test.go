@@ -169,7 +169,7 @@ func newWorld(t *testing.T) *world {
 	handler := must(api.New(api.Options{
 		PublicURL: publicURL, InviteURL: func(token string) string { return publicURL + "/enrol/" + token },
 		Unit: w.db, Access: w.access, Lost: w.engine.cases, Orders: w.engine.orders, Approvers: w.engine.approvers, Brake: w.engine.brake, Notify: w.engine.notify,
-		CaseFile: w.engine.caseFile, OrderFile: w.engine.orderFile, MacPIN: w.engine.macPIN, Invitations: invitations, Policies: policies, Audit: w.audit,
+		CaseFile: w.engine.caseFile, OrderFile: w.engine.orderFile, Reports: reports{}, MacPIN: w.engine.macPIN, Invitations: invitations, Policies: policies, Audit: w.audit,
 		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: w.clock},
 		Pushes:  w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: w.clock,
 	}))(t)

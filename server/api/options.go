@@ -56,6 +56,8 @@ type Options struct {
 	// Each look is audited before it is answered; NotFound means that there is none.
 	MacPIN func(ctx context.Context, id ward.DeviceID) (map[string]string, error)
 	Now    func() time.Time
+	// Reports makes what is handed out as evidence.
+	Reports Reports
 }
 
 // PushStatus is what an operator wants to know of a push certificate.

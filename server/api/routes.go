@@ -19,6 +19,7 @@ func (s *server) routes() {
 	s.caseRoutes()
 	s.orderRoutes()
 	s.fileRoutes()
+	s.evidenceRoutes()
 	s.policyRoutes()
 	s.peopleRoutes()
 	s.systemRoutes()

@@ -262,7 +262,7 @@ func newWorld(t *testing.T) *world {
 	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
 	w.web, err = web.New(web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
-		Fleet: w.fleetParts(), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
+		Fleet: w.fleetParts(), Evidence: w.evidence(entries), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
 	})
 	w.must(err)
 	srv.Config.Handler = httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web)
