@@ -16,12 +16,14 @@ import (
 // unseen are the pages at which TestAccessibility does not look, each with why.
 var unseen = map[string]string{
 	"GET /events":                      "a stream",
-	"GET /recovery/{secret}":           "",
 	"GET /cases/{id}/file/{part}":      "a file",
 	"GET /orders/{id}/file/{part}":     "a file",
 	"GET /signin/{secret}":             "as that of /setup/{secret}",
+	"GET /signin/code":                 "stands only between a passphrase and a second factor",
+	"GET /signin/passkey":              "stands only between a passphrase and a second factor",
 	"GET /signin/with/{provider}":      "leads elsewhere",
 	"GET /signin/with/{provider}/back": "leads elsewhere",
+	"GET /confirm/with":                "leads elsewhere",
 }
 
 // TestEveryPageIsSeen: whoever adds a page adds it to what is looked at.
