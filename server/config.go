@@ -30,6 +30,7 @@ type Config struct {
 	Listen       string    `yaml:"listen"`
 	PublicURL    string    `yaml:"public_url"`
 	Organisation string    `yaml:"organisation"`
+	Logo         string    `yaml:"logo"`
 	TLS          TLS       `yaml:"tls"`
 	CA           CA        `yaml:"ca"`
 	Enrolment    Enrolment `yaml:"enrolment"`

@@ -32,7 +32,12 @@ func (s *Server) apiHandler() (http.Handler, error) {
 
 // pages serves what people see.
 func (s *Server) pages() (http.Handler, error) {
+	logo, err := s.config.logo()
+	if err != nil {
+		return nil, err
+	}
 	w, err := web.New(web.Options{
+		Fleet: s.fleetParts(), Logo: logo, Stopping: s.stopping,
 		Policies: s.Policy, Certificates: authority{s}.ofDevice, Rules: s.ruleParts(),
 		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Accounts: s.accountParts(), Now: s.now, Log: s.Log.Named("web"),
 		Name: s.config.Organisation, Secure: true, PublicURL: s.config.PublicURL,

@@ -57,6 +57,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener, started func()) (err e
 	g.Go(func() error {
 		<-working.Done()
 		s.ready.Store(false)
+		close(s.stopping)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 		defer cancel()
 		if err := srv.Shutdown(grace); err != nil {

@@ -90,6 +90,7 @@ type Server struct {
 	streaming   *siem.Service
 	now         func() time.Time
 	crlStale    chan struct{}
+	stopping    chan struct{} // closed when Run ends, for those who follow what changes
 	planNow     chan struct{}
 	ready       atomic.Bool
 	auditBroken atomic.Bool
@@ -110,7 +111,7 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 		return nil, err
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-	s := &Server{config: c, now: c.clock(), crlStale: make(chan struct{}, 1), planNow: make(chan struct{}, 1), metrics: newMetrics()}
+	s := &Server{config: c, now: c.clock(), crlStale: make(chan struct{}, 1), stopping: make(chan struct{}), planNow: make(chan struct{}, 1), metrics: newMetrics()}
 	if s.Log, err = newLog(c.Log); err != nil {
 		return nil, err
 	}
