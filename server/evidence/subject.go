@@ -245,7 +245,7 @@ func (s *Service) subjectAccess(ctx context.Context, r Request, out *made) error
 		}
 	}
 	out.Sections = []report.Section{
-		{Heading: "What this is", Text: []string{"Everything that Ward holds of this person, as a copy of their personal data (UK GDPR, article 15). The names of other people are left out: what somebody else did is shown as done by a member of staff.", "Ward keeps this to manage work devices and the data on them. It reads no message, no call and no picture; on a personal device it lists work apps only."}},
+		{Heading: "What this is", Text: []string{"Everything that Ward holds of this person, as a copy of their personal data (UK GDPR, article 15). The names of other people are left out: what somebody else did is shown as done by a member of staff.", "Ward keeps this to manage work devices and the data on them. It reads no message, no call and no picture; a personal device is asked about work apps and the apps that the policy names, never for everything on it."}},
 		account,
 		{Heading: "Devices", Tables: []report.Table{devicesOf(h.Devices)}},
 	}
