@@ -16,8 +16,8 @@ import (
 func (s *Server) fleetParts() web.FleetParts {
 	return web.FleetParts{
 		Estate: s.Estate, RefreshMany: s.Devices.RefreshMany,
-		Expiries: (&expiries{s: s}).list,
-		Views:    &view.Service{Store: s.db.SavedViews(), Audit: s.record, Now: s.now},
+		Expiries: (&expiries{s: s}).list, AuditVerified: s.AuditVerified,
+		Views: &view.Service{Store: s.db.SavedViews(), Audit: s.record, Now: s.now},
 	}
 }
 
