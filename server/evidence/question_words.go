@@ -130,7 +130,7 @@ func (f *findings) sentences() []string {
 	if f.unknown > 0 {
 		out = append(out, fmt.Sprintf("Of %s it is not known whether the app was there: they had not told lately.", count(f.unknown, "more device", "more devices")))
 	}
-	return append(out, "On a personal device Ward sees work apps only, so what a person put on it themselves is not known there.")
+	return append(out, "A personal device is asked about the apps that the policy names and about work apps only, never for everything on it; where its way of enrolling shows work apps alone, what a person put on it themselves is not known.")
 }
 
 func (f *findings) byPolicy() report.Table {

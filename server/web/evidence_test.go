@@ -15,30 +15,10 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
 	"github.com/wardmdm/ward/server/audit"
-	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/evidence"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/web"
 )
-
-// present is an estate without a past.
-type present struct{ *estate.Service }
-
-func (p present) At(ctx context.Context, t time.Time) (*estate.Snapshot, error) {
-	snap, err := p.Current(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &estate.Snapshot{At: t, Devices: snap.Devices}, nil
-}
-
-func (present) Trend(context.Context, estate.Cut, int) ([]estate.Day, error) { return nil, nil }
-
-func (present) Removals(context.Context, string, estate.Dimension, time.Time, time.Time) (map[string]estate.Removal, error) {
-	return nil, nil
-}
-
-func (present) Recorded(context.Context) (time.Time, error) { return time.Time{}, nil }
 
 // invited are the invitations of the database.
 type invited struct{ *store.Invitations }
@@ -65,10 +45,8 @@ func (f forgetful) ForgetPerson(ctx context.Context, id ward.PersonID) (int64, e
 // evidence makes reports of this world.
 func (w *world) evidence(log *audit.Service) web.EvidenceParts {
 	w.t.Helper()
-	e, err := estate.New(estate.Options{Store: w.db.Estate(), Assess: w.posture.Assess, Overlap: w.db.PostureOverlap(), Now: w.now})
-	w.must(err)
 	s, err := evidence.New(evidence.Config{
-		Estate: present{e}, Policies: w.policies, Cases: w.lost, Orders: w.orders, Brake: w.brake, Approvers: w.approvers, People: w.access, Notices: w.notify, Invitations: invited{w.db.Invitations()},
+		Estate: w.estate, Policies: w.policies, Cases: w.lost, Orders: w.orders, Brake: w.brake, Approvers: w.approvers, People: w.access, Notices: w.notify, Invitations: invited{w.db.Invitations()},
 		Seals: w.db.Evidence(), Audit: log, Now: w.now, Organisation: "St Example’s Hospital", Eraser: forgetful{w.db.Evidence(), w, log},
 	})
 	w.must(err)
