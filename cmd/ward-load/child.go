@@ -19,7 +19,6 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server"
 	"github.com/wardmdm/ward/server/access"
-	"golang.org/x/sync/errgroup"
 )
 
 // childVariable in the environment makes this program the server that is measured, so
@@ -83,13 +82,19 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.Run(ctx, l, func() { json.NewEncoder(out).Encode(hello) }) }) //nolint:errcheck // a parent that is gone closes the input
-	g.Go(func() error {
-		defer stop()
-		return profiles(lines)
-	})
-	return g.Wait()
+	profiled := make(chan error, 1)
+	go func() {
+		profiled <- profiles(lines)
+		stop()
+	}()
+	// A server that ends by itself ends the process, though its input may still be open.
+	err = s.Run(ctx, l, func() { json.NewEncoder(out).Encode(hello) }) //nolint:errcheck // a parent that is gone closes the input
+	select {
+	case ended := <-profiled:
+		return errors.Join(err, ended)
+	default:
+		return err
+	}
 }
 
 func makeToken(ctx context.Context, s *server.Server) (string, error) {
