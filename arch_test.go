@@ -35,7 +35,7 @@ type rule struct {
 var (
 	domain = []string{
 		"server/access", "server/approver", "server/audit", "server/brake", "server/casefile", "server/authorize", "server/command", "server/compliance", "server/credential", "server/declare", "server/fleet",
-		"server/estate", "server/seed", "server/evidence", "server/health", "server/lost", "server/notify", "server/order", "server/policy", "server/posture", "server/reconcile", "server/report",
+		"server/estate", "server/seed", "server/evidence", "server/health", "server/lost", "server/notice", "server/notify", "server/order", "server/policy", "server/posture", "server/reconcile", "server/report", "server/view", "server/wording",
 	}
 	shared   = []string{"server/unit", "server/seal", "server/logkey"}
 	adapters = []string{

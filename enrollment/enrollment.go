@@ -99,9 +99,12 @@ type Store interface {
 	InsertInvitation(ctx context.Context, i Invitation, tokenHash string) error
 	Invitation(ctx context.Context, id string) (Invitation, error)
 	InvitationByToken(ctx context.Context, tokenHash string) (Invitation, error)
-	// Invitations returns up to limit invitations, newest first, that come after the one
-	// with the id before; all if it is empty.
-	Invitations(ctx context.Context, before string, limit int) ([]Invitation, error)
+	// Invitations returns the invitations that match q, newest first, of those that who acts
+	// may see.
+	Invitations(ctx context.Context, q Query) ([]Invitation, error)
+	// CountInvitations returns how many match q, by state; it ignores q's State, Before and
+	// Limit.
+	CountInvitations(ctx context.Context, q Query) (map[State]int, error)
 	// UnusedInvitations returns the invitations for a serial number by which no device has
 	// enrolled, revoked and expired ones too, oldest first.
 	UnusedInvitations(ctx context.Context, serial string) ([]Invitation, error)

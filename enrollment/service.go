@@ -19,7 +19,7 @@ import (
 )
 
 // Options are what a Service works with. All but Attestation, OffBecause, AllowUnlisted,
-// Outside and Rand are required.
+// Outside, Record and Rand are required.
 type Options struct {
 	Store    Store
 	Unit     Unit
@@ -38,6 +38,9 @@ type Options struct {
 	// Outside says that identities by SCEP come from another authority: what stands in
 	// profiles is then a ticket, as OutsideChallenge has it.
 	Outside bool
+	// Record writes the audit log in the unit of work in ctx; nil records nothing. The
+	// person of an invitation is told there and not in the log.
+	Record func(ctx context.Context, action, subject string, detail map[string]string) error
 	// Now is the clock.
 	Now func() time.Time
 	// Rand is where secrets come from; nil means crypto/rand. Only tests set it.
@@ -208,7 +211,7 @@ func (s *Service) create(ctx context.Context, r Request) (Invited, error) {
 	if err := s.o.Store.InsertInvitation(ctx, in.Invitation, hash(in.Token)); err != nil {
 		return Invited{}, fmt.Errorf("keep invitation: %w", err)
 	}
-	return in, nil
+	return in, s.recordInvited(ctx, in)
 }
 
 // checkDevice refuses an invitation that would change what a known device is: a
@@ -226,37 +229,6 @@ func (s *Service) checkDevice(ctx context.Context, r Request) (string, error) {
 		return "", ward.Errorf(ward.Conflict, "The device %s has the serial number %s, not %s. Leave one of the two out.", d.ID, d.Serial, r.Serial)
 	}
 	return cmp.Or(d.Serial, r.Serial), nil
-}
-
-// Invitation returns an invitation.
-func (s *Service) Invitation(ctx context.Context, id string) (Invitation, error) {
-	return s.o.Store.Invitation(ctx, id)
-}
-
-// List returns up to limit invitations, newest first: those after the one with the id
-// before, or from the newest if it is empty. limit is bounded to 1…200.
-func (s *Service) List(ctx context.Context, before string, limit int) ([]Invitation, error) {
-	return s.o.Store.Invitations(ctx, before, min(max(limit, 1), 200))
-}
-
-// Revoke takes an invitation back. Taking it back again does nothing; one that a device
-// has enrolled by is a conflict.
-func (s *Service) Revoke(ctx context.Context, id string) (Invitation, error) {
-	var inv Invitation
-	err := s.o.Unit.Do(ctx, func(ctx context.Context) error {
-		if _, err := s.o.Store.RevokeInvitation(ctx, id, s.o.Now().UTC()); err != nil {
-			return fmt.Errorf("revoke invitation %s: %w", id, err)
-		}
-		var err error
-		if inv, err = s.o.Store.Invitation(ctx, id); err != nil {
-			return err
-		}
-		if !inv.Used.IsZero() {
-			return ward.Errorf(ward.Conflict, "A device has already enrolled by this invitation. End that device's management instead.")
-		}
-		return nil
-	})
-	return inv, err
 }
 
 // newID returns an id that sorts by time: 48 bits of milliseconds, 80 random ones.

@@ -13,19 +13,47 @@ import (
 
 // Limits of a staff file.
 const (
-	maxStaff     = 1000    // rows: all are written in one unit of work
-	maxStaffFile = 1 << 20 // bytes
+	maxStaff     = 5000    // rows: all are written in one unit of work
+	maxStaffFile = 2 << 20 // bytes
 	maxMistakes  = 1000    // reported of one file
 )
 
 // staffColumns are the columns of a staff file. Only the first two must be there.
 var staffColumns = []string{"name", "ownership", "email", "group", "device_name", "platform", "supervised", "site", "role", "serial", "identity"}
 
-// ParseStaff reads a CSV file of staff (RFC 4180) with a header: name and ownership are
-// required columns; email, group, device_name, platform, supervised (yes or no), site, role,
-// serial and identity (attested or scep) may be left out, and the order is free. Every mistake of
-// every row is reported at once, with its line, as the Details of a *ward.Error.
+// StaffRow is one row of a staff file with what is wrong with it.
+type StaffRow struct {
+	Line     int // in the file, from 1
+	Request  Request
+	Mistakes []string // sentences for its author; empty for a row that is right
+}
+
+// ParseStaff reads a CSV file of staff as ReadStaff does, and accepts it only whole: every
+// mistake of every row is reported at once, with its line, as the Details of a *ward.Error.
 func ParseStaff(r io.Reader) ([]Request, error) {
+	rows, err := ReadStaff(r)
+	if err != nil {
+		return nil, err
+	}
+	var mistakes []string
+	out := make([]Request, len(rows))
+	for i, row := range rows {
+		out[i] = row.Request
+		for _, m := range row.Mistakes {
+			mistakes = append(mistakes, fmt.Sprintf("Line %d: %s", row.Line, m))
+		}
+	}
+	if len(mistakes) > 0 {
+		return nil, &ward.Error{Kind: ward.Invalid, Message: "No invitation was made, because the file has mistakes.", Details: mistakes[:min(len(mistakes), maxMistakes)]}
+	}
+	return out, nil
+}
+
+// ReadStaff reads a CSV file of staff (RFC 4180) with a header: name and ownership are
+// required columns; email, group, device_name, platform, supervised (yes or no), site, role,
+// serial and identity (attested or scep) may be left out, and the order is free. Each row
+// comes back with its mistakes. A file that is no such table at all is a *ward.Error.
+func ReadStaff(r io.Reader) ([]StaffRow, error) {
 	cr := csv.NewReader(&capped{r: r, left: maxStaffFile + 1})
 	cr.FieldsPerRecord = -1 // a row of the wrong length is one mistake among others
 	cr.TrimLeadingSpace = true
@@ -40,15 +68,15 @@ func ParseStaff(r io.Reader) ([]Request, error) {
 	if len(mistakes) > 0 {
 		return nil, &ward.Error{Kind: ward.Invalid, Message: "The first line of the file does not name the columns.", Details: mistakes}
 	}
-	var out []Request
+	var out []StaffRow
 	lines := map[string]int{} // by serial number
-	for len(mistakes) < maxMistakes {
+	for len(out) <= maxStaff {
 		row, err := cr.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
-			mistakes = append(mistakes, fmt.Sprintf("Line %d: %s.", bad.Line, bad.Err))
+			out = append(out, StaffRow{Line: bad.Line, Mistakes: []string{fmt.Sprintf("%s.", bad.Err)}})
 			continue
 		}
 		if err != nil {
@@ -61,16 +89,11 @@ func ParseStaff(r io.Reader) ([]Request, error) {
 		} else {
 			lines[serial] = line
 		}
-		for _, w := range wrong {
-			mistakes = append(mistakes, fmt.Sprintf("Line %d: %s", line, w))
-		}
-		if out = append(out, req); len(out) > maxStaff {
-			return nil, ward.Errorf(ward.Invalid, "The file has more than %d rows. Split it.", maxStaff)
-		}
+		out = append(out, StaffRow{line, req, wrong})
 	}
 	switch {
-	case len(mistakes) > 0:
-		return nil, &ward.Error{Kind: ward.Invalid, Message: "No invitation was made, because the file has mistakes.", Details: mistakes}
+	case len(out) > maxStaff:
+		return nil, ward.Errorf(ward.Invalid, "The file has more than %d rows. Split it.", maxStaff)
 	case len(out) == 0:
 		return nil, ward.Errorf(ward.Invalid, "The file names no staff: there is nothing below its first line.")
 	}

@@ -82,8 +82,8 @@ func TestParseStaffTellsAllMistakes(t *testing.T) {
 				`Line 4: "C39-ABC" is not an Apple serial number: it has 8 to 14 letters and digits. The device shows it in Settings under General, About, a Mac under About This Mac.`,
 			},
 		},
-		{"too many rows", "name,ownership\n" + strings.Repeat("Ada,corporate\n", 1001), "more than 1000 rows", nil},
-		{"too large", "name,ownership\n" + strings.Repeat(" ", 1<<20), "larger than 1024 KiB", nil},
+		{"too many rows", "name,ownership\n" + strings.Repeat("Ada,corporate\n", 5001), "more than 5000 rows", nil},
+		{"too large", "name,ownership\n" + strings.Repeat(" ", 2<<20), "larger than 2048 KiB", nil},
 	}
 	for _, tt := range tests {
 		_, err := enrollment.ParseStaff(strings.NewReader(tt.in))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/wardmdm/ward/server/authorize"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/ca"
+	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/reconcile"
 	"github.com/wardmdm/ward/server/web"
 )
@@ -41,7 +43,24 @@ func (a authority) watch() *ca.Watch {
 	return &ca.Watch{
 		Sources: []func(context.Context) ([]ca.Watched, error){a.s.Authority.Watched, a.s.outside.watched, a.serving, a.pushing},
 		Unit:    a.s.db, Once: a.s.db.Certificates(), Audit: a.s.record, Now: a.s.now, Log: a.s.Log.Named("ca"),
+		Tell: a.ends,
 	}
+}
+
+// ends tells the people on call that a certificate ends.
+func (a authority) ends(ctx context.Context, c ca.Watched, daysLeft int) error {
+	when := fmt.Sprintf("ends in %d days", daysLeft)
+	switch {
+	case daysLeft == 1:
+		when = "ends tomorrow"
+	case daysLeft < 1:
+		when = "has ended, or ends today"
+	}
+	body := c.Cure
+	if c.Device != "" {
+		body = strings.TrimSpace(fmt.Sprintf("It is the first of %d device identities that end and were not renewed. %s", c.Count, c.Cure))
+	}
+	return a.s.Notify.Tell(ctx, notify.Message{Topic: notify.Expiry, Subject: "The certificate " + c.Name + " " + when, Body: body, Link: "/health", Urgent: daysLeft <= 7})
 }
 
 // serving tells of the certificate that connections are protected with, or that signs
@@ -237,7 +256,7 @@ func (a authority) ofDevice(ctx context.Context, id ward.DeviceID) ([]web.Certif
 	}
 	out := make([]web.Certificate, len(all))
 	for i, c := range all {
-		out[i] = web.Certificate{Serial: c.Serial, Kind: string(c.Kind), App: c.App, Issuer: c.Issuer, NotAfter: c.NotAfter, Manages: c.Manages}
+		out[i] = web.Certificate{Serial: c.Serial, Kind: string(c.Kind), App: c.App, Issuer: c.Issuer, Issued: c.NotBefore, NotAfter: c.NotAfter, Manages: c.Manages}
 		if c.Attestation != nil {
 			out[i].AttestedBy, out[i].Hardware = c.Attestation.By, c.Attestation.Serial
 		}

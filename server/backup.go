@@ -33,7 +33,7 @@ func Backup(ctx context.Context, c Config, w io.Writer, passphrase string) error
 	if err != nil {
 		return err
 	}
-	defer o.Close() //nolint:errcheck // nothing was written to it
+	defer o.Close() //nolint:errcheck // what is written to it is committed by then
 	recipient, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
 		return err
@@ -52,7 +52,10 @@ func Backup(ctx context.Context, c Config, w io.Writer, passphrase string) error
 	if err := addDump(ctx, t, o.db, c.Data); err != nil {
 		return fmt.Errorf("backup database: %w", err)
 	}
-	return errors.Join(t.Close(), enc.Close())
+	if err := errors.Join(t.Close(), enc.Close()); err != nil {
+		return err
+	}
+	return o.db.SetSetting(ctx, backupKey, o.now().UTC().Format(time.RFC3339))
 }
 
 // addDump adds the database. An archive tells a file's size before its content, so the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
@@ -29,6 +30,7 @@ type Config struct {
 	Listen       string    `yaml:"listen"`
 	PublicURL    string    `yaml:"public_url"`
 	Organisation string    `yaml:"organisation"`
+	Logo         string    `yaml:"logo"`
 	TLS          TLS       `yaml:"tls"`
 	CA           CA        `yaml:"ca"`
 	Enrolment    Enrolment `yaml:"enrolment"`
@@ -40,7 +42,11 @@ type Config struct {
 	Policy       Policy    `yaml:"policy"`
 	Lost         Lost      `yaml:"lost"`
 	Authorize    Authorize `yaml:"authorize"`
+	SignIn       SignIn    `yaml:"sign_in"`
 	Notify       Notify    `yaml:"notify"`
+	Streams      []Stream  `yaml:"streams"`
+	Metrics      Metrics   `yaml:"metrics"`
+	Tracing      Tracing   `yaml:"tracing"`
 	Limits       Limits    `yaml:"limits"`
 	Log          Log       `yaml:"log"`
 
@@ -51,6 +57,7 @@ type Config struct {
 
 	now        func() time.Time // nil for the clock of the machine; tests set it
 	deviceLife time.Duration    // of an identity, 0 for the authority's own; tests shorten it
+	signIn     *http.Client     // asks providers, nil for one of its own; tests set it
 	workFactor int              // log2 of the work to try a backup's passphrase, 0 for age's own; tests lower it
 }
 
@@ -143,6 +150,11 @@ type Authorize struct {
 	AllowUnknown   bool     `yaml:"allow_unknown"`
 }
 
+// Metrics says who may read the metrics.
+type Metrics struct {
+	Open bool `yaml:"open"`
+}
+
 // Log says what is logged.
 type Log struct {
 	Level  string `yaml:"level"`
@@ -165,6 +177,8 @@ func DefaultConfig() Config {
 		Lost:      Lost{DrillDays: 90},
 		Policy:    Policy{Above: 0.25, From: 25},
 		Authorize: Authorize{Header: "X-SSL-Client-Escaped-Cert"},
+		Tracing:   Tracing{Share: 0.1},
+		SignIn:    defaultSignIn(),
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }
@@ -220,9 +234,12 @@ func (c *Config) mistakes() (m []string) {
 	}
 	c.tlsMistakes(bad)
 	c.Authorize.mistakes(bad)
+	c.SignIn.mistakes(bad)
 	c.Brake.mistakes(bad)
 	c.Orders.mistakes(bad)
 	c.Notify.mistakes(bad)
+	c.streamMistakes(bad)
+	c.Tracing.mistakes(bad)
 	c.Limits.mistakes(bad)
 	c.Enrolment.mistakes(bad)
 	c.MDM.mistakes(bad)

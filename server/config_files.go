@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+
+	"github.com/wardmdm/ward/server/web"
 )
 
 // mostLate is the largest number of days for which an identity that has ended may be let in.
@@ -36,6 +38,11 @@ func networkMistakes(field string, texts []string, bad func(field, format string
 func (c *Config) fileMistakes(bad func(field, format string, args ...any)) {
 	authorityMistakes("enrolment.attestation_roots", c.Enrolment.AttestationRoots, bad)
 	authorityMistakes("mdm.device_authorities", c.MDM.DeviceAuthorities, bad)
+	if b, err := c.logo(); err != nil {
+		bad("logo", "%s", without("logo", err))
+	} else if err := web.CheckLogo(b); err != nil {
+		bad("logo", "%s", without("logo", err))
+	}
 	if _, err := c.Authorize.secret(); err != nil {
 		bad("authorize.secret_file", "%s", without("authorize.secret_file", err))
 	}

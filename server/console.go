@@ -8,6 +8,7 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
+	"github.com/wardmdm/ward/server/approver"
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/seal"
 	"github.com/wardmdm/ward/server/store"
@@ -17,6 +18,7 @@ import (
 // person who runs the machine. It works beside a running server.
 type Console struct {
 	Access *access.Service
+	SignIn *access.SignIn
 
 	db     *store.DB
 	url    string
@@ -80,7 +82,14 @@ func (o *Console) fill(ctx context.Context, c Config, m *seal.Master, now func()
 	if err != nil {
 		return err
 	}
-	o.Access, err = access.New(access.Config{Store: o.db.Access(), Audit: o.log, Now: now})
+	if o.Access, err = access.New(access.Config{Store: o.db.Access(), Audit: o.log, Now: now}); err != nil {
+		return err
+	}
+	rpID, origin, err := approver.RelyingParty(o.url)
+	if err != nil {
+		return err
+	}
+	o.SignIn, err = access.NewSignIn(access.SignInConfig{Access: o.Access, Store: o.db.SignIn(), RPID: rpID, Origin: origin})
 	return err
 }
 

@@ -153,7 +153,7 @@ func (a appCertificates) RevokeApps(ctx context.Context, id ward.DeviceID, _ str
 // openCases tells the loop of the open case of a device.
 type openCases struct {
 	s         store.Cases
-	otherwise profiles.LostMode
+	otherwise func(ctx context.Context) (profiles.LostMode, error)
 }
 
 func (o openCases) OpenCase(ctx context.Context, id ward.DeviceID) (*profiles.Case, error) {
@@ -164,7 +164,11 @@ func (o openCases) OpenCase(ctx context.Context, id ward.DeviceID) (*profiles.Ca
 	if err != nil {
 		return nil, err
 	}
-	return &profiles.Case{ID: c.ID, Kind: profiles.CaseKind(c.Kind), Message: c.Message, Phone: c.Phone, Footnote: c.Footnote, Reported: c.Reported, Otherwise: o.otherwise}, nil
+	otherwise, err := o.otherwise(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &profiles.Case{ID: c.ID, Kind: profiles.CaseKind(c.Kind), Message: c.Message, Phone: c.Phone, Footnote: c.Footnote, Reported: c.Reported, Otherwise: otherwise}, nil
 }
 
 // caseDevices tells the orders whose case a case is.

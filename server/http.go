@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/appgate"
 	"github.com/wardmdm/ward/server/applemdm"
 	"github.com/wardmdm/ward/server/ca"
@@ -34,6 +35,9 @@ func (s *Server) Handler() (http.Handler, error) {
 	}
 	limits := newThrottle(s.config.Limits, s.now, s.remote)
 	people := http.NewServeMux()
+	if err := s.serveDirectories(people); err != nil {
+		return nil, err
+	}
 	people.Handle("/api/", s.metrics.timed("api", limits.api(api)))
 	people.Handle("/app/v1/", s.metrics.timed("app", appgate.New(appgate.Options{Credentials: s.Credentials, Check: s.appHolder, Refused: s.refusedToken})))
 	people.HandleFunc("GET "+invitePath+"{token}", s.invite)
@@ -49,20 +53,20 @@ func (s *Server) Handler() (http.Handler, error) {
 	people.Handle("GET "+ca.RootPath, s.Authority.RootHandler())
 	people.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "alive") })
 	people.HandleFunc("GET /readyz", s.readyz)
-	people.Handle("GET /metrics", s.metrics.handler())
+	people.HandleFunc("GET /metrics", s.readMetrics)
 	people.Handle("/", limits.people(s.web.TooMany, pages))
 	ask, err := s.authorizeHandler()
 	if err != nil {
 		return nil, err
 	}
 	wrap := httpd.Options{Log: s.Log.Named("http"), Now: s.now}
-	logged := httpd.Wrap(wrap, people)
+	logged := httpd.Wrap(wrap, s.tracer.traced("people", people))
 
 	// Devices' own traffic is not logged line by line: what is wrong with it is.
-	devices := s.metrics.timed("mdm", httpd.RequestID(s.now, httpd.Recover(protocol)))
+	devices := s.metrics.timed("mdm", httpd.RequestID(s.now, httpd.Recover(s.tracer.traced("mdm", protocol))))
 	mux := http.NewServeMux()
 	mux.Handle("/mdm", devices)
-	mux.Handle(applemdm.DeclaredPattern, s.metrics.timed("declared", httpd.RequestID(s.now, httpd.Recover(s.apple.Declared(protocolLog{z: s.Log.Named("mdm")})))))
+	mux.Handle(applemdm.DeclaredPattern, s.metrics.timed("declared", httpd.RequestID(s.now, httpd.Recover(s.tracer.traced("declared", s.apple.Declared(protocolLog{z: s.Log.Named("mdm")}))))))
 	mux.Handle(applemdm.DocumentPattern, s.metrics.timed("document", httpd.RequestID(s.now, httpd.Recover(s.apple.Documents(protocolLog{z: s.Log.Named("mdm")}, s.documentHolder)))))
 	mux.Handle(appgate.AuthorizePath, ask)
 	mux.Handle(appgate.AuthorizePath+"/", ask)
@@ -106,6 +110,28 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, "ready")
+}
+
+// readMetrics answers a monitoring system that proves itself by a token of somebody who may
+// read metrics, or anybody where the configuration says so.
+func (s *Server) readMetrics(w http.ResponseWriter, r *http.Request) {
+	if !s.config.Metrics.Open {
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			httpd.WriteError(w, r, ward.Errorf(ward.Unauthenticated, "Metrics are read with a token of somebody who may (metrics:read), sent as Authorization: Bearer, or by anybody with metrics.open in the configuration."))
+			return
+		}
+		a, err := s.Access.Authenticate(r.Context(), strings.TrimSpace(token))
+		if err == nil {
+			httpd.NoteActor(r.Context(), a)
+			err = access.Check(ward.WithActor(r.Context(), a), access.MetricsRead)
+		}
+		if err != nil {
+			httpd.WriteError(w, r, err)
+			return
+		}
+	}
+	s.metrics.handler().ServeHTTP(w, r)
 }
 
 // appHolder asks the record whose app certificate this is.

@@ -74,7 +74,7 @@ func (t *throttle) api(next http.Handler) http.Handler {
 }
 
 // proving are the beginnings of the addresses at which somebody proves who they are.
-var proving = []string{"/signin", "/setup/", "/passphrase", "/lost", "/recovery/"}
+var proving = []string{"/signin", "/confirm", "/setup/", "/passphrase", "/lost", "/recovery/"}
 
 // people bounds the pages. Visitors and those who have a cookie of Ward's are counted apart,
 // so that a flood from one address does not sign out who works there.

@@ -24,20 +24,26 @@ import (
 // apiHandler serves /api/.
 func (s *Server) apiHandler() (http.Handler, error) {
 	return api.New(api.Options{
-		PublicURL: s.config.PublicURL, InviteURL: s.InviteURL, Unit: s.db, Access: s.Access, Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Invitations: s.Enrolment,
-		Policies: s.Policy, Audit: s.Audit, Pushes: pushCertificates{s}, Authority: authority{s}, Enqueuer: enqueuer{s}, Backups: backups{s.db}, Now: s.now,
-		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, CaseFile: s.CaseFile, OrderFile: s.OrderFile, MacPIN: s.MacPIN,
+		PublicURL: s.config.PublicURL, InviteURL: s.InviteURL, Unit: s.db, Access: s.Access, SignIn: s.SignIn, Posture: s.Devices, Estate: s.Estate, Lost: s.Lost, Orders: s.Orders, Invitations: s.Enrolment,
+		Policies: s.Policy, Audit: s.Audit, Pushes: pushCertificates{s}, Authority: authority{s}, Enqueuer: enqueuer{s}, Backups: backups{s.db, s.now}, Now: s.now, Health: s.Health,
+		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, CaseFile: s.CaseFile, OrderFile: s.OrderFile, Reports: s.Evidence, MacPIN: s.MacPIN,
 	})
 }
 
 // pages serves what people see.
 func (s *Server) pages() (http.Handler, error) {
+	logo, err := s.config.logo()
+	if err != nil {
+		return nil, err
+	}
 	w, err := web.New(web.Options{
-		Policies: s.Policy, Certificates: authority{s}.ofDevice,
-		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Now: s.now, Log: s.Log.Named("web"),
+		Fleet: s.fleetParts(), Logo: logo, Stopping: s.stopping,
+		Policies: s.Policy, Certificates: authority{s}.ofDevice, Rules: s.ruleParts(),
+		Posture: s.Devices, Lost: s.Lost, Orders: s.Orders, Access: s.Access, Sessions: s.db.Sessions(), Accounts: s.accountParts(), Now: s.now, Log: s.Log.Named("web"),
 		Name: s.config.Organisation, Secure: true, PublicURL: s.config.PublicURL,
 		Evidence:  web.EvidenceParts{Service: s.Evidence},
 		Approvers: s.Approvers, Brake: s.Brake, Notify: s.Notify, Files: s, Recovery: s, Zone: time.Local, Remote: s.remote,
+		Operate: s.operateParts(),
 	})
 	s.web = w
 	return w, err
@@ -58,9 +64,20 @@ func (s *Server) remote(r *http.Request) string {
 }
 
 // backups writes the record.
-type backups struct{ db *store.DB }
+type backups struct {
+	db  *store.DB
+	now func() time.Time
+}
 
-func (b backups) Write(ctx context.Context, w io.Writer) error { return b.db.Dump(ctx, w) }
+// backupKey is the setting that keeps when a backup was last made.
+const backupKey = "backup_at"
+
+func (b backups) Write(ctx context.Context, w io.Writer) error {
+	if err := b.db.Dump(ctx, w); err != nil {
+		return err
+	}
+	return b.db.SetSetting(ctx, backupKey, b.now().UTC().Format(time.RFC3339))
+}
 
 // enqueuer queues raw commands of scripts.
 type enqueuer struct{ s *Server }

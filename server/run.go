@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -56,6 +57,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener, started func()) (err e
 	g.Go(func() error {
 		<-working.Done()
 		s.ready.Store(false)
+		close(s.stopping)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 		defer cancel()
 		if err := srv.Shutdown(grace); err != nil {
@@ -107,7 +109,7 @@ func (s *Server) jobs() []jobs.Job {
 		return func(ctx context.Context) error { return f(ward.WithActor(ctx, ward.System)) }
 	}
 	pusher := &jobs.Pusher{Outbox: outbox{s.db.Outbox()}, Sender: pushSender{s.pusher}, Workers: 16, Now: s.now, Log: s.Log.Named("push")}
-	return []jobs.Job{
+	all := slices.Concat(s.signInJobs(), s.operateJobs(), []jobs.Job{
 		{Name: "push", Every: time.Second, Wake: s.db.PushesOwed(), Do: pusher.Do},
 		{Name: "plan", Every: 2 * time.Second, Wake: s.planNow, Do: system(s.plan)},
 		s.sealJob(),
@@ -125,9 +127,14 @@ func (s *Server) jobs() []jobs.Job {
 		{Name: "cases", Every: time.Minute, Do: system(s.Lost.Escalate)},
 		{Name: "brake", Every: time.Hour, Wake: s.Brake.Wanted(), Do: system(s.Brake.Check)},
 		{Name: "notify", Every: 5 * time.Second, Wake: s.Notify.Wanted(), Do: system(s.Notify.Do)},
+		{Name: "streams", Every: 5 * time.Second, Do: system(s.streaming.Do)},
 		{Name: "tokens", Every: time.Minute, Do: s.Access.Flush},
 		{Name: "retention", Every: time.Hour, Do: system(s.retain)},
+	})
+	for i := range all {
+		all[i].Do = s.tracer.job(all[i].Name, all[i].Do)
 	}
+	return s.book.Watch(all)
 }
 
 // plan plans the devices that are due, in batches, until none is.

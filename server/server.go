@@ -20,6 +20,7 @@ import (
 	"github.com/wardmdm/ward/server/applemdm"
 	"github.com/wardmdm/ward/server/approver"
 	"github.com/wardmdm/ward/server/audit"
+	"github.com/wardmdm/ward/server/audit/watch"
 	"github.com/wardmdm/ward/server/authorize"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/ca"
@@ -28,15 +29,20 @@ import (
 	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/evidence"
+	"github.com/wardmdm/ward/server/health"
+	"github.com/wardmdm/ward/server/jobs"
 	"github.com/wardmdm/ward/server/lost"
+	"github.com/wardmdm/ward/server/notice"
 	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/posture"
 	"github.com/wardmdm/ward/server/reconcile"
 	"github.com/wardmdm/ward/server/seal"
+	"github.com/wardmdm/ward/server/siem"
 	"github.com/wardmdm/ward/server/store"
 	"github.com/wardmdm/ward/server/web"
+	"github.com/wardmdm/ward/server/wording"
 	"go.uber.org/zap"
 )
 
@@ -58,7 +64,12 @@ type Server struct {
 	Notify      *notify.Service
 	Orders      *order.Service
 	Policy      *policy.Service
+	SignIn      *access.SignIn
 	Credentials *credential.Service
+	Texts       *wording.Service
+	Verifier    *watch.Service
+
+	Acknowledgements *notice.Service
 
 	config      Config
 	db          *store.DB
@@ -75,14 +86,21 @@ type Server struct {
 	pusher      *apns.Client
 	standin     *standin.Server // in a trial
 	metrics     *metrics
+	tracer      tracer
+	streaming   *siem.Service
 	now         func() time.Time
 	crlStale    chan struct{}
+	stopping    chan struct{} // closed when Run ends, for those who follow what changes
 	planNow     chan struct{}
 	ready       atomic.Bool
 	auditBroken atomic.Bool
 	tls         *tlsFiles
 	web         *web.Server
+	providers   []web.NamedProvider
 	signer      signer
+	book        *jobs.Book // how the server's own jobs fare
+	started     time.Time
+	looked      atomic.Pointer[health.Report]
 	setup       string // the first administrator's one-time secret, in the first run only
 }
 
@@ -93,8 +111,11 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 		return nil, err
 	}
 	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
-	s := &Server{config: c, now: c.clock(), crlStale: make(chan struct{}, 1), planNow: make(chan struct{}, 1), metrics: newMetrics()}
+	s := &Server{config: c, now: c.clock(), crlStale: make(chan struct{}, 1), stopping: make(chan struct{}), planNow: make(chan struct{}, 1), metrics: newMetrics()}
 	if s.Log, err = newLog(c.Log); err != nil {
+		return nil, err
+	}
+	if s.tracer, err = newTracer(ctx, c.Tracing); err != nil {
 		return nil, err
 	}
 	master, err := s.open(ctx)
@@ -106,7 +127,14 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	steps := []func(context.Context, *seal.Master) error{s.openAudit, s.openAccess, s.fixURL, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize, s.openEstate, s.openEvidence, s.openProtocol, s.openTLS}
+	steps := []func(context.Context, *seal.Master) error{
+		s.openAudit, s.openOperate, s.openAccess, s.fixURL, s.openSignIn, s.openPush, s.openNotify, s.openEnrolment, s.openLoop, s.openOrders, s.openLost, s.openAuthorize,
+		s.openEstate,
+		s.openEvidence,
+		s.openProtocol,
+		s.openStreams,
+		s.openTLS,
+	}
 	for _, step := range steps {
 		if err := step(ctx, master); err != nil {
 			return nil, err
@@ -120,8 +148,10 @@ func New(ctx context.Context, c Config) (_ *Server, err error) {
 	if err := s.adoptCases(ward.WithActor(ctx, ward.System)); err != nil {
 		return nil, err
 	}
-	s.setup, err = s.Access.EnsureFirstAdministrator(ward.WithActor(ctx, ward.System))
-	return s, err
+	if s.setup, err = s.Access.EnsureFirstAdministrator(ward.WithActor(ctx, ward.System)); err != nil {
+		return nil, err
+	}
+	return s, s.firstBreaksGlass(ward.WithActor(ctx, ward.System))
 }
 
 // open opens the database and the master key.
@@ -146,7 +176,7 @@ func (s *Server) open(ctx context.Context) (*seal.Master, error) {
 
 // Close closes what New opened.
 func (s *Server) Close() error {
-	var errs []error
+	errs := []error{s.closeStreams(), s.tracer.close(context.Background())}
 	if s.pusher != nil {
 		s.pusher.Close()
 	}
@@ -209,7 +239,7 @@ func auditName(publicURL string) string {
 }
 
 func (s *Server) openAccess(_ context.Context, _ *seal.Master) (err error) {
-	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now, Forget: s.Audit.ForgetPerson, Stands: s.stands})
+	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now, Forget: s.Audit.ForgetPerson, Stands: s.stands, Erased: s.erased})
 	return err
 }
 
@@ -241,6 +271,9 @@ func (s *Server) openEnrolment(ctx context.Context, master *seal.Master) (err er
 	s.Enrolment, err = enrollment.New(enrollment.Options{
 		Store: s.db.Invitations(), Unit: s.db, Devices: s.fleet, Profiles: s.profiles, NewDevice: newDevice, Now: s.now,
 		Attestation: s.config.attestation(), OffBecause: s.config.attestationOff(), AllowUnlisted: s.config.Enrolment.AllowUnlisted, Outside: s.outside.serves(outsideIdentity),
+		Record: func(ctx context.Context, action, subject string, detail map[string]string) error {
+			return s.Audit.Record(ctx, audit.Entry{Action: action, Subject: subject, Detail: detail})
+		},
 	})
 	holder.s, holder.held = s.Enrolment, grants{s.challenges(), s.fleet, judge{s}}
 	s.appCerts = appCertificates{s.Authority, s.db.AppTokens(), s.now}
@@ -273,7 +306,7 @@ func (s *Server) openLoop(_ context.Context, _ *seal.Master) error {
 			return s.Credentials.Issue(ctx, credential.Grant{Device: d, Enrolment: e, App: bundle})
 		},
 	}
-	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases(), s.config.Lost.words()}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
+	s.Loop = &reconcile.Loop{Fleet: s.fleet, Policies: s.Policy, Cases: openCases{s.db.Cases(), s.lostWords}, Credentials: s.db.AppTokens(), Drift: s.db.Drift(), Queue: s.queue, Compiler: s.compiler, Now: s.now}
 	s.Loop.NetworkLife = networkLife
 	s.Loop.Identities, s.Loop.Wake, s.compiler.Renewal = s.fleet, s.wake, s.renewal
 	s.Loop.Watch, s.Loop.Keep = consumerApps(), (&keeper{db: s.db.Declarations()}).keep

@@ -27,9 +27,11 @@ const (
 
 const usage = `Usage: ward-verify --key KEY [--checkpoint FILE]... [--json] EXPORT
        ward-verify case PACK --key KEY [--pdf FILE] [--checkpoint FILE]... [--log EXPORT] [--json]
+       ward-verify entry FILE --key KEY [--json]
 
-Checks an audit log that was exported with "ward audit export", or the file of a case
-(CASE-ID.json), or the signed JSON of a report. EXPORT, or PACK, is a file, or - for standard input.
+Checks an audit log that was exported with "ward audit export", the file of a case,
+(CASE-ID.json), the signed JSON of a report, or one entry with its proof
+(audit-entry-N.json). EXPORT, or PACK, is a file, or - for standard input.
 
   --key KEY          the log's public key, or a file that holds it. Get it when the
                      server is set up and keep it elsewhere.
@@ -56,6 +58,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 // arguments are what the command line says.
 type arguments struct {
 	isCase      bool
+	isEntry     bool
 	file        string // EXPORT or PACK
 	key         string
 	checkpoints list
@@ -65,13 +68,18 @@ type arguments struct {
 
 // parse reads the command line. Flags may stand before and after the file.
 func parse(args []string) (a arguments, err error) {
-	a.isCase = len(args) > 0 && args[0] == "case"
+	a.isCase, a.isEntry = len(args) > 0 && args[0] == "case", len(args) > 0 && args[0] == "entry"
 	need := "one EXPORT and --key are needed"
 	fs := flag.NewFlagSet("ward-verify", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&a.key, "key", "", "")
 	fs.BoolVar(&a.asJSON, "json", false, "")
-	fs.Var(&a.checkpoints, "checkpoint", "")
+	if !a.isEntry {
+		fs.Var(&a.checkpoints, "checkpoint", "")
+	}
+	if a.isEntry {
+		args, need = args[1:], "one FILE and --key are needed"
+	}
 	if a.isCase {
 		args, need = args[1:], "one PACK and --key are needed"
 		fs.StringVar(&a.pdf, "pdf", "", "")
@@ -110,6 +118,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	verified, subject := checkLog, "log"
 	if a.isCase {
 		verified, subject = checkCase, "file"
+	}
+	if a.isEntry {
+		verified, subject = checkEntry, "file"
 	}
 	asJSON, asText, err := verified(a, stdin)
 	found, doubt := errors.AsType[*verify.Problem](err)

@@ -33,9 +33,9 @@ func newApp() *cli.App {
 			newServeCommand(), newDemoCommand(), newSeedCommand(), newBackupCommand(), newRestoreCommand(),
 			newDeviceCommand(), newInviteCommand(), newLostCommand(), newCaseCommand(), newDrillCommand(),
 			newOrderCommand(), newBrakeCommand(), newApproverCommand(), newGlassCommand(), newNotifyCommand(),
-			newPolicyCommand(), newCommandCommand(), newPersonCommand(), newRoleCommand(), newTokenCommand(),
+			newPolicyCommand(), newCommandCommand(), newPersonCommand(), newRoleCommand(), newSessionCommand(), newTokenCommand(),
 			newCatalogueCommand(),
-			newAuditCommand(), newAPNsCommand(), newCACommand(),
+			newAuditCommand(), newEvidenceCommand(), newHealthCommand(), newAPNsCommand(), newCACommand(),
 		},
 		Action: group("ward"),
 		// The status is ours to decide: the library would end the program itself.

@@ -24,6 +24,8 @@ func newAuditCommand() *cli.Command {
 					&cli.StringFlag{Name: "action", Usage: "only this action, such as device.lost"},
 					&cli.StringFlag{Name: "subject", Usage: "only deeds done to this `ID`"},
 					&cli.StringFlag{Name: "actor", Usage: "only deeds of the person or device with this `ID`"},
+					&cli.StringFlag{Name: "from", Usage: "only at or after this `TIME`, such as 2026-03-12"},
+					&cli.StringFlag{Name: "until", Usage: "only before this `TIME`; a date means the end of that day"},
 					&cli.IntFlag{Name: "limit", Value: 50, Usage: "how many entries; 0 for all"},
 				),
 			},
@@ -48,7 +50,7 @@ func auditList(c *cli.Context) error {
 		return err
 	}
 	q := url.Values{}
-	for _, name := range []string{"action", "subject", "actor"} {
+	for _, name := range []string{"action", "subject", "actor", "from", "until"} {
 		if v := c.String(name); v != "" {
 			q.Set(name, v)
 		}

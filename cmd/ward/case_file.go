@@ -37,7 +37,7 @@ func folderFlag() cli.Flag {
 }
 
 // partNames are the names that parts of a file may have.
-var partNames = regexp.MustCompile(`^[A-Za-z0-9_-]+\.(json|pdf|pdf\.p7s)$`)
+var partNames = regexp.MustCompile(`^[A-Za-z0-9_-]+\.(json|pdf|pdf\.p7s|csv|txt)$`)
 
 // fileOf is the action of the commands that write a file. Its parts come in one answer, for
 // a file that is made again is another one.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,11 +18,8 @@ func newDeviceCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "show every device with its state and the reason", Action: deviceList,
-				Flags: remoteFlags(
-					&cli.StringFlag{Name: "state", Usage: "only devices in this `STATE`, such as non-compliant"},
-					&cli.StringFlag{Name: "group", Usage: "only devices of this `GROUP`"},
-					&cli.StringFlag{Name: "site", Usage: "only devices of this `SITE`"},
-				),
+				Description: "Without flags all devices are listed. A flag that may be given several times lists devices with any of its values; flags of several kinds have to fit all.",
+				Flags:       remoteFlags(filterFlags()...),
 			},
 			{
 				Name: "show", Usage: "tell what a device is, what is wrong, what is enforced and what was done",
@@ -95,60 +91,6 @@ func deviceMove(c *cli.Context) error {
 		return err
 	}
 	return said(c, raw, fmt.Sprintf("%s is in %s now.", args[0], strings.Join(words, " and ")))
-}
-
-func deviceList(c *cli.Context) error {
-	cl, err := ready(c)
-	if err != nil {
-		return err
-	}
-	raw, err := cl.list(c.Context, "/devices", nil, 0)
-	if err != nil {
-		return err
-	}
-	state, group, site := c.String("state"), c.String("group"), c.String("site")
-	if raw, err = only(raw, func(d api.Device) bool {
-		return (state == "" || string(d.State) == state) && (group == "" || d.Group == group) && (site == "" || d.Site == site)
-	}); err != nil {
-		return err
-	}
-	return answer(c, raw, func(p *printer, v api.List[api.Device]) {
-		if len(v.Items) == 0 {
-			if state != "" || group != "" || site != "" {
-				p.line("No device is like that. Without --state, --group and --site all are listed.")
-			} else {
-				p.line("No device. Invite one with: ward invite --name NAME --ownership corporate")
-			}
-			return
-		}
-		rows := make([][]string, len(v.Items))
-		for i, d := range v.Items {
-			rows[i] = []string{
-				string(d.ID), d.Name, d.Owner, d.Group, string(d.Ownership), system(d),
-				strings.ToUpper(string(d.State)), at(d.LastSeen, "never"), d.Reason,
-			}
-		}
-		p.table([]string{"ID", "NAME", "OWNER", "GROUP", "OWNERSHIP", "SYSTEM", "STATE", "LAST SEEN", "REASON"}, rows)
-	})
-}
-
-// only keeps the items of a list that keep accepts.
-func only[T any](raw []byte, keep func(T) bool) ([]byte, error) {
-	var p page
-	if err := json.Unmarshal(raw, &p); err != nil {
-		return nil, fmt.Errorf("read the list: %w", err)
-	}
-	kept := []json.RawMessage{}
-	for _, item := range p.Items {
-		var v T
-		if err := json.Unmarshal(item, &v); err != nil {
-			return nil, fmt.Errorf("read the list: %w", err)
-		}
-		if keep(v) {
-			kept = append(kept, item)
-		}
-	}
-	return json.Marshal(page{Items: kept})
 }
 
 func system(d api.Device) string {

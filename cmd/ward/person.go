@@ -21,6 +21,7 @@ func newPersonCommand() *cli.Command {
 		Name:  "person",
 		Usage: "see and add the people who use Ward",
 		Subcommands: []*cli.Command{
+			newSecondFactorCommand(), newBreakGlassAccountCommand(),
 			{
 				Name: "add", Usage: "add a person", ArgsUsage: "NAME", Action: personAdd,
 				Description: "With --data DIR it works on the server's own data folder and needs no token.",

@@ -279,6 +279,16 @@ func (s *SignIn) regroup(ctx context.Context, provider string, users map[string]
 	return nil
 }
 
+// Change runs fn as one unit of work in which nobody else changes people.
+func (s *SignIn) Change(ctx context.Context, fn func(ctx context.Context) error) error {
+	return s.store.Do(ctx, func(ctx context.Context) error {
+		if _, _, err := s.access.store.CountPeople(ctx); err != nil { // it keeps others away
+			return err
+		}
+		return fn(ctx)
+	})
+}
+
 // DirectoryUser returns one user, or NotFound.
 func (s *SignIn) DirectoryUser(ctx context.Context, provider, id string) (DirectoryUser, error) {
 	return s.store.User(ctx, provider, id)

@@ -270,7 +270,7 @@ func (s *SignIn) ResetFactors(ctx context.Context, id ward.PersonID) error {
 		return ward.Errorf(ward.Forbidden, "Nobody resets their own second factor. Another administrator can, or the operator on the server.")
 	}
 	return s.store.Do(ctx, func(ctx context.Context) error {
-		if _, err := s.access.store.Person(ctx, id); err != nil {
+		if err := s.mayChange(ctx, id); err != nil {
 			return err
 		}
 		if err := s.store.RemoveFactors(ctx, id); err != nil {

@@ -187,6 +187,15 @@ func (s *SignIn) Confirmed(ctx context.Context, how How) error {
 	return s.record(ctx, ActionConfirmed, ward.ActorFrom(ctx).Person, map[string]string{"by": string(how)})
 }
 
+// mayChange refuses to change how somebody signs in who may do more than who acts.
+func (s *SignIn) mayChange(ctx context.Context, id ward.PersonID) error {
+	p, err := s.access.store.Person(ctx, id)
+	if err != nil {
+		return err
+	}
+	return s.access.mayChange(ctx, p)
+}
+
 // SetBreakGlass says whether a person may sign in by passphrase although a provider is set
 // up. It takes PersonWrite.
 func (s *SignIn) SetBreakGlass(ctx context.Context, id ward.PersonID, may bool) error {
@@ -194,7 +203,7 @@ func (s *SignIn) SetBreakGlass(ctx context.Context, id ward.PersonID, may bool) 
 		return err
 	}
 	return s.store.Do(ctx, func(ctx context.Context) error {
-		if _, err := s.access.store.Person(ctx, id); err != nil {
+		if err := s.mayChange(ctx, id); err != nil {
 			return err
 		}
 		if err := s.store.SetBreakGlass(ctx, id, may); err != nil {

@@ -60,6 +60,23 @@ type listAuditInput struct {
 	Subject string `query:"subject" maxLength:"200" doc:"The id of what it was done to."`
 	Actor   string `query:"actor" maxLength:"200" doc:"The id of the person or device that acted."`
 	Oldest  bool   `query:"oldest" doc:"The oldest first."`
+	From    string `query:"from" maxLength:"40" doc:"At or after this time: 2026-03-12 or 2026-03-12T08:00:00Z."`
+	Until   string `query:"until" maxLength:"40" doc:"Before this time; a date means the end of that day."`
+}
+
+// bound reads a time, or a date as its beginning in UTC.
+func bound(name, text string, days int) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.DateOnly, text); err == nil {
+		return t.AddDate(0, 0, days), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return t, ward.Errorf(ward.Invalid, "%s is %q: write a date such as 2026-03-12, or a time such as 2026-03-12T08:00:00Z.", name, text)
+	}
+	return t, nil
 }
 
 func (s *server) listAudit(ctx context.Context, in *listAuditInput) (*reply[List[Entry]], error) {
@@ -67,7 +84,15 @@ func (s *server) listAudit(ctx context.Context, in *listAuditInput) (*reply[List
 	if err != nil {
 		return nil, err
 	}
-	rs, err := s.Audit.List(ctx, audit.Filter{Action: in.Action, Subject: in.Subject, Actor: in.Actor, After: after, Oldest: in.Oldest, Limit: in.Limit})
+	from, err := bound("from", in.From, 0)
+	if err != nil {
+		return nil, err
+	}
+	until, err := bound("until", in.Until, 1)
+	if err != nil {
+		return nil, err
+	}
+	rs, err := s.Audit.List(ctx, audit.Filter{Action: in.Action, Subject: in.Subject, Actor: in.Actor, From: from, Until: until, After: after, Oldest: in.Oldest, Limit: in.Limit})
 	if err != nil {
 		return nil, err
 	}

@@ -12,11 +12,13 @@ import (
 
 // Finding is one reason for a device's state.
 type Finding struct {
-	State compliance.State `json:"state"`
-	Code  string           `json:"code" doc:"Stable, for programs."`
-	Text  string           `json:"text"`
-	Cure  string           `json:"cure,omitempty" doc:"What would put it right."`
-	Since *time.Time       `json:"since,omitempty"`
+	State   compliance.State `json:"state"`
+	Code    string           `json:"code" doc:"Stable, for programs."`
+	Subject string           `json:"subject,omitempty" doc:"What it is about: the slug of a blocked app, the bundle id of an approved one, a profile."`
+	Text    string           `json:"text"`
+	Cure    string           `json:"cure,omitempty" doc:"What would put it right."`
+	Since   *time.Time       `json:"since,omitempty"`
+	Until   *time.Time       `json:"until,omitempty" doc:"When its grace ends."`
 }
 
 // Device is a device as lists show it.
@@ -35,7 +37,7 @@ type Device struct {
 	Email      string           `json:"email"`
 	Supervised *bool            `json:"supervised" doc:"null while it is not known."`
 	Management ward.DeviceState `json:"management" enum:"invited,managed,lost,unenrolled,erased"`
-	State      compliance.State `json:"state" enum:"compliant,pending,in grace,unknown,non-compliant,lost,gone"`
+	State      compliance.State `json:"state" enum:"compliant,pending,in grace,unknown,non-compliant,lost,retired"`
 	Reason     string           `json:"reason" doc:"The worst finding; empty for a compliant device."`
 	Findings   []Finding        `json:"findings" nullable:"false"`
 	LastSeen   *time.Time       `json:"last_seen,omitempty"`
@@ -58,7 +60,7 @@ func deviceOf(r posture.Row) Device {
 }
 
 func findingOf(f compliance.Finding) Finding {
-	return Finding{State: f.State, Code: f.Code, Text: f.Text, Cure: f.Cure, Since: when(f.Since)}
+	return Finding{State: f.State, Code: f.Code, Subject: f.Subject, Text: f.Text, Cure: f.Cure, Since: when(f.Since), Until: when(f.Until)}
 }
 
 // supervised takes what the device told, else what its enrolment did; nil is unknown.

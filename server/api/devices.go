@@ -29,16 +29,6 @@ type DevicePath struct {
 	ID string `path:"id" maxLength:"200" doc:"Id, serial number, UDID or exact name."`
 }
 
-type listDevicesInput struct{ Paging }
-
-func (s *server) listDevices(ctx context.Context, in *listDevicesInput) (*reply[List[Device]], error) {
-	rows, err := s.Posture.List(ctx, ward.DeviceID(in.After), in.Limit)
-	if err != nil {
-		return nil, err
-	}
-	return answer(page(rows, in.Limit, func(r posture.Row) string { return string(r.Device.ID) }, deviceOf)), nil
-}
-
 func (s *server) showDevice(ctx context.Context, in *DevicePath) (*reply[DeviceDetail], error) {
 	d, err := s.Posture.Show(ctx, in.ID)
 	if err != nil {

@@ -26,7 +26,9 @@ import (
 	"github.com/wardmdm/ward/server/api"
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/command"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/fleet"
+	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/httpd"
 	"github.com/wardmdm/ward/server/policy"
 	"github.com/wardmdm/ward/server/posture"
@@ -163,15 +165,20 @@ func newWorld(t *testing.T) *world {
 	w.engine = newEngine(t, w, rec, comp, loop)
 	n := 0
 	invitations := must(enrollment.New(enrollment.Options{
-		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: w.clock,
+		Store: w.db.Invitations(), Unit: w.db, Devices: w.db.Fleet(), Profiles: comp, Now: w.clock, Record: rec.Record,
 		NewDevice: func() ward.DeviceID { n++; return ward.DeviceID(fmt.Sprintf("dev_new%d", n)) },
 	}))(t)
+	reader := &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: w.clock}
+	present := must(estate.New(estate.Options{Store: w.db.Estate(), Assess: reader.Assess, Overlap: w.db.PostureOverlap(), Now: w.clock}))(t)
 	handler := must(api.New(api.Options{
 		PublicURL: publicURL, InviteURL: func(token string) string { return publicURL + "/enrol/" + token },
-		Unit: w.db, Access: w.access, Lost: w.engine.cases, Orders: w.engine.orders, Approvers: w.engine.approvers, Brake: w.engine.brake, Notify: w.engine.notify,
-		CaseFile: w.engine.caseFile, OrderFile: w.engine.orderFile, MacPIN: w.engine.macPIN, Invitations: invitations, Policies: policies, Audit: w.audit,
-		Posture: &posture.Reader{Store: w.db.Fleet(), Loop: loop, Commands: w.db.Commands(), Queue: w.db.Commands(), Audit: rec, Now: w.clock},
-		Pushes:  w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: w.clock,
+		Unit: w.db, Access: w.access, SignIn: w.signIn(), Lost: w.engine.cases, Orders: w.engine.orders, Approvers: w.engine.approvers, Brake: w.engine.brake, Notify: w.engine.notify,
+		CaseFile: w.engine.caseFile, OrderFile: w.engine.orderFile, Reports: reports{}, MacPIN: w.engine.macPIN, Invitations: invitations, Policies: policies, Audit: w.audit,
+		Posture: reader, Estate: present,
+		Pushes: w.outside, Authority: w.register, Enqueuer: w.outside, Backups: w.outside, Now: w.clock,
+		Health: func(context.Context) (health.Report, error) {
+			return health.Judge(health.Facts{Now: w.clock(), Version: "1"}), nil
+		},
 	}))(t)
 	w.handler = httpd.Wrap(httpd.Options{Log: w.zap, Now: w.clock}, handler)
 	return w
@@ -325,4 +332,12 @@ func (w *world) problem(status int, token, method, path string, body any) httpd.
 		w.t.Errorf("%s %s: the problem %+v does not say its status, what is wrong and the request's id", method, path, p)
 	}
 	return p
+}
+
+// signIn is how people sign in.
+func (w *world) signIn() *access.SignIn {
+	w.t.Helper()
+	s, err := access.NewSignIn(access.SignInConfig{Access: w.access, Store: w.db.SignIn(), RPID: "ward.example", Origin: "https://ward.example"})
+	w.must(err)
+	return s
 }

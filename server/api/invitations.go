@@ -3,19 +3,10 @@ package api
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
-	"github.com/wardmdm/ward/server/audit"
-)
-
-// The actions on invitations that stand in the audit log. Their subject is the
-// invitation, whose person is told there and not in the log.
-const (
-	actionInvited          = "invitation.created"
-	actionInvitationUndone = "invitation.revoked"
 )
 
 // Invitation lets one device enrol once, for one member of staff.
@@ -113,33 +104,11 @@ func (s *server) invite(ctx context.Context, in *inviteInput) (*reply[Invitation
 		}
 		r.Device = d.ID
 	}
-	var made enrollment.Invited
-	err := s.Unit.Do(ctx, func(ctx context.Context) (err error) {
-		if made, err = s.Invitations.Create(ctx, r); err != nil {
-			return err
-		}
-		return s.recordInvited(ctx, made)
-	})
+	made, err := s.Invitations.Create(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	return answer(s.invitedOf(made)), nil
-}
-
-func (s *server) recordInvited(ctx context.Context, i enrollment.Invited) error {
-	detail := map[string]string{"device": string(i.Device), "ownership": string(i.Ownership), "group": i.Group}
-	if i.Serial != "" {
-		detail["serial"] = i.Serial
-	}
-	if i.Identity != "" {
-		detail["identity"] = string(i.Identity)
-	}
-	for _, old := range i.Replaced {
-		if err := s.recordUndone(ctx, old, i.ID); err != nil {
-			return err
-		}
-	}
-	return s.Audit.Record(ctx, audit.Entry{Action: actionInvited, Subject: i.ID, Detail: detail})
 }
 
 type inviteStaffInput struct {
@@ -157,18 +126,7 @@ func (s *server) inviteStaff(ctx context.Context, in *inviteStaffInput) (*reply[
 	if err != nil {
 		return nil, err
 	}
-	var made []enrollment.Invited
-	err = s.Unit.Do(ctx, func(ctx context.Context) (err error) {
-		if made, err = s.Invitations.CreateMany(ctx, rs); err != nil {
-			return err
-		}
-		for _, i := range made {
-			if err := s.recordInvited(ctx, i); err != nil {
-				return fmt.Errorf("invite staff: %w", err)
-			}
-		}
-		return nil
-	})
+	made, err := s.Invitations.CreateMany(ctx, rs)
 	if err != nil {
 		return nil, err
 	}
@@ -176,21 +134,6 @@ func (s *server) inviteStaff(ctx context.Context, in *inviteStaffInput) (*reply[
 }
 
 func (s *server) revokeInvitation(ctx context.Context, in *invitationInput) (*none, error) {
-	return &none{}, s.Unit.Do(ctx, func(ctx context.Context) error {
-		i, err := s.Invitations.Revoke(ctx, in.ID)
-		if err != nil {
-			return err
-		}
-		return s.recordUndone(ctx, i, "")
-	})
-}
-
-// recordUndone records that an invitation was revoked; by is the one that takes its place, or
-// empty.
-func (s *server) recordUndone(ctx context.Context, i enrollment.Invitation, by string) error {
-	detail := map[string]string{"device": string(i.Device)}
-	if by != "" {
-		detail["replaced_by"] = by
-	}
-	return s.Audit.Record(ctx, audit.Entry{Action: actionInvitationUndone, Subject: i.ID, Detail: detail})
+	_, err := s.Invitations.Revoke(ctx, in.ID)
+	return &none{}, err
 }

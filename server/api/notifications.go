@@ -11,7 +11,7 @@ import (
 // Notification is one message on its way to one recipient.
 type Notification struct {
 	ID        string        `json:"id"`
-	Topic     notify.Topic  `json:"topic" enum:"brake.held,brake.released,order.waiting,order.cooling,order.issued,break-glass,command.forged,journal.tampered,case.opened,case.found,case.escalated,case.deadline,approver.added,approver.ended,orders.cancelled,test"`
+	Topic     notify.Topic  `json:"topic" enum:"brake.held,brake.released,order.waiting,order.cooling,order.issued,break-glass,command.forged,journal.tampered,case.opened,case.found,case.escalated,case.deadline,approver.added,approver.ended,orders.cancelled,expiry,device.noncompliant,device.compliant,test"`
 	Subject   string        `json:"subject"`
 	Text      string        `json:"text,omitempty"`
 	Link      string        `json:"link,omitempty" doc:"Of the page that tells more."`

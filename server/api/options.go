@@ -17,6 +17,7 @@ import (
 	"github.com/wardmdm/ward/server/audit"
 	"github.com/wardmdm/ward/server/brake"
 	"github.com/wardmdm/ward/server/casefile"
+	"github.com/wardmdm/ward/server/health"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/notify"
 	"github.com/wardmdm/ward/server/order"
@@ -35,7 +36,9 @@ type Options struct {
 	// Unit makes a deed and its audit entry one.
 	Unit        unit.Unit
 	Access      *access.Service
+	SignIn      *access.SignIn
 	Posture     *posture.Reader
+	Estate      Estate
 	Lost        *lost.Service
 	Orders      *order.Service
 	Approvers   Approvers
@@ -55,7 +58,11 @@ type Options struct {
 	// MacPIN returns the PINs that a Mac was locked or erased with, by what each is for.
 	// Each look is audited before it is answered; NotFound means that there is none.
 	MacPIN func(ctx context.Context, id ward.DeviceID) (map[string]string, error)
+	// Health says what is wrong with the installation.
+	Health func(ctx context.Context) (health.Report, error)
 	Now    func() time.Time
+	// Reports makes what is handed out as evidence.
+	Reports Reports
 }
 
 // PushStatus is what an operator wants to know of a push certificate.

@@ -19,8 +19,10 @@ func (s *server) routes() {
 	s.caseRoutes()
 	s.orderRoutes()
 	s.fileRoutes()
+	s.evidenceRoutes()
 	s.policyRoutes()
 	s.peopleRoutes()
+	s.sessionRoutes()
 	s.systemRoutes()
 	s.authorityRoutes()
 }
@@ -28,6 +30,7 @@ func (s *server) routes() {
 func (s *server) deviceRoutes() {
 	handle(s, operation{method: get, path: "/devices", permission: access.DeviceRead, id: "list-devices", summary: "List devices with state and reason"}, s.listDevices)
 	handle(s, operation{method: get, path: "/devices/{id}", permission: access.DeviceRead, id: "show-device", summary: "Show everything about a device"}, s.showDevice)
+	handle(s, operation{method: get, path: "/devices/{id}/posture", permission: access.DeviceRead, id: "device-posture", summary: "List the changes of a device's posture, the newest first"}, s.devicePosture)
 	handle(s, operation{method: get, path: "/devices/{id}/policy", permission: access.DeviceRead, id: "explain-device", summary: "Say what the policy comes to on a device, and where each setting came from"}, s.explainDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/refresh", permission: access.DeviceRefresh, id: "refresh-device", summary: "Ask a device for news"}, s.refreshDevice)
 	handle(s, operation{method: post, path: "/devices/{id}/release", permission: access.DeviceWrite, id: "release-device", summary: "Let a device enrol anew although an enrolment of it lives"}, s.releaseDevice)
@@ -134,6 +137,8 @@ func (s *server) systemRoutes() {
 	handle(s, operation{method: get, path: "/notifications", permission: access.NotifyRead, id: "list-notifications", summary: "List what the people on call were told, the newest first"}, s.listNotifications)
 	handle(s, operation{method: post, path: "/notifications/test", permission: access.NotifyWrite, id: "test-notifications", summary: "Tell everyone on call, and every webhook, that this is a test"}, s.testNotifications)
 	handle(s, operation{method: post, path: "/notifications/{id}/replay", permission: access.NotifyWrite, id: "replay-notification", summary: "Send a message again"}, s.replayNotification)
+
+	handle(s, operation{method: get, path: "/health", permission: access.HealthRead, id: "show-health", summary: "Say what is wrong with the server, or soon will be"}, s.showHealth)
 
 	handle(s, operation{method: get, path: "/audit", permission: access.AuditRead, id: "list-audit", summary: "List the audit log, the newest first"}, s.listAudit)
 	handle(s, operation{method: get, path: "/audit/checkpoint", permission: access.AuditRead, id: "audit-checkpoint", summary: "Get the latest signed checkpoint, to be kept elsewhere", produces: plain}, s.auditCheckpoint)

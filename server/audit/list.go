@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -15,12 +16,14 @@ const maxPage = 500
 
 // Filter says which entries to list. Empty fields match everything.
 type Filter struct {
-	Action  string // exactly this action
-	Subject string // the id the deed was done to
-	Actor   string // the id of the person or device that acted, or the name of what has neither
-	After   int64  // the id of the last entry already seen; 0 for the first page
-	Oldest  bool   // oldest first; otherwise newest first
-	Limit   int    // entries on a page, 500 at most; 0 means 100
+	Action  string    // exactly this action
+	Subject string    // the id the deed was done to
+	Actor   string    // the id of the person or device that acted, or the name of what has neither
+	From    time.Time // at or after this time; zero does not bound
+	Until   time.Time // before this time; zero does not bound
+	After   int64     // the id of the last entry already seen; 0 for the first page
+	Oldest  bool      // oldest first; otherwise newest first
+	Limit   int       // entries on a page, 500 at most; 0 means 100
 }
 
 // Query is a Filter in the words of the store.
@@ -28,6 +31,8 @@ type Query struct {
 	Action        string
 	SubjectLookup string
 	ActorLookup   string
+	From          time.Time
+	Until         time.Time
 	After         int64
 	Oldest        bool
 	Limit         int
@@ -50,6 +55,16 @@ type Recorded struct {
 	Damaged       bool // the stored row is not what was committed to: someone altered it
 }
 
+// Unsequenced returns how many entries are not in the tree, counting no further than limit,
+// and when the oldest of these was written; zero where there is none.
+func (s *Service) Unsequenced(ctx context.Context, limit int) (n int, oldest time.Time, err error) {
+	rows, err := s.store.Unsequenced(ctx, limit)
+	if err != nil || len(rows) == 0 {
+		return 0, time.Time{}, err
+	}
+	return len(rows), rows[0].At, nil
+}
+
 // List returns a page of the entries that match f.
 func (s *Service) List(ctx context.Context, f Filter) ([]Recorded, error) {
 	if f.Limit <= 0 {
@@ -59,6 +74,8 @@ func (s *Service) List(ctx context.Context, f Filter) ([]Recorded, error) {
 		Action:        f.Action,
 		SubjectLookup: s.blind("subject", f.Subject),
 		ActorLookup:   s.blind("actor", f.Actor),
+		From:          f.From,
+		Until:         f.Until,
 		After:         f.After,
 		Oldest:        f.Oldest,
 		Limit:         min(f.Limit, maxPage),
@@ -126,4 +143,22 @@ func (s *Service) readPart(ctx context.Context, have boxes, p Part, commitment s
 		return false, err
 	}
 	return false, json.Unmarshal(o.text, v)
+}
+
+// Sequenced returns up to limit entries that have their place in the tree, in the order of
+// the tree, from an index on. What it returned once it returns always: who follows the log
+// by it misses nothing, whichever copy of the server wrote it.
+func (s *Service) Sequenced(ctx context.Context, from int64, limit int) ([]Recorded, error) {
+	rows, err := s.store.Sequenced(ctx, from, math.MaxInt64, min(max(limit, 1), maxPage))
+	if err != nil {
+		return nil, fmt.Errorf("follow audit log: %w", err)
+	}
+	out := make([]Recorded, len(rows))
+	have := boxes{}
+	for i, r := range rows {
+		if out[i], err = s.read(ctx, have, r); err != nil {
+			return nil, fmt.Errorf("audit entry %d: %w", r.ID, err)
+		}
+	}
+	return out, nil
 }

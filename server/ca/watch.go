@@ -137,6 +137,9 @@ type Watch struct {
 	Audit   Recorder
 	Now     func() time.Time
 	Log     *zap.Logger
+	// Tell tells people a warning, once and within the unit of work that records it; nil tells
+	// nobody. daysLeft is of now, which may be less than the day that the warning is for.
+	Tell func(ctx context.Context, c Watched, daysLeft int) error
 }
 
 // All returns what is watched, from every source, as far as they can tell.
@@ -176,6 +179,11 @@ func (w *Watch) warn(ctx context.Context, c Watched, days int) error {
 		fresh, err := w.Once.UseOnce(ctx, "expiring", c.key+" "+strconv.Itoa(days), []byte{}, now)
 		if said = fresh; err != nil || !fresh {
 			return err
+		}
+		if w.Tell != nil {
+			if err := w.Tell(ctx, c, c.DaysLeft(now)); err != nil {
+				return err
+			}
 		}
 		return w.Audit.Record(ctx, ActionExpiring, c.Name, detail)
 	})

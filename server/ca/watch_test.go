@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,8 +120,13 @@ func TestWatchFails(t *testing.T) {
 		t.Errorf("Do = %v, with %v", err, d.lines)
 	}
 	d.fails = nil
-	if err := errors.Join(w.Do(t.Context()), w.Do(t.Context())); err != nil || len(d.lines) != 1 {
-		t.Errorf("Do twice = %v, with %v; want one warning", err, d.lines)
+	var told []int
+	w.Tell = func(_ context.Context, _ ca.Watched, daysLeft int) error {
+		told = append(told, daysLeft)
+		return nil
+	}
+	if err := errors.Join(w.Do(t.Context()), w.Do(t.Context())); err != nil || len(d.lines) != 1 || !slices.Equal(told, []int{0}) {
+		t.Errorf("Do twice = %v, with %v, told %v; want one warning, told once", err, d.lines, told)
 	}
 }
 

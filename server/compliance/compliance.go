@@ -26,6 +26,10 @@ const (
 	Retired      State = "retired" // unenrolled or erased
 )
 
+// CodeBlockedApp is the code of the finding that an app is there which the policy blocks; its
+// subject is the app.
+const CodeBlockedApp = "blocked-app-present"
+
 // Finding is one reason, with what would put it right.
 type Finding struct {
 	State State

@@ -73,7 +73,7 @@ func (a *assessor) blockedApps() {
 		return
 	}
 	for _, app := range a.v.BlockedRunnable() {
-		a.by(a.v.Want.Posture.BlockedApp, reconcile.Deviation{Kind: reconcile.BlockedApp, Subject: app.Slug}, "blocked-app-present",
+		a.by(a.v.Want.Posture.BlockedApp, reconcile.Deviation{Kind: reconcile.BlockedApp, Subject: app.Slug}, CodeBlockedApp,
 			"Ask the person to delete it: Apple lets only supervised iPhones block apps.", "Has %s, which the policy blocks.", app.Name)
 	}
 }

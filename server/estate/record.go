@@ -58,6 +58,11 @@ func (s *Service) keep(ctx context.Context, is Device, e ward.EnrolmentID, now t
 		if err := s.settleSpans(ctx, was, is, now); err != nil {
 			return err
 		}
+		if s.Changed != nil {
+			if err := s.Changed(ctx, was, is); err != nil {
+				return err
+			}
+		}
 	}
 	if kept.Due {
 		if err := s.Store.Judged(ctx, is.ID); err != nil {
@@ -95,6 +100,7 @@ func inOrder(all []Finding) []Finding {
 // in a unit of work of its own, and returns how many. One that fails does not keep the others
 // waiting.
 func (s *Service) CatchUp(ctx context.Context, limit int) (int, error) {
+	ctx = ward.Unbounded(ctx) // whoever looks: a device beyond their scope is judged, not gone
 	ids, err := s.Store.Due(ctx, limit)
 	if err != nil {
 		return 0, fmt.Errorf("devices to judge: %w", err)

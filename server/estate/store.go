@@ -27,8 +27,8 @@ type Store interface {
 	// first; 0 begins with the newest.
 	Changes(ctx context.Context, id ward.DeviceID, before int64, limit int) ([]KeptChange, error)
 
-	// Due returns up to limit devices whose posture is to be judged anew, those that failed
-	// last at the end.
+	// Due returns up to limit devices whose posture is to be judged anew, each once, those that
+	// failed last at the end. There may be more of them even where it returns fewer.
 	Due(ctx context.Context, limit int) ([]ward.DeviceID, error)
 	// Judged takes a device from those, and Postpone puts it to their end.
 	Judged(ctx context.Context, id ward.DeviceID) error

@@ -260,7 +260,8 @@ func (s *Service) policyAt(ctx context.Context, at time.Time) (v policy.Version,
 			if v.State == policy.Proposed || v.State == policy.Withdrawn || inForceFrom(v).After(at) {
 				continue
 			}
-			return v, true, nil
+			v, err := s.Policies.Version(ctx, v.Generation) // a list leaves the text out
+			return v, err == nil, err
 		}
 		if len(page) < 50 {
 			return v, false, nil

@@ -44,7 +44,7 @@ func (s *Service) question(ctx context.Context, r Request, out *made) error {
 	if p != nil && p.Catalogue != nil {
 		known = p.Catalogue
 	}
-	app, ok := known.Lookup(r.App)
+	app, ok := known.Lookup(strings.ToLower(strings.TrimSpace(r.App)))
 	if !ok {
 		return ward.Errorf(ward.Invalid, "The catalogue has no app %q. Choose one from the list of apps.", r.App)
 	}

@@ -82,10 +82,10 @@ func (j *judge) judge(w ward.Device, sup ward.Supervision) standsBy {
 		case intent.Partly:
 			return standsBy{"blocked in part", o.Why, 1}
 		default:
-			return standsBy{"kept off by the policy, and could not be blocked there: watched for", o.Why, 2}
+			return standsBy{"watched for: it could not be blocked there", o.Why, 2}
 		}
 	}
-	return standsBy{"kept off by the policy, and could not be blocked there: watched for", "", 2}
+	return standsBy{"watched for: it could not be blocked there", "", 2}
 }
 
 // covers reports whether an outcome is about the app.

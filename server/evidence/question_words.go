@@ -126,11 +126,11 @@ func (f *findings) sentences() []string {
 			blocked += t.devices
 		}
 	}
-	out = append(out, fmt.Sprintf("It was blocked on %s.", share(blocked, f.devices)))
+	out = append(out, fmt.Sprintf("It was blocked on %s: there it does not run, though it may still lie on the device.", share(blocked, f.devices)))
 	if f.unknown > 0 {
 		out = append(out, fmt.Sprintf("Of %s it is not known whether the app was there: they had not told lately.", count(f.unknown, "more device", "more devices")))
 	}
-	return append(out, "On a personal device Ward sees work apps only, so what a person put on it themselves is not known there.")
+	return append(out, "A personal device is asked about the apps that the policy names and about work apps only, never for everything on it; where its way of enrolling shows work apps alone, what a person put on it themselves is not known.")
 }
 
 func (f *findings) byPolicy() report.Table {
@@ -192,9 +192,17 @@ func deedTable(all []deed) report.Table {
 		if d.ActorErased {
 			who = "(erased)"
 		}
-		t.Rows = append(t.Rows, []report.Cell{{Time: d.At}, {Text: d.Action}, {Text: who}, {Text: either(d.device, either(d.Detail["view"], d.Detail["pack"]))}, {Text: fmt.Sprint(d.Index)}})
+		t.Rows = append(t.Rows, []report.Cell{{Time: d.At}, {Text: d.Action}, {Text: who}, {Text: either(d.device, either(d.Detail["view"], d.Detail["pack"]))}, {Text: position(d.Index)}})
 	}
 	return t
+}
+
+// position is where an entry stands in the log.
+func position(index int64) string {
+	if index < 0 {
+		return "not yet"
+	}
+	return report.Thousands(int(index))
 }
 
 // trust says what is proven and what is not.

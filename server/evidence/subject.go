@@ -83,31 +83,7 @@ func (s *Service) identify(ctx context.Context, word string) (h Held, err error)
 	if err != nil {
 		return h, err
 	}
-	var emails []string
-	also := func(email string) {
-		if email = strings.ToLower(strings.TrimSpace(email)); email != "" && !slices.Contains(emails, email) {
-			emails = append(emails, email)
-		}
-	}
-	if strings.Contains(word, "@") {
-		also(word)
-	} else {
-		for _, p := range people {
-			if string(p.ID) == word || strings.EqualFold(p.Name, word) {
-				also(p.Email)
-			}
-		}
-		for _, d := range snap.Devices {
-			if strings.EqualFold(d.Owner, word) {
-				also(d.Email)
-			}
-		}
-		for _, i := range invited {
-			if strings.EqualFold(i.Name, word) {
-				also(i.Email)
-			}
-		}
-	}
+	emails := addresses(word, people, snap.Devices, invited)
 	if len(emails) > 1 {
 		return h, &ward.Error{Kind: ward.Conflict, Message: "Several people have this name. Say which one by their e-mail address.", Details: emails}
 	}
@@ -136,6 +112,36 @@ func (s *Service) identify(ctx context.Context, word string) (h Held, err error)
 		}
 	}
 	return h, nil
+}
+
+// addresses returns the e-mail addresses that a word means: itself, or those of whoever has
+// the name.
+func addresses(word string, people []access.Person, devices []*estate.Device, invited []enrollment.Invitation) (emails []string) {
+	also := func(email string) {
+		if email = strings.ToLower(strings.TrimSpace(email)); email != "" && !slices.Contains(emails, email) {
+			emails = append(emails, email)
+		}
+	}
+	if strings.Contains(word, "@") {
+		also(word)
+	} else {
+		for _, p := range people {
+			if string(p.ID) == word || strings.EqualFold(p.Name, word) {
+				also(p.Email)
+			}
+		}
+		for _, d := range devices {
+			if strings.EqualFold(d.Owner, word) {
+				also(d.Email)
+			}
+		}
+		for _, i := range invited {
+			if strings.EqualFold(i.Name, word) {
+				also(i.Email)
+			}
+		}
+	}
+	return emails
 }
 
 func either(a, b string) string {
@@ -239,7 +245,7 @@ func (s *Service) subjectAccess(ctx context.Context, r Request, out *made) error
 		}
 	}
 	out.Sections = []report.Section{
-		{Heading: "What this is", Text: []string{"Everything that Ward holds of this person, as a copy of their personal data (UK GDPR, article 15). The names of other people are left out: what somebody else did is shown as done by a member of staff.", "Ward keeps this to manage work devices and the data on them. It reads no message, no call and no picture; on a personal device it lists work apps only."}},
+		{Heading: "What this is", Text: []string{"Everything that Ward holds of this person, as a copy of their personal data (UK GDPR, article 15). The names of other people are left out: what somebody else did is shown as done by a member of staff.", "Ward keeps this to manage work devices and the data on them. It reads no message, no call and no picture; a personal device is asked about work apps and the apps that the policy names, never for everything on it."}},
 		account,
 		{Heading: "Devices", Tables: []report.Table{devicesOf(h.Devices)}},
 	}

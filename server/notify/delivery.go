@@ -116,7 +116,7 @@ type Webhook struct {
 // wants reports whether the webhook is told m: what is in its topics, and, whatever those
 // are, what everyone must know and tests.
 func (w Webhook) wants(m Message) bool {
-	return len(w.Topics) == 0 || m.Everyone || m.Topic == Test || slices.Contains(w.Topics, m.Topic)
+	return len(w.Topics) == 0 && !m.Topic.Asked() || m.Everyone || m.Topic == Test || slices.Contains(w.Topics, m.Topic)
 }
 
 // anonymous takes the recipient out of a text that is logged: an address names a person.

@@ -31,6 +31,9 @@ const (
 	ApproverAdded Topic = "approver.added"
 	ApproverEnded Topic = "approver.ended"
 	Cancelled     Topic = "orders.cancelled" // cancel-all was used
+	Expiry        Topic = "expiry"           // a certificate that the server lives on ends soon
+	NonCompliant  Topic = "device.noncompliant"
+	Compliant     Topic = "device.compliant" // it was non-compliant, and is no more
 	Test          Topic = "test"
 )
 
@@ -38,12 +41,16 @@ const (
 func Topics() []Topic {
 	return []Topic{
 		BrakeHeld, BrakeReleased, OrderWaiting, OrderCooling, OrderIssued, BreakGlass, Forged, Tampered,
-		CaseOpened, CaseFound, CaseEscalated, CaseDeadline, ApproverAdded, ApproverEnded, Cancelled, Test,
+		CaseOpened, CaseFound, CaseEscalated, CaseDeadline, ApproverAdded, ApproverEnded, Cancelled, Expiry, NonCompliant, Compliant, Test,
 	}
 }
 
 // Valid reports whether t is a topic that exists.
 func (t Topic) Valid() bool { return slices.Contains(Topics(), t) }
+
+// Asked reports whether t is told to those webhooks alone that name it: what happens all day
+// long wakes nobody, and fills no chat that did not ask for it.
+func (t Topic) Asked() bool { return t == NonCompliant || t == Compliant }
 
 // Message is one thing to tell. Its texts hold no location and no patient data.
 type Message struct {

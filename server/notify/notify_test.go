@@ -174,6 +174,25 @@ func (w *world) only(t *testing.T) notify.Delivery {
 // onlyMail leaves one recipient.
 func onlyMail(c *notify.Config) { c.To, c.Webhooks = []string{"oncall@example.org"}, nil }
 
+// TestAskedTopics are told to nobody but the webhooks that name them, and kept for nobody else.
+func TestAskedTopics(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t), func(c *notify.Config) {
+		c.Webhooks = []notify.Webhook{{Name: "chat", Sender: c.Webhooks[0].Sender}, {Name: "pager", Topics: []notify.Topic{notify.NonCompliant}, Sender: c.Webhooks[1].Sender}}
+	})
+	w.tell(t, notify.Message{ID: "a", Topic: notify.NonCompliant, Subject: "s"})
+	w.tell(t, notify.Message{ID: "b", Topic: notify.Compliant, Subject: "s"})
+	w.do(t)
+	got := [][]string{w.mail.took(), w.chat.took(), w.pager.took()}
+	if diff := cmp.Diff([][]string{nil, nil, {"pager: s"}}, got); diff != "" {
+		t.Errorf("told mismatch (-want +got):\n%s", diff)
+	}
+	kept, err := w.Log(w.ctx, "", 10)
+	if err != nil || len(kept) != 1 {
+		t.Errorf("%d deliveries are kept, %v; want the pager's alone", len(kept), err)
+	}
+}
+
 func TestTellGoesTo(t *testing.T) {
 	t.Parallel()
 	oncall := []string{"bob@example.org: s", "oncall@example.org: s"}

@@ -91,7 +91,7 @@ func (s *Service) Tell(ctx context.Context, m Message) error {
 // tell returns how many deliveries it kept, and whether they go to anybody.
 func (s *Service) tell(ctx context.Context, m Message) (kept int, anybody bool, err error) {
 	all, err := s.address(ctx, m)
-	if err != nil {
+	if err != nil || len(all) == 0 {
 		return 0, false, err
 	}
 	if kept, err = s.Store.Add(ctx, all); err != nil {
@@ -128,7 +128,7 @@ func (s *Service) clean(m Message) (Message, error) {
 }
 
 // address returns the deliveries of m, one for each recipient, so that one that can't be
-// reached stops no other; at least one.
+// reached stops no other; at least one, but for a topic that nobody asked for.
 func (s *Service) address(ctx context.Context, m Message) ([]Delivery, error) {
 	now := s.Now()
 	var all []Delivery
@@ -140,7 +140,7 @@ func (s *Service) address(ctx context.Context, m Message) ([]Delivery, error) {
 			add(WebhookPrefix+w.Name, w.Name)
 		}
 	}
-	if s.Email != nil {
+	if s.Email != nil && !m.Topic.Asked() {
 		to, err := s.recipients(ctx, m)
 		if err != nil {
 			return nil, err
@@ -149,7 +149,7 @@ func (s *Service) address(ctx context.Context, m Message) ([]Delivery, error) {
 			add(Email, address)
 		}
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && !m.Topic.Asked() {
 		add(None, "")
 		all[0].GivenUp, all[0].Error = now, "nobody is configured to be told"
 	}

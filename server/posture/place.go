@@ -31,7 +31,7 @@ func (r *Reader) Place(ctx context.Context, id ward.DeviceID, p Placement) error
 		return ward.Errorf(ward.Invalid, "Name a group, a site or a role to move the device to.")
 	}
 	return r.Store.Do(ctx, func(ctx context.Context) error {
-		d, err := r.Store.Device(ctx, id)
+		d, err := r.device(ctx, id)
 		if err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ type Reader struct {
 	Commands Commands
 	Queue    command.Queue
 	Audit    Recorder
-	// Wake has a device come at a time, in the unit of work in ctx.
+	// Wake has a device come at a time, in the unit of work in ctx. Nil: all come at once.
 	Wake func(ctx context.Context, id ward.EnrolmentID, at time.Time) error
 	Now  func() time.Time
 }
@@ -73,21 +73,55 @@ type Detail struct {
 	Afresh map[ward.EnrolmentID]time.Time
 }
 
-// List returns up to limit devices after the given id, in order of their ids.
+// List returns up to limit devices after the given id, in order of their ids, of those that
+// lie in the scope of who asks.
 func (r *Reader) List(ctx context.Context, after ward.DeviceID, limit int) ([]Row, error) {
-	ds, err := r.Store.Devices(ctx, after, limit)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]Row, len(ds))
-	for i, d := range ds {
-		row, _, _, err := r.row(ctx, d)
+	rows := make([]Row, 0, limit)
+	for len(rows) < limit {
+		ds, err := r.Store.Devices(ctx, after, limit)
 		if err != nil {
 			return nil, err
 		}
-		rows[i] = row
+		for _, d := range ds {
+			if after = d.ID; len(rows) == limit || !seen(ctx, d) {
+				continue
+			}
+			row, _, _, err := r.row(ctx, d)
+			if err != nil {
+				return nil, err
+			}
+			rows = append(rows, row)
+		}
+		if len(ds) < limit {
+			break
+		}
 	}
 	return rows, nil
+}
+
+// seen reports whether a device lies in the scope of who acts. One that does not is told to
+// be not there.
+func seen(ctx context.Context, d ward.Device) bool {
+	return ward.ActorFrom(ctx).Scope.Includes(d.Site, d.Group)
+}
+
+// device returns a device that lies in the scope of who acts.
+func (r *Reader) device(ctx context.Context, id ward.DeviceID) (ward.Device, error) {
+	d, err := r.Store.Device(ctx, id)
+	if err == nil && !seen(ctx, d) {
+		err = ward.Errorf(ward.NotFound, "There is no device %s.", id)
+	}
+	return d, err
+}
+
+// Row returns one device as a list shows it.
+func (r *Reader) Row(ctx context.Context, id ward.DeviceID) (Row, error) {
+	d, err := r.device(ctx, id)
+	if err != nil {
+		return Row{}, err
+	}
+	row, _, _, err := r.row(ctx, d)
+	return row, err
 }
 
 func (r *Reader) row(ctx context.Context, d ward.Device) (row Row, v reconcile.View, all []ward.Enrolment, err error) {
@@ -121,6 +155,7 @@ func (r *Reader) Find(ctx context.Context, word string) (ward.Device, error) {
 	if err != nil {
 		return ward.Device{}, err
 	}
+	ds = slices.DeleteFunc(ds, func(d ward.Device) bool { return !seen(ctx, d) })
 	switch len(ds) {
 	case 0:
 		return ward.Device{}, ward.Errorf(ward.NotFound, "No device has the id, serial number, UDID or name %q.", word)
@@ -175,7 +210,7 @@ func (r *Reader) Afresh(ctx context.Context, all []ward.Enrolment) (map[ward.Enr
 // already.
 func (r *Reader) Refresh(ctx context.Context, id ward.DeviceID) error {
 	return r.Store.Do(ctx, func(ctx context.Context) error {
-		d, err := r.Store.Device(ctx, id)
+		d, err := r.device(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -228,7 +263,7 @@ func (r *Reader) ask(ctx context.Context, d ward.Device, e ward.Enrolment, quiet
 // a conflict.
 func (r *Reader) Release(ctx context.Context, id ward.DeviceID) error {
 	return r.Store.Do(ctx, func(ctx context.Context) error {
-		d, err := r.Store.Device(ctx, id)
+		d, err := r.device(ctx, id)
 		if err != nil {
 			return err
 		}

@@ -63,11 +63,11 @@ func (r *Reader) RefreshMany(ctx context.Context, ids []ward.DeviceID, words []s
 // refreshOne asks one of many devices, which is woken at a time, and reports whether there was
 // anything to ask.
 func (r *Reader) refreshOne(ctx context.Context, id ward.DeviceID, wake time.Time) (bool, error) {
-	d, err := r.Store.Device(ctx, id)
+	d, err := r.device(ctx, id)
 	if ward.KindOf(err) == ward.NotFound {
 		return false, nil
 	}
-	if err != nil || !ward.ActorFrom(ctx).Scope.Includes(d.Site, d.Group) {
+	if err != nil {
 		return false, err
 	}
 	e, err := r.Store.Current(ctx, id)
@@ -77,9 +77,9 @@ func (r *Reader) refreshOne(ctx context.Context, id ward.DeviceID, wake time.Tim
 	if err != nil {
 		return false, err
 	}
-	n, err := r.ask(ctx, d, e, true)
-	if err != nil || n == 0 {
-		return false, err
+	n, err := r.ask(ctx, d, e, r.Wake != nil)
+	if err != nil || n == 0 || r.Wake == nil {
+		return n > 0, err
 	}
 	return true, r.Wake(ctx, e.ID, wake)
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // chartHeight is that of the plot, without title and legend.
-const chartHeight = 27.0
+const chartHeight = 34.0
 
 // Table returns the numbers of the chart: a row for each time.
 func (c Chart) Table() Table {
@@ -44,7 +44,11 @@ func Figure(v float64) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return "–"
 	}
-	return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0")
+	text := strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0")
+	if n, err := strconv.Atoi(text); err == nil {
+		return Thousands(n)
+	}
+	return text
 }
 
 // slug makes the name of a file of a title.

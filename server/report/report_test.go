@@ -192,7 +192,7 @@ func TestDocumentPDF(t *testing.T) {
 
 func TestThousands(t *testing.T) {
 	t.Parallel()
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 100000: "100,000", 1234567: "1,234,567"} {
+	for n, want := range map[int]string{0: "0", 999: "999", -4: "-4", -1234: "-1,234", 1000: "1,000", 100000: "100,000", 1234567: "1,234,567"} {
 		if got := Thousands(n); got != want {
 			t.Errorf("Thousands(%d) = %q, want %q", n, got, want)
 		}

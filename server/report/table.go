@@ -49,11 +49,11 @@ func plural(n int, one, many string) string {
 
 // Thousands writes a number as people read it.
 func Thousands(n int) string {
+	if n < 0 {
+		return "-" + Thousands(-n)
+	}
 	text := fmt.Sprint(n)
 	start := len(text) % 3
-	if text[0] == '-' || len(text) < 4 {
-		return text
-	}
 	var parts []string
 	if start > 0 {
 		parts = append(parts, text[:start])

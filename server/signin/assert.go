@@ -89,7 +89,8 @@ func (t asserting) RoundTrip(r *http.Request) (*http.Response, error) {
 	return next.RoundTrip(r)
 }
 
-// assertion is the signed statement, good once and for five minutes.
+// assertion is the signed statement, good once and for five minutes. It is made out both to the
+// token endpoint, as NHS login wants it, and to the issuer, as newer providers do.
 func (p *Provider) assertion(audience string) (string, error) {
 	alg := jose.ES256
 	if _, ok := p.Key.(*rsa.PrivateKey); ok {
@@ -105,7 +106,7 @@ func (p *Provider) assertion(audience string) (string, error) {
 	}
 	now := p.Now()
 	return jwt.Signed(s).Claims(jwt.Claims{
-		Issuer: p.ClientID, Subject: p.ClientID, Audience: jwt.Audience{audience}, ID: rand.Text(),
+		Issuer: p.ClientID, Subject: p.ClientID, Audience: jwt.Audience{audience, p.Issuer}, ID: rand.Text(),
 		IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now.Add(-skew)), Expiry: jwt.NewNumericDate(now.Add(5 * time.Minute)),
 	}).Serialize()
 }

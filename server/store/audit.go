@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/audit"
@@ -72,6 +73,9 @@ func (a *Audit) Entries(ctx context.Context, q audit.Query) ([]audit.Row, error)
 	if q.ActorLookup != "" {
 		add("who_lookup = $%d AND who_lookup <> ''", q.ActorLookup)
 	}
+	if err := a.bound(ctx, q, add); err != nil {
+		return nil, err
+	}
 	order := "DESC"
 	switch {
 	case q.Oldest:
@@ -86,6 +90,56 @@ func (a *Audit) Entries(ctx context.Context, q audit.Query) ([]audit.Row, error)
 	rows, err := a.db.query(ctx, fmt.Sprintf(`SELECT `+auditColumns+` FROM audit_entry WHERE %s ORDER BY id %s LIMIT $%d`,
 		strings.Join(where, " AND "), order, len(args)), args...)
 	return scanAll(rows, err, scanAudit)
+}
+
+// drift is by how much the times of entries may run otherwise than their ids, which follow
+// the commits.
+const drift = 5 * time.Minute
+
+// bound bounds a list by time. The ids of the bounds are searched for first, so that a span
+// of a long log is found by its primary key.
+func (a *Audit) bound(ctx context.Context, q audit.Query, add func(cond string, arg any)) error {
+	if !q.From.IsZero() {
+		id, err := a.firstSince(ctx, q.From.Add(-drift))
+		if err != nil {
+			return err
+		}
+		add("id >= $%d", id)
+		add("at >= $%d", micros(q.From))
+	}
+	if !q.Until.IsZero() {
+		id, err := a.firstSince(ctx, q.Until.Add(drift))
+		if err != nil {
+			return err
+		}
+		add("id < $%d", id)
+		add("at < $%d", micros(q.Until))
+	}
+	return nil
+}
+
+// firstSince returns about the first id whose entry is not older than t, one past the last
+// where there is none.
+func (a *Audit) firstSince(ctx context.Context, t time.Time) (int64, error) {
+	var last int64
+	if err := a.db.row(ctx, `SELECT COALESCE(MAX(id), 0) FROM audit_entry`).Scan(&last); err != nil {
+		return 0, fmt.Errorf("bounds of the audit log: %w", err)
+	}
+	lo, hi := int64(1), last+1
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		var id, at int64
+		err := a.db.row(ctx, `SELECT id, at FROM audit_entry WHERE id >= $1 ORDER BY id LIMIT 1`, mid).Scan(&id, &at)
+		if err != nil {
+			return 0, fmt.Errorf("bounds of the audit log: %w", err)
+		}
+		if at >= micros(t) {
+			hi = mid
+		} else {
+			lo = id + 1
+		}
+	}
+	return lo, nil
 }
 
 // Unsequenced meets audit.Entries.

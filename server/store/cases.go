@@ -126,7 +126,7 @@ func (s Cases) Move(ctx context.Context, id ward.CaseID, from, to lost.State, t 
 // markCase has the posture of a case's device judged anew.
 func (s Cases) markCase(ctx context.Context, id ward.CaseID) error {
 	unit.AfterCommit(ctx, s.wakeEstate)
-	return s.later(ctx, `INSERT INTO posture_due (device_id, tried_at) SELECT device_id, 0 FROM lost_case WHERE id = $1 ON CONFLICT (device_id) DO NOTHING`, string(id))
+	return s.later(ctx, `INSERT INTO posture_due (device_id, tried_at) SELECT device_id, 0 FROM lost_case WHERE id = $1`, string(id))
 }
 
 // CaseCommands meets lost.Store.

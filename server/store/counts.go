@@ -13,6 +13,10 @@ type Counts struct {
 	OwedPushes       int
 	Drift            map[string]int       // what is otherwise than the policy wants, by kind
 	PushCertificates map[string]time.Time // expiry by topic
+	OpenCases        int                  // of lost devices, without drills
+	WaitingOrders    int                  // for signatures
+	AuditEntries     int64                // in the tree of the audit log
+	Streams          []StreamPlace
 }
 
 // Counts counts. It reads small indexes only.
@@ -44,9 +48,17 @@ func (db *DB) Counts(ctx context.Context) (c Counts, err error) {
 	}
 	rows, err = db.query(ctx, `SELECT topic, not_after FROM push_certificate`)
 	topics, err := scanAll(rows, err, scan)
+	if err != nil {
+		return c, fmt.Errorf("push certificates: %w", err)
+	}
 	for _, p := range topics {
 		c.PushCertificates[p.key] = fromMicros(p.n)
 	}
+	if err := db.row(ctx, `SELECT (SELECT COUNT(*) FROM lost_case WHERE state = 'open' AND drill = ''), (SELECT COUNT(*) FROM orders WHERE state = 'requested' AND expires_at > $1),
+		COALESCE((SELECT MAX(tree_index) FROM audit_entry WHERE tree_index >= 0), -1) + 1`, micros(db.now())).Scan(&c.OpenCases, &c.WaitingOrders, &c.AuditEntries); err != nil {
+		return c, fmt.Errorf("count cases and orders: %w", err)
+	}
+	c.Streams, err = db.StreamPlaces(ctx)
 	return c, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/wardmdm/ward/server/ca"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/reconcile"
+	"github.com/wardmdm/ward/server/unit"
 )
 
 // Fleet keeps devices, enrolments and facts.
@@ -348,7 +349,8 @@ func (f Fleet) setSupervised(ctx context.Context, id ward.EnrolmentID, s ward.Su
 	if err != nil || n == 0 {
 		return err
 	}
-	return f.later(ctx, `INSERT INTO posture_due (device_id, tried_at) SELECT device_id, 0 FROM enrolment WHERE id = $1 AND device_id <> '' ON CONFLICT (device_id) DO NOTHING`, string(id))
+	unit.AfterCommit(ctx, f.wakeEstate)
+	return f.later(ctx, `INSERT INTO posture_due (device_id, tried_at) SELECT device_id, 0 FROM enrolment WHERE id = $1 AND device_id <> ''`, string(id))
 }
 
 // Attempts meets reconcile.Fleet.

@@ -26,7 +26,7 @@ func (db *DB) markPosture(ctx context.Context, id ward.DeviceID) error {
 		return nil
 	}
 	unit.AfterCommit(ctx, db.wakeEstate)
-	return db.later(ctx, `INSERT INTO posture_due (device_id, tried_at) VALUES ($1, 0) ON CONFLICT (device_id) DO NOTHING`, string(id))
+	return db.later(ctx, `INSERT INTO posture_due (device_id, tried_at) VALUES ($1, 0)`, string(id))
 }
 
 func (db *DB) wakeEstate() {
@@ -50,8 +50,7 @@ func (db *DB) PostureOverlap() time.Duration {
 
 // Posture meets estate.Store.
 func (s Estate) Posture(ctx context.Context, id ward.DeviceID) (k estate.Kept, err error) {
-	err = s.row(ctx, `SELECT COALESCE((SELECT p.seq FROM posture p WHERE p.device_id = $1), 0), COALESCE((SELECT p.body FROM posture p WHERE p.device_id = $1), ''),
-		EXISTS (SELECT 1 FROM posture_due q WHERE q.device_id = $1)`, string(id)).Scan(&k.Seq, &k.Body, &k.Due)
+	err = s.row(ctx, keptPosture, string(id)).Scan(&k.Seq, &k.Body, &k.Due)
 	return k, err
 }
 
@@ -72,8 +71,10 @@ func (s Estate) AddChange(ctx context.Context, id ward.DeviceID, at time.Time, b
 }
 
 const (
+	keptPosture = `SELECT COALESCE((SELECT p.seq FROM posture p WHERE p.device_id = $1), 0), COALESCE((SELECT p.body FROM posture p WHERE p.device_id = $1), ''),
+		EXISTS (SELECT 1 FROM posture_due q WHERE q.device_id = $1)`
 	postureChanges = `SELECT seq, device_id, at, body FROM posture_change WHERE device_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3`
-	posturesDue    = `SELECT device_id FROM posture_due ORDER BY tried_at, device_id LIMIT $1`
+	posturesDue    = `SELECT device_id FROM posture_due ORDER BY tried_at, seq LIMIT $1`
 	postureHeads   = `SELECT seq, device_id FROM posture WHERE seq > $1 ORDER BY seq`
 	postureRows    = `SELECT p.seq, p.device_id, p.body, d.name, d.serial, d.model, d.owner, d.email, d.role
 		FROM posture p LEFT JOIN device d ON d.id = p.device_id WHERE p.seq > $1 ORDER BY p.seq`
@@ -96,7 +97,16 @@ func (s Estate) Changes(ctx context.Context, id ward.DeviceID, before int64, lim
 // Due meets estate.Store.
 func (s Estate) Due(ctx context.Context, limit int) ([]ward.DeviceID, error) {
 	rows, err := s.query(ctx, posturesDue, limit)
-	return scanAll(rows, err, func(r scanner) (id ward.DeviceID, err error) { return id, r.Scan(&id) })
+	all, err := scanAll(rows, err, func(r scanner) (id ward.DeviceID, err error) { return id, r.Scan(&id) })
+	var once []ward.DeviceID
+	known := make(map[ward.DeviceID]bool, len(all))
+	for _, id := range all {
+		if !known[id] {
+			once = append(once, id)
+		}
+		known[id] = true
+	}
+	return once, err
 }
 
 // Judged meets estate.Store.

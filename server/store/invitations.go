@@ -51,18 +51,6 @@ func (s *Invitations) InvitationByToken(ctx context.Context, tokenHash string) (
 	return i, missing(err, "There is no invitation with this token.")
 }
 
-// Invitations meets enrollment.Store.
-func (s *Invitations) Invitations(ctx context.Context, before string, limit int) ([]enrollment.Invitation, error) {
-	if before == "" {
-		also, args := scoped(ctx, "invitation.device_id", []any{limit})
-		rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE TRUE`+also+` ORDER BY id DESC LIMIT $1`, args...)
-		return scanAll(rows, err, scanInvitation)
-	}
-	also, args := scoped(ctx, "invitation.device_id", []any{before, limit})
-	rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id < $1`+also+` ORDER BY id DESC LIMIT $2`, args...)
-	return scanAll(rows, err, scanInvitation)
-}
-
 // UnusedInvitations meets enrollment.Store.
 func (s *Invitations) UnusedInvitations(ctx context.Context, serial string) ([]enrollment.Invitation, error) {
 	rows, err := s.db.query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE serial = $1 AND serial <> '' AND used_at = 0 ORDER BY id`, serial)

@@ -10,10 +10,11 @@ import (
 
 // Certificate is what the page of a device says of one of its certificates.
 type Certificate struct {
-	Serial   string // decimal
-	Kind     string // device, app or network
-	App      string // bundle id, of an app's
-	Issuer   string // common name
+	Serial   string    // decimal
+	Kind     string    // device, app or network
+	App      string    // bundle id, of an app's
+	Issuer   string    // common name
+	Issued   time.Time // zero where that is not known
 	NotAfter time.Time
 	// AttestedBy is by whose word it is proven that the key can't leave the device's hardware,
 	// apple or tpm; empty where it is not. Hardware is the serial number that was proven with

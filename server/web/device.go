@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -12,40 +11,36 @@ import (
 	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/compliance"
+	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/posture"
 )
 
-// recent is how many commands a device's page shows before one asks for the others.
-const recent = 12
-
 type devicePage struct {
 	Page
+	Head       pageHead
 	Address    string // of this page
 	ID         string
-	Device     string
-	Line       []string // what it is, in a few words
-	Tag        tag
-	AsOf       moment
+	Past       *noteView // it is shown as it was
 	Deeds      deeds
+	Place      *formView // moves it; nil where the reader may not
 	Case       *caseView
 	Findings   []findingView
 	Limits     []limitView
 	About      []fact
+	Told       string // what is known of its apps, and what not
 	Apps       []holding
 	Profiles   []holding
 	Certs      []holding
 	Identities []holding // certificates
-	ShowQueue  bool
-	Commands   []commandView
-	Earlier    []commandView
 	Enrolments []enrolmentView
+	Line       timeline
 }
 
 // deeds are what the reader may do here and now.
 type deeds struct {
-	Lost, Found, Lock, Refresh, Restart, Order, Code, PIN bool
-	NoErase                                               string // why an erase is not offered to one who could ask for it
+	Lost, Found, Lock, Refresh, Restart, Order, Code, PIN, Place bool
+	NoErase                                                      string // why an erase is not offered to one who could ask for it
 }
 
 // Any reports whether there is a deed to show.
@@ -58,6 +53,7 @@ type findingView struct {
 	Text  string
 	Cure  string
 	Since moment
+	Until moment // when its grace ends
 }
 
 type limitView struct {
@@ -79,15 +75,6 @@ type holding struct {
 	Tag  tag
 	Name string
 	Note string
-}
-
-type commandView struct {
-	Tag   tag
-	Name  string
-	By    string
-	Epoch int64
-	Asked moment
-	Words string
 }
 
 type enrolmentView struct {
@@ -118,68 +105,93 @@ type eventView struct {
 	By   string
 }
 
-// device shows one device: GET /devices/{id}. Any other name that means one device
-// leads to its address.
+// device shows one device: GET /devices/{id}?as_of=&kind=&from=. Any other name that means
+// one device leads to its address.
 func (s *Server) device(w http.ResponseWriter, r *http.Request) error {
 	d, err := s.Posture.Show(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
 	if to := deviceAddress(d.Device.ID); string(d.Device.ID) != r.PathValue("id") {
-		return see(w, r, to)
+		return see(w, r, address(to, r.URL.Query()))
 	}
-	v, err := s.deviceView(r.Context(), d)
+	v, err := s.deviceView(r, d)
 	if err != nil {
 		return err
 	}
 	return render(s, w, r, http.StatusOK, s.pages.device, v)
 }
 
-func (s *Server) deviceView(ctx context.Context, d posture.Detail) (*devicePage, error) {
-	now := s.Now()
+func (s *Server) deviceView(r *http.Request, d posture.Detail) (*devicePage, error) {
+	ctx, now := r.Context(), s.Now()
 	v := &devicePage{
 		Page:    Page{Title: nameOf(d.Device), Section: "devices", Backlink: "/devices", Backname: "Devices"},
-		Address: deviceAddress(d.Device.ID), ID: string(d.Device.ID), Device: nameOf(d.Device), Tag: stateTag(d.Assessment.State), AsOf: at(now, now),
+		Address: deviceAddress(d.Device.ID), ID: string(d.Device.ID),
 	}
-	for _, w := range []string{d.Device.Owner, d.Device.Group, ownershipName(d.Device.Ownership), d.Device.Model, osOf(d.Device)} {
-		if w != "" {
-			v.Line = append(v.Line, w)
-		}
+	f, err := estate.ParseFilter(r.URL.Query())
+	if err != nil {
+		return nil, err
 	}
-	for _, f := range d.Assessment.Findings {
-		since := at(f.Since, now)
-		if strings.Contains(f.Text, compliance.Stamp(f.Since)) {
-			since = moment{} // it says so itself
-		}
-		v.Findings = append(v.Findings, findingView{stateTag(f.State), sentence(f.Text), f.Cure, since})
+	if !f.AsOf.IsZero() && f.AsOf.Before(now) {
+		return v, s.deviceThen(r, v, d, f.AsOf)
 	}
-	for _, l := range d.Limits {
-		v.Limits = append(v.Limits, limitView{verdictTag(l.Verdict), l.Intent, l.Why, l.Cure, mechanism(l)})
+	st := stateTag(d.Assessment.State)
+	v.Head = pageHead{Title: v.Title, Tag: &st, Caption: lineOfDevice(d, now), AsOf: at(now, now)}
+	v.Live = "/events"
+	for _, x := range d.Assessment.Findings {
+		v.Findings = append(v.Findings, findingOf(x, now))
 	}
-	v.About = about(d, now)
-	v.Apps, v.Certs = apps(d, now), certificates(d, now)
-	v.Apps = append(v.Apps, blockedApps(d, now)...)
-	v.Profiles = installed(d)
-	v.Enrolments = enrolments(d.Enrolments, now)
+	v.Limits = limitViews(d.Limits)
+	v.About, v.Profiles, v.Enrolments = about(d, now), installed(d), enrolments(d.Enrolments, now)
 	v.Deeds = deedsOf(ward.ActorFrom(ctx), d)
-	people := s.people(ctx)
-	var err error
+	if v.Deeds.Place {
+		v.Place = placeForm(d.Device)
+	}
+	if v.Apps, v.Told, err = s.appsOn(ctx, d, now); err != nil {
+		return nil, err
+	}
+	v.Certs = certificates(d, now)
 	if v.Case, err = s.caseView(ctx, d); err != nil {
 		return nil, err
 	}
 	if v.Identities, err = s.identities(ctx, d.Device.ID, now); err != nil {
 		return nil, err
 	}
-	if v.ShowQueue = access.Allows(ward.ActorFrom(ctx), access.CommandRead); !v.ShowQueue {
-		return v, nil
+	v.Line, err = s.timelineOf(r, d)
+	return v, err
+}
+
+// lineOfDevice says in a line what a device is, whose, where, and when it was heard from.
+func lineOfDevice(d posture.Detail, now time.Time) string {
+	words := []string{}
+	for _, w := range []string{d.Device.Owner, d.Device.Group, d.Device.Site, ownershipName(d.Device.Ownership), d.Device.Model, osOf(d.Device)} {
+		if w != "" {
+			words = append(words, w)
+		}
 	}
-	all, err := commands(d, people, now)
-	if err != nil {
-		return nil, err
+	if !d.Enrolment.LastSeen.IsZero() {
+		words = append(words, "last seen "+at(d.Enrolment.LastSeen, now).Ago)
 	}
-	n := min(recent, len(all))
-	v.Commands, v.Earlier = all[:n], all[n:]
-	return v, nil
+	return strings.Join(words, " · ")
+}
+
+func findingOf(f compliance.Finding, now time.Time) findingView {
+	v := findingView{Tag: stateTag(f.State), Text: sentence(f.Text), Cure: f.Cure, Since: at(f.Since, now)}
+	if strings.Contains(f.Text, compliance.Stamp(f.Since)) {
+		v.Since = moment{} // it says so itself
+	}
+	if !f.Until.IsZero() {
+		v.Until = at(f.Until, now)
+	}
+	return v
+}
+
+func limitViews(all []intent.Outcome) []limitView {
+	out := make([]limitView, len(all))
+	for i, l := range all {
+		out[i] = limitView{verdictTag(l.Verdict), l.Intent, l.Why, l.Cure, mechanism(l)}
+	}
+	return out
 }
 
 // sentence makes a text begin like one.
@@ -202,7 +214,7 @@ func deedsOf(a ward.Actor, d posture.Detail) deeds {
 		Lost: may(access.DeviceLost) && !open && d.Device.State != ward.Invited, Found: may(access.DeviceLost) && open,
 		Lock: may(access.DeviceLock) && active && !open, Refresh: may(access.DeviceRefresh) && active,
 		Restart: may(access.DeviceLock) && active && d.Device.Ownership == ward.Corporate, Order: may(access.OrderRequest) && active && d.Device.State != ward.Erased,
-		Code: may(access.DeviceLost) && d.Device.State != ward.Erased, PIN: may(access.PINRead) && d.Device.Platform == ward.MacOS,
+		Code: may(access.DeviceLost) && d.Device.State != ward.Erased, PIN: may(access.PINRead) && d.Device.Platform == ward.MacOS, Place: may(access.DeviceWrite),
 	}
 	if !may(access.OrderRequest) || !active || d.Device.State == ward.Erased {
 		return out
@@ -212,31 +224,6 @@ func deedsOf(a ward.Actor, d posture.Detail) deeds {
 		out.NoErase = "A personal phone is never erased. Reported lost, it is locked and its management removed, with the work apps and their data."
 	case !d.Enrolment.Rights.Has(ward.RightErase):
 		out.NoErase = "This phone was enrolled without the right to erase it, and would refuse."
-	}
-	return out
-}
-
-func about(d posture.Detail, now time.Time) []fact {
-	dev := d.Device
-	out := []fact{
-		{Name: "Serial number", Value: cmp.Or(dev.Serial, "Not told yet")},
-		{Name: "Model", Value: cmp.Or(dev.Model, "Not told yet")},
-		{Name: "System", Value: osOf(dev)},
-		{Name: "Owner", Value: cmp.Or(dev.Owner, "Shared")},
-		{Name: "Group", Value: cmp.Or(dev.Group, "None")},
-		{Name: "Site", Value: cmp.Or(dev.Site, "None")},
-		{Name: "Staff role", Value: cmp.Or(dev.Role, "None")},
-		{Name: "Ownership", Value: ownershipName(dev.Ownership)},
-		{Name: "Supervision", Value: supervisionName(d.Supervised)},
-	}
-	if d.Enrolment.ID != "" {
-		out = append(out, fact{Name: "UDID", Value: d.Enrolment.Channel}, fact{Name: "Last seen", Value: at(d.Enrolment.LastSeen, now).Exact})
-	}
-	if i := d.View.Got.Information; i != nil && i.Value.Battery > 0 {
-		out = append(out, fact{"Battery", fmt.Sprintf("%.0f%%", i.Value.Battery*100), at(i.At, now)})
-	}
-	if sec := d.View.Got.Security; sec != nil {
-		out = append(out, fact{"Passcode", answer(sec.Value.PasscodePresent, "Set", "Not set"), at(sec.At, now)}, fact{"Encryption", answer(sec.Value.Encrypted, "On", "Off"), at(sec.At, now)})
 	}
 	return out
 }

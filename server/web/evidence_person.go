@@ -100,7 +100,7 @@ func (s *Server) erasureForm(w http.ResponseWriter, r *http.Request) error {
 
 // erasurePlan says what an erasure would do: POST /evidence/erasure.
 func (s *Server) erasurePlan(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.planned(r)
+	v, err := s.erasureOf(r)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (s *Server) erasurePlan(w http.ResponseWriter, r *http.Request) error {
 	return render(s, w, r, status, s.pages.erasure, v)
 }
 
-func (s *Server) planned(r *http.Request) (*erasurePage, error) {
+func (s *Server) erasureOf(r *http.Request) (*erasurePage, error) {
 	service, err := s.evidenceService()
 	if err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ func (s *Server) erase(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		v, err := s.planned(r)
+		v, err := s.erasureOf(r)
 		if err != nil {
 			return err
 		}

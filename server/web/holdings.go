@@ -3,14 +3,11 @@ package web
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
-	"github.com/wardmdm/ward/server/command"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/fleet"
-	"github.com/wardmdm/ward/server/lost"
 	"github.com/wardmdm/ward/server/posture"
 )
 
@@ -133,25 +130,4 @@ func enrolments(all []ward.Enrolment, now time.Time) []enrolmentView {
 		out[i] = enrolmentView{enrolmentTag(e.State), e.Epoch, e.Kind, rights, at(e.Enrolled, now), at(e.Ended, now), e.EndReason, at(e.LastSeen, now)}
 	}
 	return out
-}
-
-// commands lists what was sent, the newest first, in words that are true.
-func commands(d posture.Detail, people func(ward.PersonID) (string, error), now time.Time) ([]commandView, error) {
-	epochs := map[ward.EnrolmentID]ward.Enrolment{}
-	for _, e := range d.Enrolments {
-		epochs[e.ID] = e
-	}
-	sent := slices.Clone(d.Commands)
-	slices.SortStableFunc(sent, func(a, b command.Record) int { return b.Created.Compare(a.Created) })
-	out := make([]commandView, len(sent))
-	for i, c := range sent {
-		by, err := people(c.By)
-		if err != nil {
-			return nil, err
-		}
-		contact := lost.Contact{LastSeen: epochs[c.Enrolment].LastSeen, Afresh: d.Afresh[c.Enrolment]}
-		_, words, _ := strings.Cut(lost.Words(c, contact), ": ")
-		out[i] = commandView{commandTag(c.State), commandName(c.RequestType), by, epochs[c.Enrolment].Epoch, at(c.Created, now), sentence(words)}
-	}
-	return out, nil
 }

@@ -220,7 +220,7 @@ func (o *overlook) expiryTile(ctx context.Context) (tileView, error) {
 }
 
 func (o *overlook) auditTile(ctx context.Context) (tileView, error) {
-	when, size, err := o.Fleet.AuditVerified(ctx)
+	when, size, sound, err := o.Fleet.AuditVerified(ctx)
 	if err != nil {
 		return tileView{}, fmt.Errorf("when the audit log was verified: %w", err)
 	}
@@ -231,6 +231,8 @@ func (o *overlook) auditTile(ctx context.Context) (tileView, error) {
 	switch {
 	case when.IsZero():
 		t.Tag = &tag{textNotVerified, "warn", "question"}
+	case !sound:
+		t.Tag = &tag{textNotIntact, "bad", "alert"}
 	case o.now.Sub(when) > 48*time.Hour:
 		t.Tag = &tag{textVerifiedLate, "warn", "clock"}
 	default:

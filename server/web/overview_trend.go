@@ -163,13 +163,18 @@ func percent(n, total int) string {
 
 // spanWords says how long something took.
 func spanWords(d time.Duration) string {
+	const dayLong, yearLong = 24 * time.Hour, 365 * 24 * time.Hour
 	switch {
+	case d < time.Minute:
+		return "less than a minute"
 	case d < time.Hour:
 		return strconv.Itoa(int(d/time.Minute)) + " min"
 	case d < 48*time.Hour:
 		return strconv.Itoa(int(d/time.Hour)) + " h"
+	case d < 2*yearLong:
+		return strconv.Itoa(int(d/dayLong)) + " days"
 	}
-	return strconv.Itoa(int(d/(24*time.Hour))) + " days"
+	return strconv.Itoa(int(d/yearLong)) + " years"
 }
 
 // ends says when something ends.

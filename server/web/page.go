@@ -193,8 +193,12 @@ func (s *Server) furnish(r *http.Request, p *Page) error {
 		return err
 	}
 	if access.Allows(a, access.OrderRead) {
-		p.Alarms, err = s.alarms(ctx)
+		if p.Alarms, err = s.alarms(ctx); err != nil {
+			return err
+		}
 	}
+	faults, err := s.healthAlarm(ctx)
+	p.Alarms = append(p.Alarms, faults...)
 	return err
 }
 

@@ -267,7 +267,7 @@ func TestLockAndRefresh(t *testing.T) {
 	v := w.signedIn(maud)
 	v.get("/devices/dev-1/lock").want(t, 200, "without a passcode a lock holds nobody off")
 	v.post("/devices/dev-1/lock", url.Values{"message": {"Please hand in"}}).to(t, "/devices/dev-1")
-	v.get("/devices/dev-1").want(t, 200, "The lock is queued", "Waiting Lock Waiting, the device", "Maud Ellery")
+	v.get("/devices/dev-1").want(t, 200, "The lock is queued", "Waiting Lock by Maud Ellery Waiting, the device", "Maud Ellery")
 	v.post("/devices/dev-1/refresh", nil).to(t, "/devices/dev-1")
 	v.get("/devices/dev-1").want(t, 200, "The device is asked for news")
 	v.post("/devices/dev-2/refresh", nil).want(t, 409, "not enrolled")

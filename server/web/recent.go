@@ -13,16 +13,16 @@ import (
 // recentFor is how long somebody who has proved who they are may do what is dangerous.
 const recentFor = 10 * time.Minute
 
-// dangerous are the routes beyond those under /settings/ for which one has to have proved a
-// moment ago who one is: an unlocked screen alone does not do.
+// grave are the permissions whose deeds ask for a fresh proof of who one is: an unlocked screen
+// alone does not do. A new page that needs one of them need not remember.
+var grave = []access.Permission{
+	access.PersonWrite, access.PersonErase, access.RoleWrite, access.SessionWrite, access.SettingsWrite, access.OrderCancelAll, access.CAWrite, access.PolicyPublish, access.ApproverInvite,
+}
+
+// dangerous are routes beyond those, mostly pages with a form that is best not lost.
 var dangerous = []string{
 	"GET /settings/second-factor/app", "GET /settings/second-factor/passkey", "GET /settings/tokens/new", "GET /settings/people/new", "GET /settings/roles/new", "GET /settings/roles/{id}",
-	"GET /brake/cancel-all", "POST /brake/cancel-all",
-	"GET /lost/new", "POST /lost/new",
-	"POST /approvers", "POST /approvers/{id}/end",
-	"POST /certificates/{serial}/revoke", "POST /devices/{id}/certificates/revoke",
-	"GET /policies/publish", "POST /policies/publish", "POST /policies", "POST /policies/{version}/publish", "POST /policies/{version}/approve", "POST /rollouts/{id}/now",
-	"GET /evidence/erasure", "POST /evidence/erasure", "POST /evidence/erasure/now",
+	"GET /brake/cancel-all", "GET /lost/new", "POST /lost/new", "GET /evidence/erasure", "POST /evidence/erasure", "POST /evidence/erasure/now",
 }
 
 // harmless are the deeds under /settings/ that need no fresh proof: they take something from
@@ -32,14 +32,17 @@ var harmless = []string{
 }
 
 // needsRecent reports whether a route asks for a fresh proof of who one is. Whatever changes
-// something under /settings/ does, unless it is known to be harmless: a new page need not
-// remember.
+// something under /settings/ does, and whatever needs a grave permission, unless it is known to
+// be harmless.
 func needsRecent(rt route) bool {
 	if slices.Contains(dangerous, rt.pattern) {
 		return true
 	}
 	method, path, _ := strings.Cut(rt.pattern, " ")
-	return method != http.MethodGet && strings.HasPrefix(path, "/settings/") && !slices.Contains(harmless, rt.pattern)
+	if method == http.MethodGet || slices.Contains(harmless, rt.pattern) {
+		return false
+	}
+	return strings.HasPrefix(path, "/settings/") || slices.Contains(grave, rt.needs)
 }
 
 // goFirst leads somebody to another page before what they asked for.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/wardmdm/ward/server/access"
 )
@@ -113,8 +114,14 @@ func (s *Server) orderRoutes() []route {
 
 // maxBody bounds the body of a route's requests, in bytes.
 func (r route) maxBody() int64 {
-	if r.pattern == "POST /orders/new" {
+	switch r.pattern {
+	case "POST /orders/new":
 		return maxAsk
+	case "POST /policies/plan", "POST /policies/publish":
+		return maxPolicyForm
+	}
+	if strings.HasPrefix(r.pattern, "POST /enrolment/") { // tables of staff, and the links that they made
+		return maxImport
 	}
 	return maxForm
 }

@@ -44,7 +44,7 @@ func (s *Server) serve(rt route) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, rt.maxBody())
 		r, err := s.admit(r, rt.needs)
 		if err == nil && r.Method == http.MethodPost {
-			err = readForm(r)
+			err = readForm(r, rt.maxBody())
 		}
 		if err == nil {
 			err = s.guard(rt, r)
@@ -81,10 +81,10 @@ func (s *Server) admit(r *http.Request, needs access.Permission) (*http.Request,
 // errSignIn sends a visitor to the sign-in page.
 var errSignIn = ward.Errorf(ward.Unauthenticated, "Sign in first.")
 
-func readForm(r *http.Request) error {
+func readForm(r *http.Request, most int64) error {
 	var err error
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
-		err = r.ParseMultipartForm(maxAsk) //nolint:gosec // its body is bounded by as much, so that no part is put into a file
+		err = r.ParseMultipartForm(most) //nolint:gosec // its body is bounded by as much, so that no part is put into a file
 	} else {
 		err = r.ParseForm()
 	}

@@ -26,6 +26,7 @@ const (
 	howKey      = "how"     // by what its person proved who they are
 	withKey     = "with"    // the slug of the provider
 	provedKey   = "proved"  // when they last did
+	begunKey    = "begun"   // when they signed in
 	linkKey     = "link"    // when it was begun by a one-time link
 	seenKey     = "seen"    // when it was last used, to the minute
 	turnedKey   = "turned"  // when it got its token
@@ -81,7 +82,8 @@ func (s *Server) signedInActor(ctx context.Context) (ward.Actor, error) {
 		return ward.Actor{}, nil
 	}
 	now := s.Now()
-	if seen := s.since(ctx, seenKey); now.Sub(seen) >= cmp.Or(s.Accounts.Idle, sessionIdle) {
+	// The manager's own deadline moves with each new token; this one stays.
+	if now.Sub(s.since(ctx, begunKey)) >= cmp.Or(s.Accounts.Life, sessionLife) || now.Sub(s.since(ctx, seenKey)) >= cmp.Or(s.Accounts.Idle, sessionIdle) {
 		return ward.Actor{}, s.sessions.Destroy(ctx)
 	}
 	a, err := s.Access.Actor(ctx, ward.PersonID(id), ward.ViaSession)
@@ -149,7 +151,7 @@ func (s *Server) enter(r *http.Request, x access.Session, with string) error {
 	for key, v := range map[string]string{personKey: string(x.Person), sessionKey: x.ID, howKey: string(x.How), withKey: with, rolesKey: rolesWord(a)} {
 		s.sessions.Put(ctx, key, v)
 	}
-	for _, key := range []string{provedKey, seenKey, turnedKey} {
+	for _, key := range []string{begunKey, provedKey, seenKey, turnedKey} {
 		s.sessions.Put(ctx, key, now)
 	}
 	if x.How == access.ByLink {

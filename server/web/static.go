@@ -47,21 +47,33 @@ func loadAssets(logo []byte) (a assets, err error) {
 // maxLogo bounds the organisation's logo, in bytes.
 const maxLogo = 100 << 10
 
+// CheckLogo says what is wrong with a logo, nil if nothing is; none is nothing wrong.
+func CheckLogo(b []byte) error {
+	_, _, err := logoKind(b)
+	return err
+}
+
+// logoKind returns the type of a logo and the ending of its address.
+func logoKind(b []byte) (kind, ext string, err error) {
+	switch {
+	case len(b) == 0:
+		return "", "", nil
+	case len(b) > maxLogo:
+		return "", "", ward.Errorf(ward.Invalid, "The logo has %d kB; it may have %d. Make its picture smaller.", len(b)>>10, maxLogo>>10)
+	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
+		return "image/png", ".png", nil
+	case bytes.Contains(b[:min(len(b), 1024)], []byte("<svg")):
+		return "image/svg+xml", ".svg", nil
+	}
+	return "", "", ward.Errorf(ward.Invalid, "The logo is neither an SVG nor a PNG. Save it as one of these.")
+}
+
 // addLogo serves the organisation's logo. Pages show it as an image, in which a browser
 // runs no script; opened by itself, its policy of contents lets it load and run nothing.
 func (a assets) addLogo(b []byte) (string, error) {
-	if b == nil {
-		return "", nil
-	}
-	kind, ext := "image/png", ".png"
-	switch {
-	case len(b) > maxLogo:
-		return "", ward.Errorf(ward.Invalid, "The logo has %d kB; it may have %d. Make its picture smaller.", len(b)>>10, maxLogo>>10)
-	case bytes.HasPrefix(b, []byte("\x89PNG\r\n\x1a\n")):
-	case bytes.Contains(b[:min(len(b), 1024)], []byte("<svg")):
-		kind, ext = "image/svg+xml", ".svg"
-	default:
-		return "", ward.Errorf(ward.Invalid, "The logo is neither an SVG nor a PNG. Save it as one of these.")
+	kind, ext, err := logoKind(b)
+	if err != nil || kind == "" {
+		return "", err
 	}
 	sum := sha256.Sum256(b)
 	file := "logo." + hex.EncodeToString(sum[:6]) + ext

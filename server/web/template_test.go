@@ -2,6 +2,7 @@ package web
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,28 @@ func TestRoutesNeedSomething(t *testing.T) {
 		}
 		if read := r.needs == access.DeviceRead || r.needs == access.OrderRead; method == "POST" && read {
 			t.Errorf("%s is a deed that needs %s only", r.pattern, r.needs)
+		}
+	}
+}
+
+// TestDangerousAsksAgain walks the routes: each form that changes people, roles, tokens or
+// settings asks anew who it is, and what is excused exists.
+func TestDangerousAsksAgain(t *testing.T) {
+	t.Parallel()
+	s := &Server{}
+	there := map[string]bool{}
+	for _, r := range s.routes() {
+		there[r.pattern] = true
+		method, path, _ := strings.Cut(r.pattern, " ")
+		changes := r.needs == access.PersonWrite || r.needs == access.RoleWrite || r.needs == access.SessionWrite || r.needs == access.SettingsWrite || r.needs == access.PersonErase ||
+			r.needs == access.OrderCancelAll || r.needs == access.CAWrite || r.needs == access.PolicyPublish || r.needs == access.ApproverInvite || strings.HasPrefix(path, "/settings/")
+		if method == "POST" && changes && !needsRecent(r) && !slices.Contains(harmless, r.pattern) {
+			t.Errorf("%s does not ask anew who it is", r.pattern)
+		}
+	}
+	for _, p := range slices.Concat(harmless, dangerous) {
+		if !there[p] {
+			t.Errorf("%s is named and does not exist", p)
 		}
 	}
 }

@@ -51,6 +51,7 @@ const (
 	textAuditTile     = "Audit log verified"
 	textNotVerified   = "Not verified yet"
 	textVerifiedLate  = "Verify it"
+	textNotIntact     = "Not as it was written"
 	textIntact        = "Intact"
 	textEntries       = "%s entries"
 	textSeeAll        = "See all %s devices that need somebody"

@@ -19,6 +19,7 @@ import (
 
 	"github.com/micromdm/nanomdm/mdm"
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/enrollment"
 	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/access"
 	"github.com/wardmdm/ward/server/approver"
@@ -39,7 +40,9 @@ import (
 	"github.com/wardmdm/ward/server/store/storetest"
 	"github.com/wardmdm/ward/server/web"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestMain(m *testing.M) { os.Exit(storetest.Main(m)) }
@@ -194,32 +197,47 @@ func (onCall) Send(context.Context, notify.Delivery) error { return nil }
 
 // world is the pages on real services and a real database.
 type world struct {
-	t         *testing.T
-	db        *store.DB
-	access    *access.Service
-	audit     *audit.Service
-	signIn    *access.SignIn
-	loop      *reconcile.Loop
-	lost      *lost.Service
-	orders    *order.Service
-	approvers *approver.Service
-	brake     *brake.Service
-	notify    *notify.Service
-	files     *files
-	anchor    string // file of the brake's anchor
-	posture   *posture.Reader
-	policies  *policy.Service
-	estate    *past
-	record    log
-	asked     []ward.DeviceID // for news, many at once
-	web       *web.Server
-	url       string
-	now       func() time.Time
+	t           *testing.T
+	db          *store.DB
+	access      *access.Service
+	audit       *audit.Service
+	operate     *operating
+	invitations *enrollment.Service
+	signIn      *access.SignIn
+	loop        *reconcile.Loop
+	lost        *lost.Service
+	orders      *order.Service
+	approvers   *approver.Service
+	brake       *brake.Service
+	notify      *notify.Service
+	files       *files
+	anchor      string // file of the brake's anchor
+	posture     *posture.Reader
+	policies    *policy.Service
+	estate      *past
+	record      log
+	asked       []ward.DeviceID // for news, many at once
+	web         *web.Server
+	url         string
+	logs        *observer.ObservedLogs // everything that the pages and what wraps them logged
+	now         func() time.Time
+	ahead       atomic.Int64 // of the clock
+	provider    access.Provider
 }
+
+// later moves the clock on.
+func (w *world) later(d time.Duration) { w.ahead.Add(int64(d)) }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, db: storetest.SQLite(t), now: func() time.Time { return time.Now().UTC() }}
+	return newWorldWith(t, nil)
+}
+
+// newWorldWith is newWorld with its options changed before it serves.
+func newWorldWith(t *testing.T, change func(w *world, o *web.Options)) *world {
+	t.Helper()
+	w := &world{t: t, db: storetest.SQLite(t)}
+	w.now = func() time.Time { return time.Now().UTC().Add(time.Duration(w.ahead.Load())) }
 	srv := httptest.NewUnstartedServer(nil)
 	t.Cleanup(srv.Close)
 	_, port, err := net.SplitHostPort(srv.Listener.Addr().String())
@@ -259,11 +277,18 @@ func newWorld(t *testing.T) *world {
 	kept, err := estate.New(estate.Options{Store: w.db.Estate(), Assess: w.posture.Assess, Now: w.now})
 	w.must(err)
 	w.estate, w.loop.Judged = &past{Service: kept, now: w.now}, kept.Record
-	logger := zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel))
-	w.web, err = web.New(web.Options{
+	seen, logs := observer.New(zap.DebugLevel)
+	w.logs = logs
+	logger := zap.New(zapcore.NewTee(zaptest.NewLogger(t, zaptest.Level(zap.ErrorLevel)).Core(), seen))
+	o := web.Options{
 		Posture: w.posture, Lost: w.lost, Orders: w.orders, Approvers: w.approvers, Brake: w.brake, Notify: w.notify, Files: w.files, Recovery: w.files, Access: w.access, Sessions: w.db.Sessions(),
-		Fleet: w.fleetParts(), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
-	})
+		Fleet: w.fleetParts(), Operate: w.operateParts(), Evidence: w.evidence(entries), Accounts: web.AccountParts{SignIn: w.signIn}, Now: w.now, Log: logger, Policies: w.policies, Name: "St Example’s Hospital", PublicURL: "https://ward.example.nhs.uk",
+		Rules: web.RuleParts{Policy: w.policies, Audit: entries},
+	}
+	if change != nil {
+		change(w, &o)
+	}
+	w.web, err = web.New(o)
 	w.must(err)
 	srv.Config.Handler = httpd.Wrap(httpd.Options{Log: logger, Now: w.now}, w.web)
 	srv.Start()
