@@ -58,12 +58,15 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o.Config.Listen, o.Config.PublicURL = l.Addr().String(), "https://"+l.Addr().String()
+	o.Config.Listen = l.Addr().String()
+	if o.Config.PublicURL == "" {
+		o.Config.PublicURL = "https://" + o.Config.Listen
+	}
 	s, err := server.New(ctx, o.Config)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	hello := served{URL: "https://" + o.Config.Listen, Listen: o.Config.Listen, Roots: s.Authority.RootPEM()}
+	hello := served{URL: o.Config.PublicURL, Listen: o.Config.Listen, Roots: s.Authority.RootPEM()}
 	if o.Config.TLS.Mode == server.TLSProxy && !o.Config.Trial {
 		hello.URL = "http://" + o.Config.Listen
 	}
