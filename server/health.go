@@ -59,8 +59,16 @@ func (s *Server) measure(ctx context.Context) health.Facts {
 		code string
 		take func(ctx context.Context, f *health.Facts) error
 	}{
-		{"database-slow", s.measureDatabase}, {"certificate-ends", s.measureCertificates}, {"token-ends", s.measureTokens}, {"backup-old", s.measureBackup}, {"disk-full", s.measureDisk},
-		{"audit-broken", s.measureAudit}, {"push-late", s.measureWork}, {"brake-holds", s.measureBrake}, {"command-forged", s.measureForged}, {"approvers-few", s.measurePeople},
+		{"database-slow", s.measureDatabase},
+		{"certificate-ends", s.measureCertificates},
+		{"token-ends", s.measureTokens},
+		{"backup-old", s.measureBackup},
+		{"disk-full", s.measureDisk},
+		{"audit-broken", s.measureAudit},
+		{"push-late", s.measureWork},
+		{"brake-holds", s.measureBrake},
+		{"command-forged", s.measureForged},
+		{"approvers-few", s.measurePeople},
 	} {
 		if err := m.take(ctx, &f); err != nil {
 			f.Unmeasured = append(f.Unmeasured, health.Unmeasured{Code: m.code, Why: err.Error()})
