@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
 	"strings"
 	"time"
 
@@ -24,9 +26,14 @@ func (s *Server) openEvidence(context.Context, *seal.Master) (err error) {
 	s.Evidence, err = evidence.New(evidence.Config{
 		Estate: s.Estate, Policies: s.Policy, Cases: s.Lost, Orders: s.Orders, Brake: s.Brake, Approvers: s.Approvers, People: s.Access, Notices: s.Notify, Invitations: s.Enrolment,
 		Seals: s.db.Evidence(), Audit: s.Audit, Now: s.now, Organisation: s.config.Organisation, PublicURL: s.config.PublicURL,
-		Sign: casefile.CMS{Parts: s.signer.parts}, Eraser: eraser{s.db.Evidence(), s.Access, s.Audit}, Standing: s.standingOf,
+		Sign: casefile.CMS{Parts: s.signing}, Eraser: eraser{s.db.Evidence(), s.Access, s.Audit}, Standing: s.standingOf,
 	})
 	return err
+}
+
+// signing gives what reports are signed with. It is asked each time: the signer is opened after the reports are, and its certificate is renewed.
+func (s *Server) signing() (*x509.Certificate, []*x509.Certificate, crypto.Signer, error) {
+	return s.signer.parts()
 }
 
 // sealJob seals changes of postures.
