@@ -14,8 +14,8 @@ const maxLinkLife = 7 * 24 * time.Hour
 // shown this once; an older link of the same kind stops working. It is good for ttl,
 // more than 0 and at most 7 days. People make links for themselves; who may change
 // people makes a set-up link for someone who has never signed in, and no other, for
-// whoever holds a link is that person; the operator at the server's console makes
-// any. Someone who lost every way in needs the operator.
+// whoever holds a link is that person, which is why no token makes one for its own
+// person; the operator at the server's console makes any. Someone who lost every way in needs the operator.
 func (s *Service) CreateLink(ctx context.Context, id ward.PersonID, kind LinkKind, ttl time.Duration) (string, error) {
 	if kind != LinkSetup && kind != LinkSignIn {
 		return "", ward.Errorf(ward.Invalid, "There is no link of the kind %q.", kind)
@@ -32,8 +32,12 @@ func (s *Service) CreateLink(ctx context.Context, id ward.PersonID, kind LinkKin
 		if !p.DisabledAt.IsZero() {
 			return ward.Errorf(ward.Conflict, "%s is disabled.", p.Name)
 		}
-		if err := mayActFor(ctx, id, "make a link for"); err != nil {
-			if kind != LinkSetup || !p.Activated.IsZero() || Check(ctx, PersonWrite) != nil {
+		err = mayActFor(ctx, id, "make a link for")
+		if err == nil {
+			err = byBrowser(ctx)
+		}
+		if err != nil {
+			if itself(ctx, id) || kind != LinkSetup || !p.Activated.IsZero() || Check(ctx, PersonWrite) != nil {
 				return err
 			}
 			if err := s.mayChange(ctx, p); err != nil { // it would be a way to do all that they may do

@@ -34,15 +34,17 @@ func (s *Service) cyberEssentials(ctx context.Context, r Request, out *made) err
 		active += one(p.DisabledAt.IsZero())
 	}
 	for _, x := range []mapped{
-		{"Firewalls", "Every device in scope is behind a firewall that is configured.", nil,
-			"firewalls: Ward configures none on phones, and does not ask networks about theirs."},
+		{
+			"Firewalls", "Every device in scope is behind a firewall that is configured.", nil,
+			"firewalls: Ward configures none on phones, and does not ask networks about theirs.",
+		},
 		{"Secure configuration", "Devices have no needless apps and accounts, and are locked when they are left.", []report.Fact{
 			{Label: "Passcode missing or weak", Value: share(n.noPasscode, n.devices())},
 			{Label: "Settings that are enforced", Value: "for each class of device, with the reason where its system does not allow it (/policies/explain)"},
 			{Label: "Apps that the policy keeps off", Value: "on the devices where it can; the others are watched (/apps)"},
 		}, "settings of the organisation's servers and cloud services, and default passwords of other equipment."},
 		{"Security update management", "Software is supported, and important updates are installed within 14 days.", []report.Fact{
-			{Label: "Below the policy's minimum version", Value: share(n.old, n.devices()) + " (/devices?os=old)"},
+			{Label: "Below the policy's minimum version", Value: share(n.old, n.devices()) + " (/devices?enrolled=yes&os=old)"},
 			{Label: "Not known", Value: count(n.unknown, "device has", "devices have") + " not told lately"},
 		}, "when an update came out, so whether 14 days were kept: raise the minimum version in the policy when an update that matters appears, and the figure above counts the devices that lag. Nor updates of apps that Ward does not manage."},
 		{"User access control", "People have accounts of their own, no more rights than they need, and a second factor.", []report.Fact{

@@ -37,7 +37,6 @@ type First struct {
 	Enrolled     int    // devices that have enrolled so far
 	Notice       bool   // the policy has a notice for staff
 	Words        bool   // what a lost phone shows has a number to call
-	Checkpoint   bool   // the audit log's key and a checkpoint were fetched, to be kept elsewhere
 }
 
 // Setup lists what the first day is for, in the order in which it is best done.
@@ -68,7 +67,7 @@ func Setup(f First) []Step {
 		{"words", "Set what a lost phone shows", "Whoever finds it needs a number to call.", "Set the message and the number.", "/settings/templates", "", when(f.Words), ""},
 		{"oidc", "Let people sign in with their own accounts", "Who leaves the organisation then leaves Ward too.", "Set oidc in the configuration.", "/settings/people", "", maybe(f.OIDC), ""},
 		{"device", "Enrol the first device", "Try it with one phone of your own before you invite a ward.", "Invite it, and scan the code with its camera.", "/enrolment/new", "ward invite", when(f.Enrolled > 0), count(f.Enrolled, "has enrolled", "have enrolled")},
-		{"checkpoint", "Keep the audit log’s key elsewhere", "With the key and an earlier checkpoint anyone can prove that nothing was changed since.", "Copy both from the page of the audit log and keep them where the server can’t reach them.", "/audit/verify", "ward audit key", maybe(f.Checkpoint), ""},
+		{"checkpoint", "Keep the audit log’s key elsewhere", "With the key and an earlier checkpoint anyone can prove that nothing was changed since.", "Copy both from the page of the audit log and keep them where the server can’t reach them.", "/audit/verify", "ward audit key", Optional, ""},
 	}
 }
 

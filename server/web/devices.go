@@ -132,8 +132,15 @@ func (s *Server) devicesTable(snap *estate.Snapshot, f estate.Filter, devices []
 	t := report.Table{
 		Name: "devices", Title: "Devices", Says: f.Words(), AsOf: snap.At,
 		Columns: []report.Column{
-			{Head: "State", Kind: report.State, Share: 12}, {Head: "Name", Share: 14}, {Head: "Reason", Share: 22}, {Head: "Owner", Share: 12}, {Head: "Ward", Share: 8}, {Head: "Site", Share: 8},
-			{Head: "Ownership", Share: 8}, {Head: "System", Share: 8}, {Head: "Last seen", Kind: report.Time, Share: 8},
+			{Head: "State", Kind: report.State, Share: 12},
+			{Head: "Name", Share: 14},
+			{Head: "Reason", Share: 22},
+			{Head: "Owner", Share: 12},
+			{Head: "Ward", Share: 8},
+			{Head: "Site", Share: 8},
+			{Head: "Ownership", Share: 8},
+			{Head: "System", Share: 8},
+			{Head: "Last seen", Kind: report.Time, Share: 8},
 		},
 		Rows: make([][]report.Cell, 0, len(devices)),
 	}
