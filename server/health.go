@@ -59,8 +59,16 @@ func (s *Server) measure(ctx context.Context) health.Facts {
 		code string
 		take func(ctx context.Context, f *health.Facts) error
 	}{
-		{"database-slow", s.measureDatabase}, {"certificate-ends", s.measureCertificates}, {"token-ends", s.measureTokens}, {"backup-old", s.measureBackup}, {"disk-full", s.measureDisk},
-		{"audit-broken", s.measureAudit}, {"push-late", s.measureWork}, {"brake-holds", s.measureBrake}, {"command-forged", s.measureForged}, {"approvers-few", s.measurePeople},
+		{"database-slow", s.measureDatabase},
+		{"certificate-ends", s.measureCertificates},
+		{"token-ends", s.measureTokens},
+		{"backup-old", s.measureBackup},
+		{"disk-full", s.measureDisk},
+		{"audit-broken", s.measureAudit},
+		{"push-late", s.measureWork},
+		{"brake-holds", s.measureBrake},
+		{"command-forged", s.measureForged},
+		{"approvers-few", s.measurePeople},
 	} {
 		if err := m.take(ctx, &f); err != nil {
 			f.Unmeasured = append(f.Unmeasured, health.Unmeasured{Code: m.code, Why: err.Error()})
@@ -184,6 +192,7 @@ func (s *Server) measurePeople(ctx context.Context, f *health.Facts) error {
 // SetupSteps says what is left to do on the first day.
 func (s *Server) SetupSteps(ctx context.Context) ([]health.Step, error) {
 	first := health.First{Facts: s.measure(ctx), Organisation: s.config.Organisation, PublicURL: s.config.PublicURL, TLS: s.tlsWords(), KeysApart: s.keysApart()}
+	first.OIDC, first.Logo = len(s.config.SignIn.OIDC) > 0, s.config.Logo != ""
 	in, err := s.Policy.InForce(ctx)
 	if err != nil {
 		return nil, err

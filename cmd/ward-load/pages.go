@@ -49,23 +49,16 @@ func pagesMeasured(ctx context.Context, p plan, at *place, say teller) (r report
 	r.Database = at.engine()
 	o := order{Config: at.config(p), Link: true}
 	o.Config.MDM.DeviceAuthorities, o.Config.Trial = nil, true
-	c, err := startChild(ctx, o) // it makes the keys
+	if p.seeded != "" {
+		err = useSeeded(ctx, p.seeded, &o.Config)
+	} else {
+		r.Seeded, err = fill(ctx, p, &o, say)
+	}
 	if err != nil {
 		return r, err
 	}
-	o.Config.PublicURL, o.Config.Listen = c.URL, c.Listen
-	if err := c.stop(); err != nil {
-		return r, err
-	}
-	say("making %d devices with %d days of the past", p.devices, p.days)
-	began := time.Now()
-	sum, err := server.Seed(ctx, o.Config, seed.Options{Devices: p.devices, Days: p.days, Sites: 6, Groups: 200, Random: 1})
+	c, err := startChild(ctx, o)
 	if err != nil {
-		return r, err
-	}
-	r.Seeded = time.Since(began).Seconds()
-	say("made them with %d changes in %.0f s", sum.Changes, r.Seeded)
-	if c, err = startChild(ctx, o); err != nil {
 		return r, err
 	}
 	b, err := newBrowser(ctx, c.served)
@@ -79,6 +72,41 @@ func pagesMeasured(ctx context.Context, p plan, at *place, say teller) (r report
 		r.ServerMemory, err = resident(c.pid())
 	}
 	return r, join(err, c.stop())
+}
+
+// useSeeded has the server use a folder that is filled, at the address that it was filled for.
+func useSeeded(ctx context.Context, dir string, c *server.Config) error {
+	o, err := server.OpenConsole(ctx, dir)
+	if err != nil {
+		return err
+	}
+	c.Data, c.PublicURL = dir, o.PublicURL()
+	u, err := url.Parse(c.PublicURL)
+	if err == nil {
+		c.Listen = "127.0.0.1:" + u.Port()
+	}
+	return join(err, o.Close())
+}
+
+// fill makes a server's folder and fills it, and returns how many seconds that took.
+func fill(ctx context.Context, p plan, o *order, say teller) (float64, error) {
+	c, err := startChild(ctx, *o) // it makes the keys
+	if err != nil {
+		return 0, err
+	}
+	o.Config.PublicURL, o.Config.Listen = c.URL, c.Listen
+	if err := c.stop(); err != nil {
+		return 0, err
+	}
+	say("making %d devices with %d days of the past", p.devices, p.days)
+	began := time.Now()
+	sum, err := server.Seed(ctx, o.Config, seed.Options{Devices: p.devices, Days: p.days, Sites: 6, Groups: 200, Random: 1})
+	if err != nil {
+		return 0, err
+	}
+	took := time.Since(began).Seconds()
+	say("made them with %d changes in %.0f s", sum.Changes, took)
+	return took, nil
 }
 
 // browser asks for pages as a person who has signed in.

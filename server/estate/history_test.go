@@ -195,8 +195,10 @@ func TestMidnight(t *testing.T) {
 			cut  estate.Cut
 			want []int
 		}{
-			{estate.Cut{}, []int{0, 1, 1, 1, 0}}, {estate.Cut{By: estate.BySite, Value: "Royal"}, []int{0, 1, 1, 1, 0}},
-			{estate.Cut{By: estate.ByApp, Value: "whatsapp"}, []int{0, 1, 1, 1, 0}}, {estate.Cut{By: estate.ByApp, Value: "signal"}, []int{0, 0, 0, 0, 0}},
+			{estate.Cut{}, []int{0, 1, 1, 1, 0}},
+			{estate.Cut{By: estate.BySite, Value: "Royal"}, []int{0, 1, 1, 1, 0}},
+			{estate.Cut{By: estate.ByApp, Value: "whatsapp"}, []int{0, 1, 1, 1, 0}},
+			{estate.Cut{By: estate.ByApp, Value: "signal"}, []int{0, 0, 0, 0, 0}},
 		} {
 			days, err := w.Trend(t.Context(), tc.cut, 30)
 			if err != nil {

@@ -34,8 +34,10 @@ func (s *Service) cyberEssentials(ctx context.Context, r Request, out *made) err
 		active += one(p.DisabledAt.IsZero())
 	}
 	for _, x := range []mapped{
-		{"Firewalls", "Every device in scope is behind a firewall that is configured.", nil,
-			"firewalls: Ward configures none on phones, and does not ask networks about theirs."},
+		{
+			"Firewalls", "Every device in scope is behind a firewall that is configured.", nil,
+			"firewalls: Ward configures none on phones, and does not ask networks about theirs.",
+		},
 		{"Secure configuration", "Devices have no needless apps and accounts, and are locked when they are left.", []report.Fact{
 			{Label: "Passcode missing or weak", Value: share(n.noPasscode, n.devices())},
 			{Label: "Settings that are enforced", Value: "for each class of device, with the reason where its system does not allow it (/policies/explain)"},

@@ -37,8 +37,13 @@ func (s *Service) register(ctx context.Context, _ Request, out *made) error {
 			overdue += " (overdue)"
 		}
 		out.Sections = append(out.Sections, report.Section{Heading: a.Name, Facts: []report.Fact{
-			{Label: "For", Value: a.Purpose}, {Label: "Owner", Value: a.Owner}, {Label: "Impact assessment", Value: a.DPIA}, {Label: "Retention", Value: a.Retention},
-			{Label: "Review by", Value: overdue}, {Label: "Runs on", Value: systemsOf(a)}, {Label: "Ready on", Value: share(ready, want) + " devices that should have it"},
+			{Label: "For", Value: a.Purpose},
+			{Label: "Owner", Value: a.Owner},
+			{Label: "Impact assessment", Value: a.DPIA},
+			{Label: "Retention", Value: a.Retention},
+			{Label: "Review by", Value: overdue},
+			{Label: "Runs on", Value: systemsOf(a)},
+			{Label: "Ready on", Value: share(ready, want) + " devices that should have it"},
 		}})
 	}
 	t := report.Table{Name: "approved-apps", Title: "As a table", Columns: []report.Column{

@@ -166,8 +166,15 @@ func (r reviewed) row() []report.Cell {
 		sessions = fmt.Sprint(r.how.Sessions)
 	}
 	return []report.Cell{
-		{Text: joined(r.Name, r.Email), Href: "/settings/people/" + string(r.ID)}, {Text: strings.Join(roles, ", ")}, {Text: sees},
-		{Time: r.signedIn, Text: "never"}, {Time: r.acted, Text: "none"}, {Text: factor}, {Text: fmt.Sprint(r.tokens)}, {Text: sessions}, {Text: strings.Join(r.remarks, "; ")},
+		{Text: joined(r.Name, r.Email), Href: "/settings/people/" + string(r.ID)},
+		{Text: strings.Join(roles, ", ")},
+		{Text: sees},
+		{Time: r.signedIn, Text: "never"},
+		{Time: r.acted, Text: "none"},
+		{Text: factor},
+		{Text: fmt.Sprint(r.tokens)},
+		{Text: sessions},
+		{Text: strings.Join(r.remarks, "; ")},
 	}
 }
 

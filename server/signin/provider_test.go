@@ -280,6 +280,7 @@ func TestAway(t *testing.T) {
 func keeping(c *http.Client, kept *atomic.Value) *http.Client {
 	return &http.Client{Transport: swap{c.Transport, kept, false}}
 }
+
 func swapped(c *http.Client, kept *atomic.Value) *http.Client {
 	return &http.Client{Transport: swap{c.Transport, kept, true}}
 }

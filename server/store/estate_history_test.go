@@ -119,8 +119,11 @@ func TestSaveMidnight(t *testing.T) {
 			devices []int
 			blocked []int
 		}{
-			{estate.Cut{}, []int{5, 7}, []int{0, 2}}, {estate.Cut{By: estate.BySite, Value: "Infirmary"}, []int{5, 7}, []int{0, 2}},
-			{estate.Cut{By: estate.ByApp, Value: "whatsapp"}, []int{5, 7}, []int{0, 2}}, {estate.Cut{By: estate.ByApp, Value: "signal"}, []int{5, 7}, []int{0, 0}}, {estate.Cut{By: estate.BySite, Value: "x"}, nil, nil},
+			{estate.Cut{}, []int{5, 7}, []int{0, 2}},
+			{estate.Cut{By: estate.BySite, Value: "Infirmary"}, []int{5, 7}, []int{0, 2}},
+			{estate.Cut{By: estate.ByApp, Value: "whatsapp"}, []int{5, 7}, []int{0, 2}},
+			{estate.Cut{By: estate.ByApp, Value: "signal"}, []int{5, 7}, []int{0, 0}},
+			{estate.Cut{By: estate.BySite, Value: "x"}, nil, nil},
 		} {
 			got, err := e.Days(t.Context(), c.cut, day0, two)
 			if err != nil {

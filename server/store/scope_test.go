@@ -58,7 +58,7 @@ func TestScope(t *testing.T) {
 			ok(err)
 			orders, err := db.Orders().List(as, order.Filter{Limit: 10})
 			ok(err)
-			invitations, err := db.Invitations().Invitations(as, "", 10)
+			invitations, err := db.Invitations().Invitations(as, enrollment.Query{Limit: 10, Now: at})
 			ok(err)
 			_, err = db.Policies().DriftList(as, policy.DriftFilter{Limit: 10})
 			ok(err)

@@ -60,7 +60,8 @@ func (s Seeds) AddDevices(ctx context.Context, all []seed.Device) error {
 		}{
 			{"device", deviceColumns + `, reenrol, generation, check_at`, devices},
 			{"enrolment", `id, channel, parent, kind, epoch, latest, device_id, state, serial, supervised, rights, invitation, topic, push_token, push_magic, push_dead_at, tally, created_at, enrolled_at, ended_at, end_reason`, enrolments},
-			{"seen", `enrolment_id, at`, seen}, {"fact", `enrolment_id, kind, value, observed_at`, facts},
+			{"seen", `enrolment_id, at`, seen},
+			{"fact", `enrolment_id, kind, value, observed_at`, facts},
 			{"attempt", `enrolment_id, step_key, uuid, state, tries, queued_at, answered_at, error`, attempts},
 			{"drift", `device_id, kind, subject, found_at, righted_at`, drift},
 		} {

@@ -65,9 +65,12 @@ func (s *Server) app(w http.ResponseWriter, r *http.Request) error {
 			Tables: []tableView{wrapped(reachTable(a, p, blocked[a.Slug], s), now)},
 		})
 	}
-	v.Segments = append(v.Segments, segment{Anchor: "names", Title: "What it is called", Text: []string{
-		"Grade A: read in the vendor’s source, a packaging manifest or on a device. L: in Apple’s lookup service. B: in a third party’s list, unconfirmed."},
-		Tables: []tableView{wrapped(identifierTable(a), now)}})
+	v.Segments = append(v.Segments, segment{
+		Anchor: "names", Title: "What it is called", Text: []string{
+			"Grade A: read in the vendor’s source, a packaging manifest or on a device. L: in Apple’s lookup service. B: in a third party’s list, unconfirmed.",
+		},
+		Tables: []tableView{wrapped(identifierTable(a), now)},
+	})
 	return s.sheet(w, r, v)
 }
 

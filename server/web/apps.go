@@ -128,8 +128,15 @@ func catalogueOf(p *profiles.Policy) *catalogue.Catalogue {
 func (s *Server) appsTable(ctx context.Context, q appsAsked) (report.Table, map[string]int, error) {
 	now := s.Now()
 	t := report.Table{Name: "apps", Title: "Apps", Says: q.filter.Words(), AsOf: q.snap.At, Columns: []report.Column{
-		{Head: "App", Share: 18}, {Head: "Policy", Kind: report.State, Share: 14}, {Head: "Category", Share: 14}, {Head: "Devices", Kind: report.Number, Share: 8},
-		{Head: "30 days ago", Kind: report.Number, Share: 8}, {Head: "Gone in 90", Kind: report.Number, Share: 8}, {Head: "Median stay", Share: 8}, {Head: "95 %", Share: 8}, {Head: "Kept off on", Share: 22},
+		{Head: "App", Share: 18},
+		{Head: "Policy", Kind: report.State, Share: 14},
+		{Head: "Category", Share: 14},
+		{Head: "Devices", Kind: report.Number, Share: 8},
+		{Head: "30 days ago", Kind: report.Number, Share: 8},
+		{Head: "Gone in 90", Kind: report.Number, Share: 8},
+		{Head: "Median stay", Share: 8},
+		{Head: "95 %", Share: 8},
+		{Head: "Kept off on", Share: 22},
 	}}
 	p, _, err := s.current(ctx)
 	if err != nil {

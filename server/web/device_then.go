@@ -104,9 +104,14 @@ func factsThen(d *estate.Device, since, now time.Time) []fact {
 		managed = "Yes"
 	}
 	return []fact{
-		{Name: "So since", Value: at(since, now).Exact}, {Name: "In this state since", Value: at(d.Since, now).Exact}, {Name: "Managed", Value: managed},
-		{Name: "Ward or team", Value: orNone(d.Group)}, {Name: "Site", Value: orNone(d.Site)}, {Name: "Supervision", Value: supervisionName(d.Supervised)},
-		{Name: "Enrolled", Value: at(d.Enrolled, now).Exact}, {Name: "Oldest fact", Value: at(d.Told, now).Exact},
+		{Name: "So since", Value: at(since, now).Exact},
+		{Name: "In this state since", Value: at(d.Since, now).Exact},
+		{Name: "Managed", Value: managed},
+		{Name: "Ward or team", Value: orNone(d.Group)},
+		{Name: "Site", Value: orNone(d.Site)},
+		{Name: "Supervision", Value: supervisionName(d.Supervised)},
+		{Name: "Enrolled", Value: at(d.Enrolled, now).Exact},
+		{Name: "Oldest fact", Value: at(d.Told, now).Exact},
 	}
 }
 

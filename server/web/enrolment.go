@@ -130,8 +130,15 @@ func (s *Server) invitationsTable(f enrollment.Filter, list []enrollment.Invitat
 	t := report.Table{
 		Name: "invitations", Title: "Invitations, the newest first", AsOf: now,
 		Columns: []report.Column{
-			{Head: "State", Kind: report.State, Share: 12}, {Head: "For", Share: 18}, {Head: "Device", Share: 18}, {Head: "Whose", Share: 10}, {Head: "Ward", Share: 10}, {Head: "Site", Share: 10},
-			{Head: "Made by", Share: 12}, {Head: "Made", Kind: report.Time, Share: 10}, {Head: "Until", Kind: report.Time, Share: 10},
+			{Head: "State", Kind: report.State, Share: 12},
+			{Head: "For", Share: 18},
+			{Head: "Device", Share: 18},
+			{Head: "Whose", Share: 10},
+			{Head: "Ward", Share: 10},
+			{Head: "Site", Share: 10},
+			{Head: "Made by", Share: 12},
+			{Head: "Made", Kind: report.Time, Share: 10},
+			{Head: "Until", Kind: report.Time, Share: 10},
 		},
 	}
 	if f.State != "" {
@@ -153,8 +160,15 @@ func (s *Server) invitationsTable(f enrollment.Filter, list []enrollment.Invitat
 			device.Href = deviceAddress(i.Device)
 		}
 		t.Rows = append(t.Rows, []report.Cell{
-			{Text: st.Text, Tone: st.Tone, Icon: st.Icon}, {Text: i.Name, Href: invitationAddress(i.ID)}, device, {Text: ownershipName(i.Ownership)}, {Text: i.Group}, {Text: i.Site},
-			{Text: i.CreatedBy}, {Time: i.Created}, {Time: until},
+			{Text: st.Text, Tone: st.Tone, Icon: st.Icon},
+			{Text: i.Name, Href: invitationAddress(i.ID)},
+			device,
+			{Text: ownershipName(i.Ownership)},
+			{Text: i.Group},
+			{Text: i.Site},
+			{Text: i.CreatedBy},
+			{Time: i.Created},
+			{Time: until},
 		})
 	}
 	return t

@@ -42,8 +42,10 @@ func inviteFields(r *http.Request, scope ward.Scope, wrong map[string]string) []
 	}
 	fields := []fieldView{
 		{Name: "name", Label: "Whom is it for?", Hint: "The name of the member of staff, or of the place where a shared device stands.", Required: true, Autocomplete: "off", Max: 120},
-		{Name: "ownership", Label: "Whose device is it?", Required: true, Hint: "A personal device is never erased, and enrols without the right to.",
-			Options: options("ownership", "", "Choose", "corporate", "Corporate: it belongs to us", "personal", "Personal: it is their own")},
+		{
+			Name: "ownership", Label: "Whose device is it?", Required: true, Hint: "A personal device is never erased, and enrols without the right to.",
+			Options: options("ownership", "", "Choose", "corporate", "Corporate: it belongs to us", "personal", "Personal: it is their own"),
+		},
 		{Name: "platform", Label: "What is it?", Required: true, Options: options("platform", "ios", "iPhone or iPad", "macos", "Mac")},
 		{Name: "email", Label: "E-mail", Type: "email", Hint: "By it they see the device on their own page, and report it lost.", Autocomplete: "off", Max: 254},
 		place(fieldView{Name: "group", Label: "Ward or team", Max: 120}, scope.Groups),

@@ -92,8 +92,17 @@ func (s *Server) exceptions(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) exceptionTable(p *profiles.Policy, f estate.Filter, snap *estate.Snapshot, show string) (report.Table, map[string]int) {
 	now, counts := s.Now(), map[string]int{}
 	t := report.Table{Name: "exceptions", Title: "Exceptions", Says: f.Words(), AsOf: snap.At, Columns: []report.Column{
-		{Head: "Exception", Share: 8}, {Head: "State", Kind: report.State, Share: 10}, {Head: "App", Share: 8}, {Head: "For", Share: 12}, {Head: "Devices", Kind: report.Number, Share: 6}, {Head: "Reason", Share: 20},
-		{Head: "Asked by", Share: 8}, {Head: "Approved by", Share: 8}, {Head: "From", Share: 8}, {Head: "To the end of", Share: 8}, {Head: "Review", Share: 10},
+		{Head: "Exception", Share: 8},
+		{Head: "State", Kind: report.State, Share: 10},
+		{Head: "App", Share: 8},
+		{Head: "For", Share: 12},
+		{Head: "Devices", Kind: report.Number, Share: 6},
+		{Head: "Reason", Share: 20},
+		{Head: "Asked by", Share: 8},
+		{Head: "Approved by", Share: 8},
+		{Head: "From", Share: 8},
+		{Head: "To the end of", Share: 8},
+		{Head: "Review", Share: 10},
 	}}
 	if p == nil {
 		return t, counts
@@ -116,7 +125,10 @@ func (s *Server) exceptionTable(p *profiles.Policy, f estate.Filter, snap *estat
 			continue
 		}
 		t.Rows = append(t.Rows, []report.Cell{
-			{Text: e.ID, Href: exceptionAddress(e.ID)}, stateCell(st), {Text: e.AppName, Href: appAddress(e.App)}, textCell(forWords(e.For)), numberCell(len(concerned(p, e, devices)), exceptionAddress(e.ID)), textCell(e.Reason),
+			{Text: e.ID, Href: exceptionAddress(e.ID)},
+			stateCell(st),
+			{Text: e.AppName, Href: appAddress(e.App)},
+			textCell(forWords(e.For)), numberCell(len(concerned(p, e, devices)), exceptionAddress(e.ID)), textCell(e.Reason),
 			textCell(e.Who), textCell(e.Approver), textCell(e.From.Format("2 Jan 2006")), textCell(e.Expires.Format("2 Jan 2006")), textCell(e.Review),
 		})
 	}
@@ -153,9 +165,14 @@ func (s *Server) exception(w http.ResponseWriter, r *http.Request) error {
 	v.Head = pageHead{Title: "Exception " + e.ID, Tag: &st, Caption: e.AppName + " for " + forWords(e.For), AsOf: at(snap.At, s.Now()), Exports: here(r)}
 	v.Segments = []segment{
 		{Anchor: "approval", Title: "The approval", Facts: []factView{
-			{Label: "App", Value: e.AppName, Href: appAddress(e.App)}, {Label: "For", Value: forWords(e.For)}, {Label: "Reason", Value: e.Reason},
-			{Label: "Asked by", Value: e.Who}, {Label: "Approved by", Value: e.Approver}, {Label: "From", Value: e.From.Format("2 January 2006")},
-			{Label: "To the end of", Value: e.Expires.Format("2 January 2006")}, {Label: "Review", Value: e.Review},
+			{Label: "App", Value: e.AppName, Href: appAddress(e.App)},
+			{Label: "For", Value: forWords(e.For)},
+			{Label: "Reason", Value: e.Reason},
+			{Label: "Asked by", Value: e.Who},
+			{Label: "Approved by", Value: e.Approver},
+			{Label: "From", Value: e.From.Format("2 January 2006")},
+			{Label: "To the end of", Value: e.Expires.Format("2 January 2006")},
+			{Label: "Review", Value: e.Review},
 			{Label: "Written in", Value: fmt.Sprintf("generation %d, line %d", generation, e.Line), Href: lineAddress(generation, e.Line)},
 		}},
 		{Anchor: "devices", Title: title, Tables: []tableView{s.pagedDevices(r, title, f, snap, devices)}},

@@ -26,8 +26,12 @@ func (s *Server) peopleTable(ctx context.Context, after ward.PersonID, limit int
 	t = report.Table{
 		Name: "people", Title: "People", AsOf: s.Now(),
 		Columns: []report.Column{
-			{Head: "Name", Share: 20}, {Head: "State", Kind: report.State, Share: 10}, {Head: "Roles", Share: 20}, {Head: "Bounded to", Share: 16},
-			{Head: "Signs in by", Share: 16}, {Head: "Last sign-in", Kind: report.Time, Share: 12},
+			{Head: "Name", Share: 20},
+			{Head: "State", Kind: report.State, Share: 10},
+			{Head: "Roles", Share: 20},
+			{Head: "Bounded to", Share: 16},
+			{Head: "Signs in by", Share: 16},
+			{Head: "Last sign-in", Kind: report.Time, Share: 12},
 		},
 	}
 	people, err := s.Access.People(ctx, after, limit)
@@ -49,8 +53,12 @@ func (s *Server) peopleTable(ctx context.Context, after ward.PersonID, limit int
 	for _, p := range people {
 		state := personTag(p)
 		t.Rows = append(t.Rows, []report.Cell{
-			{Text: p.Name, Href: personAddress(p.ID)}, {Text: state.Text, Tone: state.Tone, Icon: state.Icon}, {Text: names.of(p.Roles)}, {Text: scopeWords(p.Scope)},
-			{Text: accountWords(accounts[p.ID])}, {Time: accounts[p.ID].Last},
+			{Text: p.Name, Href: personAddress(p.ID)},
+			{Text: state.Text, Tone: state.Tone, Icon: state.Icon},
+			{Text: names.of(p.Roles)},
+			{Text: scopeWords(p.Scope)},
+			{Text: accountWords(accounts[p.ID])},
+			{Time: accounts[p.ID].Last},
 		})
 	}
 	if len(people) == limit {

@@ -67,8 +67,12 @@ func (s *Server) personView(r *http.Request) (*personPage, error) {
 		last += ", by " + account.LastHow
 	}
 	v.Facts = []factView{
-		{Label: "E-mail", Value: p.Email}, {Label: "Roles", Value: names.of(p.Roles)}, {Label: "Bounded to", Value: scopeWords(p.Scope)},
-		{Label: "Signs in by", Value: accountWords(account)}, {Label: "Last sign-in", Value: last}, {Label: "Added", Value: at(p.Created, now).Exact},
+		{Label: "E-mail", Value: p.Email},
+		{Label: "Roles", Value: names.of(p.Roles)},
+		{Label: "Bounded to", Value: scopeWords(p.Scope)},
+		{Label: "Signs in by", Value: accountWords(account)},
+		{Label: "Last sign-in", Value: last},
+		{Label: "Added", Value: at(p.Created, now).Exact},
 	}
 	if v.Roles, err = s.roleChoices(ctx, p.Roles); err != nil {
 		return nil, err

@@ -88,8 +88,16 @@ func (s *Server) appRegister(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) registerTable(p *profiles.Policy, f estate.Filter, snap *estate.Snapshot) report.Table {
 	now := s.Now()
 	t := report.Table{Name: "approved-apps", Title: "Approved apps", Says: f.Words(), AsOf: snap.At, Columns: []report.Column{
-		{Head: "App", Share: 12}, {Head: "Approval", Kind: report.State, Share: 12}, {Head: "Review by", Share: 8}, {Head: "Owner", Share: 12}, {Head: "DPIA", Share: 10}, {Head: "Approved for", Share: 16},
-		{Head: "Retention and record", Share: 16}, {Head: "Certificate", Share: 14}, {Head: "Ready", Kind: report.Number, Share: 6}, {Head: "Not ready", Kind: report.Number, Share: 6},
+		{Head: "App", Share: 12},
+		{Head: "Approval", Kind: report.State, Share: 12},
+		{Head: "Review by", Share: 8},
+		{Head: "Owner", Share: 12},
+		{Head: "DPIA", Share: 10},
+		{Head: "Approved for", Share: 16},
+		{Head: "Retention and record", Share: 16},
+		{Head: "Certificate", Share: 14},
+		{Head: "Ready", Kind: report.Number, Share: 6},
+		{Head: "Not ready", Kind: report.Number, Share: 6},
 	}}
 	if p == nil {
 		return t
@@ -102,7 +110,8 @@ func (s *Server) registerTable(p *profiles.Policy, f estate.Filter, snap *estate
 	for _, a := range all {
 		has := readinessOf(a, devices)
 		t.Rows = append(t.Rows, []report.Cell{
-			{Text: a.Name, Href: registerAddress(a.Name, "")}, stateCell(reviewTag(a, now)), textCell(a.ReviewBy.Format("2 Jan 2006")), textCell(a.Owner), textCell(a.DPIA), textCell(a.Purpose),
+			{Text: a.Name, Href: registerAddress(a.Name, "")},
+			stateCell(reviewTag(a, now)), textCell(a.ReviewBy.Format("2 Jan 2006")), textCell(a.Owner), textCell(a.DPIA), textCell(a.Purpose),
 			textCell(a.Retention), textCell(certificateWords(a)), numberCell(len(has.ready), registerAddress(a.Name, "yes")), numberCell(len(has.not), registerAddress(a.Name, "no")),
 		})
 	}
@@ -186,9 +195,14 @@ func recordFacts(a source.Approved, generation int64) []factView {
 		required = "Yes: its owner can’t remove it"
 	}
 	return []factView{
-		{Label: "Who answers for it", Value: a.Owner}, {Label: "DPIA", Value: a.DPIA}, {Label: "May be used for", Value: a.Purpose},
-		{Label: "Retention and record", Value: a.Retention}, {Label: "To be looked at again by", Value: a.ReviewBy.Format("2 January 2006")},
-		{Label: "Certificate", Value: certificateWords(a)}, {Label: "Required", Value: required}, {Label: "On", Value: strings.Join(on, ", ")},
+		{Label: "Who answers for it", Value: a.Owner},
+		{Label: "DPIA", Value: a.DPIA},
+		{Label: "May be used for", Value: a.Purpose},
+		{Label: "Retention and record", Value: a.Retention},
+		{Label: "To be looked at again by", Value: a.ReviewBy.Format("2 January 2006")},
+		{Label: "Certificate", Value: certificateWords(a)},
+		{Label: "Required", Value: required},
+		{Label: "On", Value: strings.Join(on, ", ")},
 		{Label: "Written in", Value: fmt.Sprintf("generation %d, line %d", generation, a.Line), Href: lineAddress(generation, a.Line)},
 	}
 }
@@ -216,8 +230,11 @@ func (s *Server) deviceTable(file, title string, f estate.Filter, snap *estate.S
 			href += "?as_of=" + url.QueryEscape(snap.At.UTC().Format(time.RFC3339))
 		}
 		t.Rows = append(t.Rows, []report.Cell{
-			stateCell(stateTag(d.State)), {Text: cmp.Or(d.Name, d.Serial, string(d.ID)), Href: href}, textCell(d.Reason()), textCell(d.Owner), textCell(d.Group), textCell(d.Site), textCell(ownershipName(d.Ownership)),
-			textCell(strings.TrimSpace(platformName(d.Platform) + " " + d.OSVersion)), {Time: d.LastSeen, Text: "never"},
+			stateCell(stateTag(d.State)),
+			{Text: cmp.Or(d.Name, d.Serial, string(d.ID)), Href: href},
+			textCell(d.Reason()), textCell(d.Owner), textCell(d.Group), textCell(d.Site), textCell(ownershipName(d.Ownership)),
+			textCell(strings.TrimSpace(platformName(d.Platform) + " " + d.OSVersion)),
+			{Time: d.LastSeen, Text: "never"},
 		})
 	}
 	return t

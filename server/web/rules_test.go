@@ -34,7 +34,8 @@ func (w *world) excepted() []byte {
 		scope    source.Scope
 		from, to int
 	}{
-		{"EX-1", "whatsapp", source.Scope{Kind: source.ForWard, Value: "Ward 7"}, -10, 20}, {"EX-2", "signal", source.Scope{Kind: source.ForDevice, Value: "dev-01"}, 5, 30},
+		{"EX-1", "whatsapp", source.Scope{Kind: source.ForWard, Value: "Ward 7"}, -10, 20},
+		{"EX-2", "signal", source.Scope{Kind: source.ForDevice, Value: "dev-01"}, 5, 30},
 		{"EX-3", "telegram", source.Scope{Kind: source.ForOwner, Value: "ben@example.org"}, -80, -40},
 	} {
 		var err error

@@ -52,7 +52,9 @@ func (s *Server) style(w http.ResponseWriter, r *http.Request) error {
 			{Name: "f-text", Label: "A text", Hint: "With a hint.", Value: "Ward 7", Required: true},
 			{Name: "f-wrong", Label: "A text that is wrong", Value: "x", Error: "Give at least two characters.", Required: true},
 			{Name: "f-choice", Label: "A choice", Options: []optionView{{"", "Choose", false}, {"a", "One", true}, {"b", "Two", false}}},
-			{Name: "f-lines", Label: "Several lines", Rows: 3}, {Name: "f-file", Label: "A file", Type: "file"}, {Name: "f-day", Label: "A day", Type: "date"},
+			{Name: "f-lines", Label: "Several lines", Rows: 3},
+			{Name: "f-file", Label: "A file", Type: "file"},
+			{Name: "f-day", Label: "A day", Type: "date"},
 		},
 		Moments: []moment{at(now.Add(-30*time.Second), now), at(now.Add(-3*time.Hour), now), at(now.Add(26*time.Hour), now), at(time.Time{}, now)},
 	}

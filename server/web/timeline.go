@@ -52,8 +52,14 @@ type lineKind struct {
 }
 
 var lineKinds = []lineKind{
-	{"", "Everything", ""}, {"posture", "Posture", ""}, {"commands", "Commands", access.CommandRead}, {"profiles", "Profiles and declarations", access.CommandRead},
-	{"certificates", "Certificates", ""}, {"orders", "Orders", access.OrderRead}, {"cases", "Lost cases", ""}, {"log", "Audit log", access.AuditRead},
+	{"", "Everything", ""},
+	{"posture", "Posture", ""},
+	{"commands", "Commands", access.CommandRead},
+	{"profiles", "Profiles and declarations", access.CommandRead},
+	{"certificates", "Certificates", ""},
+	{"orders", "Orders", access.OrderRead},
+	{"cases", "Lost cases", ""},
+	{"log", "Audit log", access.AuditRead},
 }
 
 // timelineOf reads a page of what happened to a device.

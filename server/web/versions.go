@@ -119,13 +119,22 @@ func (s *Server) allVersions(r *http.Request) (report.Table, error) {
 
 func (s *Server) versionTable(vs []policy.Version) report.Table {
 	t := report.Table{Name: "policies", Title: "Versions of the policy", AsOf: s.Now(), Columns: []report.Column{
-		{Head: "Version", Share: 12}, {Head: "State", Kind: report.State, Share: 18}, {Head: "What is new", Share: 22}, {Head: "Made by", Share: 12}, {Head: "Second person", Share: 12}, {Head: "Made", Kind: report.Time, Share: 10},
-		{Head: "Changed", Kind: report.Number, Share: 8}, {Head: "Of", Kind: report.Number, Share: 6}, {Head: "Reaches", Share: 20},
+		{Head: "Version", Share: 12},
+		{Head: "State", Kind: report.State, Share: 18},
+		{Head: "What is new", Share: 22},
+		{Head: "Made by", Share: 12},
+		{Head: "Second person", Share: 12},
+		{Head: "Made", Kind: report.Time, Share: 10},
+		{Head: "Changed", Kind: report.Number, Share: 8},
+		{Head: "Of", Kind: report.Number, Share: 6},
+		{Head: "Reaches", Share: 20},
 	}}
 	for _, v := range vs {
 		t.Rows = append(t.Rows, []report.Cell{
-			{Text: fmt.Sprintf("Generation %d", v.Generation), Href: versionAddress(v.Generation)}, stateCell(versionTag(v)), textCell(cmp.Or(v.Note, v.Reason, "Not said")), textCell(cmp.Or(v.AuthorName, "Ward")), textCell(secondWords(v)),
-			{Time: v.Published}, textCell(strconv.Itoa(v.Changed)), textCell(strconv.Itoa(v.Devices)), textCell(sentenceCase(ringsWords(v.Rings))),
+			{Text: fmt.Sprintf("Generation %d", v.Generation), Href: versionAddress(v.Generation)},
+			stateCell(versionTag(v)), textCell(cmp.Or(v.Note, v.Reason, "Not said")), textCell(cmp.Or(v.AuthorName, "Ward")), textCell(secondWords(v)),
+			{Time: v.Published},
+			textCell(strconv.Itoa(v.Changed)), textCell(strconv.Itoa(v.Devices)), textCell(sentenceCase(ringsWords(v.Rings))),
 		})
 	}
 	return t
