@@ -70,6 +70,7 @@ type counted struct {
 	cases, orders                           *prometheus.Desc
 	posture, blocked                        *prometheus.Desc
 	streamAt, streamFailed, streamBehind    *prometheus.Desc
+	verified, jobGood                       *prometheus.Desc
 }
 
 func (s *Server) counted() prometheus.Collector {
@@ -89,6 +90,9 @@ func (s *Server) counted() prometheus.Collector {
 		streamAt:     prometheus.NewDesc("ward_stream_sent_timestamp_seconds", "When a stream of the audit log was last taken.", []string{"name"}, nil),
 		streamFailed: prometheus.NewDesc("ward_stream_failing", "1 for a stream of the audit log whose last attempt failed.", []string{"name"}, nil),
 		streamBehind: prometheus.NewDesc("ward_stream_behind_entries", "Entries of the audit log that a stream has not had yet.", []string{"name"}, nil),
+
+		verified: prometheus.NewDesc("ward_audit_verified_timestamp_seconds", "When the whole audit log was last verified and was sound; 0 if it never was, or is not.", nil, nil),
+		jobGood:  prometheus.NewDesc("ward_job_success_timestamp_seconds", "When a job last succeeded, and until it first does, when the server began.", []string{"job"}, nil),
 	}
 }
 
@@ -107,6 +111,8 @@ func (c *counted) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.streamAt
 	ch <- c.streamFailed
 	ch <- c.streamBehind
+	ch <- c.verified
+	ch <- c.jobGood
 }
 
 // Collect meets prometheus.Collector.
@@ -127,6 +133,7 @@ func (c *counted) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(c.drift, prometheus.GaugeValue, float64(count), kind)
 	}
 	c.collectPosture(ctx, ch)
+	c.collectWork(ctx, ch)
 	ch <- prometheus.MustNewConstMetric(c.cases, prometheus.GaugeValue, float64(n.OpenCases))
 	ch <- prometheus.MustNewConstMetric(c.orders, prometheus.GaugeValue, float64(n.WaitingOrders))
 	for _, p := range n.Streams {
@@ -171,6 +178,28 @@ func (c *counted) collectPosture(ctx context.Context, ch chan<- prometheus.Metri
 	}
 	for app, n := range apps {
 		ch <- prometheus.MustNewConstMetric(c.blocked, prometheus.GaugeValue, float64(n), app)
+	}
+}
+
+// collectWork tells of the server's own work.
+func (c *counted) collectWork(ctx context.Context, ch chan<- prometheus.Metric) {
+	last, err := c.s.Verifier.Last(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.verified, err)
+	} else {
+		sound := 0.0
+		if last.Sound {
+			sound = float64(last.At.Unix())
+		}
+		ch <- prometheus.MustNewConstMetric(c.verified, prometheus.GaugeValue, sound)
+	}
+	since, jobs := c.s.book.States()
+	for _, j := range jobs {
+		good := j.Good
+		if good.IsZero() {
+			good = since
+		}
+		ch <- prometheus.MustNewConstMetric(c.jobGood, prometheus.GaugeValue, float64(good.Unix()), j.Name)
 	}
 }
 
