@@ -96,7 +96,7 @@ func notices(f Facts, tell say) {
 	case !n.Configured:
 		tell(Warning, time.Time{}, "", "/notifications", "Nobody is configured to be told of lost devices, orders and deadlines.")
 	}
-	if n.GivenUp > 0 {
+	if n.Configured && n.GivenUp > 0 { // to nobody nothing arrives: that is said above
 		tell(Fault, time.Time{}, "", "/notifications", "%s in the last seven days did not arrive.", count(n.GivenUp, "message", "messages"))
 	}
 	if n.Waiting.Count > 0 && f.Now.Sub(n.Waiting.Oldest) > waitingNotice {
