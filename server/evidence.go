@@ -31,7 +31,8 @@ func (s *Server) openEvidence(context.Context, *seal.Master) (err error) {
 	return err
 }
 
-// signing gives what reports are signed with. It is asked each time: the signer is opened after the reports are, and its certificate is renewed.
+// signing gives what reports are signed with. It is asked each time: the signer is opened
+// after the reports are, and its certificate is renewed.
 func (s *Server) signing() (*x509.Certificate, []*x509.Certificate, crypto.Signer, error) {
 	return s.signer.parts()
 }

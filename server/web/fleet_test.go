@@ -32,8 +32,8 @@ func (a answer) doors() (out [][2]string) {
 
 // listed is how many a list says it has.
 func (a answer) listed() string {
-	if n := regexp.MustCompile(`<p>\d+ to \d+ of (\d+)</p>`).FindStringSubmatch(a.body); n != nil {
-		return n[1]
+	if n := regexp.MustCompile(`<p>\d+ to [\d,]+ of ([\d,]+)</p>`).FindStringSubmatch(a.body); n != nil {
+		return strings.ReplaceAll(n[1], ",", "")
 	}
 	return fmt.Sprint(strings.Count(a.body, `<th role="rowheader"`))
 }
