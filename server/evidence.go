@@ -2,6 +2,9 @@ package server
 
 import (
 	"context"
+	"crypto"
+	"crypto/x509"
+	"strings"
 	"time"
 
 	"github.com/wardmdm/ward"
@@ -23,9 +26,15 @@ func (s *Server) openEvidence(context.Context, *seal.Master) (err error) {
 	s.Evidence, err = evidence.New(evidence.Config{
 		Estate: s.Estate, Policies: s.Policy, Cases: s.Lost, Orders: s.Orders, Brake: s.Brake, Approvers: s.Approvers, People: s.Access, Notices: s.Notify, Invitations: s.Enrolment,
 		Seals: s.db.Evidence(), Audit: s.Audit, Now: s.now, Organisation: s.config.Organisation, PublicURL: s.config.PublicURL,
-		Sign: casefile.CMS{Parts: s.signer.parts}, Eraser: eraser{s.db.Evidence(), s.Access, s.Audit}, Standing: s.standingOf,
+		Sign: casefile.CMS{Parts: s.signing}, Eraser: eraser{s.db.Evidence(), s.Access, s.Audit}, Standing: s.standingOf,
 	})
 	return err
+}
+
+// signing gives what reports are signed with. It is asked each time: the signer is opened
+// after the reports are, and its certificate is renewed.
+func (s *Server) signing() (*x509.Certificate, []*x509.Certificate, crypto.Signer, error) {
+	return s.signer.parts()
 }
 
 // sealJob seals changes of postures.
@@ -55,11 +64,47 @@ func (e eraser) ForgetPerson(ctx context.Context, id ward.PersonID) (int64, erro
 	return e.log.ForgetPerson(ctx, id)
 }
 
-// standingOf tells how somebody signs in, as far as it is known here.
+// standingOf tells how somebody signs in.
 func (s *Server) standingOf(ctx context.Context, id ward.PersonID) (evidence.Standing, error) {
 	p, err := s.Access.Person(ctx, id)
 	if err != nil {
 		return evidence.Standing{}, err
 	}
-	return evidence.Standing{Sessions: -1, Scope: p.Scope}, nil
+	a, err := s.SignIn.Account(ctx, id)
+	if err != nil {
+		return evidence.Standing{}, err
+	}
+	live, err := s.db.SignIn().SessionsOf(ctx, id, s.now().Add(-time.Duration(s.config.SignIn.IdleMinutes)*time.Minute))
+	if err != nil {
+		return evidence.Standing{}, err
+	}
+	return evidence.Standing{Factor: factorWords(a), Sessions: len(live), Scope: p.Scope}, nil
+}
+
+// factorWords says by what somebody proves who they are beyond a passphrase.
+func factorWords(a access.Account) string {
+	var all []string
+	if !a.Local() {
+		all = append(all, "by "+strings.Join(a.Providers, " and "))
+	}
+	if a.Passkeys > 0 {
+		all = append(all, "passkey")
+	}
+	if a.App {
+		all = append(all, "authenticator app")
+	}
+	if len(all) == 0 {
+		return "none"
+	}
+	return strings.Join(all, ", ")
+}
+
+// erased takes away what the parts beside accounts keep of a person who is erased, within
+// the unit of work that does it.
+func (s *Server) erased(ctx context.Context, id ward.PersonID) error {
+	if err := s.db.SignIn().Forget(ctx, id); err != nil {
+		return err
+	}
+	_, err := s.db.Notices().Forget(ctx, id)
+	return err
 }

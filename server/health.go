@@ -192,6 +192,7 @@ func (s *Server) measurePeople(ctx context.Context, f *health.Facts) error {
 // SetupSteps says what is left to do on the first day.
 func (s *Server) SetupSteps(ctx context.Context) ([]health.Step, error) {
 	first := health.First{Facts: s.measure(ctx), Organisation: s.config.Organisation, PublicURL: s.config.PublicURL, TLS: s.tlsWords(), KeysApart: s.keysApart()}
+	first.OIDC, first.Logo = len(s.config.SignIn.OIDC) > 0, s.config.Logo != ""
 	in, err := s.Policy.InForce(ctx)
 	if err != nil {
 		return nil, err

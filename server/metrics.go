@@ -68,31 +68,30 @@ type counted struct {
 	devices, waiting, pushes, drift, expiry *prometheus.Desc
 	lostKey                                 *prometheus.Desc
 	cases, orders                           *prometheus.Desc
-	posture, blocked                        *prometheus.Desc
+	posture, blocked, verified, job, every  *prometheus.Desc
 	streamAt, streamFailed, streamBehind    *prometheus.Desc
-	verified, jobGood                       *prometheus.Desc
 }
 
 func (s *Server) counted() prometheus.Collector {
 	return &counted{
-		s:       s,
-		devices: prometheus.NewDesc("ward_devices", "Devices by state.", []string{"state"}, nil),
-		waiting: prometheus.NewDesc("ward_commands_open", "Commands that a device has not answered.", nil, nil),
-		pushes:  prometheus.NewDesc("ward_pushes_owed", "Pushes that are owed.", nil, nil),
-		drift:   prometheus.NewDesc("ward_drift_open", "What is otherwise on devices than the policy wants, by kind.", []string{"kind"}, nil),
-		expiry:  prometheus.NewDesc("ward_expiry_timestamp_seconds", "When a certificate of the server's own expires, and the device identity that does first.", []string{"name"}, nil),
-		lostKey: prometheus.NewDesc("ward_issuer_key_lost", "1 for an issuer whose key was given up, so that it signs nothing.", []string{"name"}, nil),
-		posture: prometheus.NewDesc("ward_posture_devices", "Devices by posture, as the overview counts them.", []string{"state"}, nil),
-		blocked: prometheus.NewDesc("ward_blocked_app_devices", "Devices that have a blocked app, by the app.", []string{"app"}, nil),
-		cases:   prometheus.NewDesc("ward_lost_cases_open", "Cases of lost devices that are open, without drills.", nil, nil),
-		orders:  prometheus.NewDesc("ward_orders_waiting", "Orders that wait for signatures.", nil, nil),
+		s:        s,
+		devices:  prometheus.NewDesc("ward_devices", "Devices by state.", []string{"state"}, nil),
+		waiting:  prometheus.NewDesc("ward_commands_open", "Commands that a device has not answered.", nil, nil),
+		pushes:   prometheus.NewDesc("ward_pushes_owed", "Pushes that are owed.", nil, nil),
+		drift:    prometheus.NewDesc("ward_drift_open", "What is otherwise on devices than the policy wants, by kind.", []string{"kind"}, nil),
+		expiry:   prometheus.NewDesc("ward_expiry_timestamp_seconds", "When a certificate of the server's own expires, and the device identity that does first.", []string{"name"}, nil),
+		lostKey:  prometheus.NewDesc("ward_issuer_key_lost", "1 for an issuer whose key was given up, so that it signs nothing.", []string{"name"}, nil),
+		posture:  prometheus.NewDesc("ward_posture_devices", "Devices by posture, as the overview counts them.", []string{"state"}, nil),
+		blocked:  prometheus.NewDesc("ward_blocked_app_devices", "Devices that have a blocked app, by the app.", []string{"app"}, nil),
+		verified: prometheus.NewDesc("ward_audit_verified_timestamp_seconds", "When the whole audit log was last verified and was sound; 0 if it never was.", nil, nil),
+		job:      prometheus.NewDesc("ward_job_success_timestamp_seconds", "When a job of the server last succeeded; since the start for one that has not yet.", []string{"job"}, nil),
+		every:    prometheus.NewDesc("ward_job_every_seconds", "How often a job of the server is done at least.", []string{"job"}, nil),
+		cases:    prometheus.NewDesc("ward_lost_cases_open", "Cases of lost devices that are open, without drills.", nil, nil),
+		orders:   prometheus.NewDesc("ward_orders_waiting", "Orders that wait for signatures.", nil, nil),
 
 		streamAt:     prometheus.NewDesc("ward_stream_sent_timestamp_seconds", "When a stream of the audit log was last taken.", []string{"name"}, nil),
 		streamFailed: prometheus.NewDesc("ward_stream_failing", "1 for a stream of the audit log whose last attempt failed.", []string{"name"}, nil),
 		streamBehind: prometheus.NewDesc("ward_stream_behind_entries", "Entries of the audit log that a stream has not had yet.", []string{"name"}, nil),
-
-		verified: prometheus.NewDesc("ward_audit_verified_timestamp_seconds", "When the whole audit log was last verified and was sound; 0 if it never was, or is not.", nil, nil),
-		jobGood:  prometheus.NewDesc("ward_job_success_timestamp_seconds", "When a job last succeeded, and until it first does, when the server began.", []string{"job"}, nil),
 	}
 }
 
@@ -106,13 +105,14 @@ func (c *counted) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.lostKey
 	ch <- c.posture
 	ch <- c.blocked
+	ch <- c.verified
+	ch <- c.job
+	ch <- c.every
 	ch <- c.cases
 	ch <- c.orders
 	ch <- c.streamAt
 	ch <- c.streamFailed
 	ch <- c.streamBehind
-	ch <- c.verified
-	ch <- c.jobGood
 }
 
 // Collect meets prometheus.Collector.
@@ -181,17 +181,17 @@ func (c *counted) collectPosture(ctx context.Context, ch chan<- prometheus.Metri
 	}
 }
 
-// collectWork tells of the server's own work.
+// collectWork tells of what the server does by itself.
 func (c *counted) collectWork(ctx context.Context, ch chan<- prometheus.Metric) {
 	last, err := c.s.Verifier.Last(ctx)
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(c.verified, err)
 	} else {
-		sound := 0.0
-		if last.Sound {
-			sound = float64(last.At.Unix())
+		at := 0.0
+		if last.Sound && !last.At.IsZero() {
+			at = float64(last.At.Unix())
 		}
-		ch <- prometheus.MustNewConstMetric(c.verified, prometheus.GaugeValue, sound)
+		ch <- prometheus.MustNewConstMetric(c.verified, prometheus.GaugeValue, at)
 	}
 	since, jobs := c.s.book.States()
 	for _, j := range jobs {
@@ -199,7 +199,8 @@ func (c *counted) collectWork(ctx context.Context, ch chan<- prometheus.Metric) 
 		if good.IsZero() {
 			good = since
 		}
-		ch <- prometheus.MustNewConstMetric(c.jobGood, prometheus.GaugeValue, float64(good.Unix()), j.Name)
+		ch <- prometheus.MustNewConstMetric(c.job, prometheus.GaugeValue, float64(good.Unix()), j.Name)
+		ch <- prometheus.MustNewConstMetric(c.every, prometheus.GaugeValue, j.Every.Seconds(), j.Name)
 	}
 }
 

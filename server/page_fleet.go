@@ -16,13 +16,16 @@ import (
 func (s *Server) fleetParts() web.FleetParts {
 	return web.FleetParts{
 		Estate: s.Estate, RefreshMany: s.Devices.RefreshMany,
-		Expiries: (&expiries{s: s}).list,
-		Views:    &view.Service{Store: s.db.SavedViews(), Audit: s.record, Now: s.now},
+		Expiries: (&expiries{s: s}).list, AuditVerified: s.AuditVerified,
+		Views: &view.Service{Store: s.db.SavedViews(), Audit: s.record, Now: s.now},
 	}
 }
 
 // expiryAge is how old a list of what expires may be: the overview is asked for often.
 const expiryAge = time.Minute
+
+// tokensAhead is how long before its end a token is told of.
+const tokensAhead = 30 * 24 * time.Hour
 
 // expiries tells of the certificates and tokens that end. What it knows it keeps for a
 // minute.
@@ -46,7 +49,14 @@ func (e *expiries) list(ctx context.Context) ([]web.Expiry, error) {
 	}
 	out := make([]web.Expiry, 0, len(all))
 	for _, w := range all {
-		out = append(out, web.Expiry{Name: expiryName(w.Name), Ends: w.NotAfter})
+		out = append(out, web.Expiry{Name: expiryName(w.Name), Ends: w.NotAfter, Renews: w.Renews})
+	}
+	tokens, err := e.s.db.TokensEnding(ctx, now, now.Add(tokensAhead))
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range tokens {
+		out = append(out, web.Expiry{Name: "Token “" + t.Name + "”", Ends: t.Expires, Href: "/settings/tokens"})
 	}
 	e.last, e.at = out, now
 	return append([]web.Expiry(nil), out...), nil

@@ -45,9 +45,9 @@ func (s *Server) operateJobs() []jobs.Job {
 	}
 }
 
-// AuditVerified tells of the last verification of the audit log; at is zero where there was
-// none.
-func (s *Server) AuditVerified(ctx context.Context) (at time.Time, size int64, ok bool, err error) {
+// AuditVerified tells of the last verification of the audit log, and whether it was sound; at
+// is zero where there was none.
+func (s *Server) AuditVerified(ctx context.Context) (at time.Time, size int64, sound bool, err error) {
 	r, err := s.Verifier.Last(ctx)
 	return r.At, r.Size, r.Sound, err
 }

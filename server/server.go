@@ -239,7 +239,7 @@ func auditName(publicURL string) string {
 }
 
 func (s *Server) openAccess(_ context.Context, _ *seal.Master) (err error) {
-	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now, Forget: s.Audit.ForgetPerson, Stands: s.stands})
+	s.Access, err = access.New(access.Config{Store: s.db.Access(), Audit: s.Audit, Now: s.now, Forget: s.Audit.ForgetPerson, Stands: s.stands, Erased: s.erased})
 	return err
 }
 

@@ -19,7 +19,6 @@ import (
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server"
 	"github.com/wardmdm/ward/server/access"
-	"golang.org/x/sync/errgroup"
 )
 
 // childVariable in the environment makes this program the server that is measured, so
@@ -59,12 +58,15 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o.Config.Listen, o.Config.PublicURL = l.Addr().String(), "https://"+l.Addr().String()
+	o.Config.Listen = l.Addr().String()
+	if o.Config.PublicURL == "" {
+		o.Config.PublicURL = "https://" + o.Config.Listen
+	}
 	s, err := server.New(ctx, o.Config)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	hello := served{URL: "https://" + o.Config.Listen, Listen: o.Config.Listen, Roots: s.Authority.RootPEM()}
+	hello := served{URL: o.Config.PublicURL, Listen: o.Config.Listen, Roots: s.Authority.RootPEM()}
 	if o.Config.TLS.Mode == server.TLSProxy && !o.Config.Trial {
 		hello.URL = "http://" + o.Config.Listen
 	}
@@ -83,13 +85,19 @@ func serveChild(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return s.Run(ctx, l, func() { json.NewEncoder(out).Encode(hello) }) }) //nolint:errcheck // a parent that is gone closes the input
-	g.Go(func() error {
-		defer stop()
-		return profiles(lines)
-	})
-	return g.Wait()
+	profiled := make(chan error, 1)
+	go func() {
+		profiled <- profiles(lines)
+		stop()
+	}()
+	// A server that ends by itself ends the process, though its input may still be open.
+	err = s.Run(ctx, l, func() { json.NewEncoder(out).Encode(hello) }) //nolint:errcheck // a parent that is gone closes the input
+	select {
+	case ended := <-profiled:
+		return errors.Join(err, ended)
+	default:
+		return err
+	}
 }
 
 func makeToken(ctx context.Context, s *server.Server) (string, error) {

@@ -55,6 +55,7 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 			&cli.BoolFlag{Name: "pages", Usage: "measure the overview and lists of a made-up fleet, now and in the past, and nothing else; 100,000 devices with a year unless --devices and --days say otherwise"},
 			&cli.IntFlag{Name: "days", Value: seededDays, Usage: "how many days of the past that fleet has"},
 			&cli.IntFlag{Name: "asked", Value: 200, Usage: "how often each sort of page is asked for"},
+			&cli.PathFlag{Name: "seeded", Usage: "with --pages: the `FOLDER` of a server that ward seed filled, instead of making one"},
 			&cli.BoolFlag{Name: "browser", Usage: "with --pages: also measure the first paint in Chromium"},
 			&cli.BoolFlag{Name: "idle-rss", Usage: "measure the memory of a trial server that has nothing to do for 30 seconds, and nothing else"},
 			&cli.BoolFlag{Name: "quick", Usage: "few devices and short histories: shows that it works, not how fast"},
@@ -78,6 +79,7 @@ type plan struct {
 	length               time.Duration
 	days, asked          int
 	browser              bool
+	seeded               string
 	idle                 time.Duration
 	profile              string
 }
@@ -87,7 +89,7 @@ func newPlan(c *cli.Context) (plan, error) {
 		postgres: c.Bool("postgres"), tls: c.Bool("tls"), devices: c.Int("devices"), connections: c.Int("connections"), rounds: c.Int("rounds"),
 		history: c.Int("history"), aged: c.Int("history-devices"), reports: c.Int("reports"), returns: c.Int("returns"), traffic: c.Int("traffic"),
 		rate: c.Int("rate"), length: c.Duration("length"), idle: 30 * time.Second, profile: c.Path("profile"),
-		days: c.Int("days"), asked: c.Int("asked"), browser: c.Bool("browser"),
+		days: c.Int("days"), asked: c.Int("asked"), browser: c.Bool("browser"), seeded: c.Path("seeded"),
 	}
 	if (c.Bool("authorize") || c.Bool("pages")) && !c.IsSet("devices") {
 		p.devices = manyDevices

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,28 +50,21 @@ func pagesMeasured(ctx context.Context, p plan, at *place, say teller) (r report
 	r.Database = at.engine()
 	o := order{Config: at.config(p), Link: true}
 	o.Config.MDM.DeviceAuthorities, o.Config.Trial = nil, true
-	c, err := startChild(ctx, o) // it makes the keys
+	if p.seeded != "" {
+		err = useSeeded(ctx, p.seeded, &o.Config)
+	} else {
+		r.Seeded, err = fill(ctx, p, &o, say)
+	}
 	if err != nil {
 		return r, err
 	}
-	o.Config.PublicURL, o.Config.Listen = c.URL, c.Listen
-	if err := c.stop(); err != nil {
-		return r, err
-	}
-	say("making %d devices with %d days of the past", p.devices, p.days)
-	began := time.Now()
-	sum, err := server.Seed(ctx, o.Config, seed.Options{Devices: p.devices, Days: p.days, Sites: 6, Groups: 200, Random: 1})
+	c, err := startChild(ctx, o)
 	if err != nil {
-		return r, err
-	}
-	r.Seeded = time.Since(began).Seconds()
-	say("made them with %d changes in %.0f s", sum.Changes, r.Seeded)
-	if c, err = startChild(ctx, o); err != nil {
 		return r, err
 	}
 	b, err := newBrowser(ctx, c.served)
 	if err == nil {
-		err = b.measure(ctx, p, &r, say)
+		err = b.measure(ctx, p, c, &r, say)
 	}
 	if err == nil && p.browser {
 		r.Visit.Paint, err = firstPaint(ctx, b)
@@ -79,6 +73,41 @@ func pagesMeasured(ctx context.Context, p plan, at *place, say teller) (r report
 		r.ServerMemory, err = resident(c.pid())
 	}
 	return r, join(err, c.stop())
+}
+
+// useSeeded has the server use a folder that is filled, at the address that it was filled for.
+func useSeeded(ctx context.Context, dir string, c *server.Config) error {
+	o, err := server.OpenConsole(ctx, dir)
+	if err != nil {
+		return err
+	}
+	c.Data, c.PublicURL = dir, o.PublicURL()
+	u, err := url.Parse(c.PublicURL)
+	if err == nil {
+		c.Listen = "127.0.0.1:" + u.Port()
+	}
+	return join(err, o.Close())
+}
+
+// fill makes a server's folder and fills it, and returns how many seconds that took.
+func fill(ctx context.Context, p plan, o *order, say teller) (float64, error) {
+	c, err := startChild(ctx, *o) // it makes the keys
+	if err != nil {
+		return 0, err
+	}
+	o.Config.PublicURL, o.Config.Listen = c.URL, c.Listen
+	if err := c.stop(); err != nil {
+		return 0, err
+	}
+	say("making %d devices with %d days of the past", p.devices, p.days)
+	began := time.Now()
+	sum, err := server.Seed(ctx, o.Config, seed.Options{Devices: p.devices, Days: p.days, Sites: 6, Groups: 200, Random: 1})
+	if err != nil {
+		return 0, err
+	}
+	took := time.Since(began).Seconds()
+	say("made them with %d changes in %.0f s", sum.Changes, took)
+	return took, nil
 }
 
 // browser asks for pages as a person who has signed in.
@@ -139,7 +168,7 @@ func (b *browser) ask(ctx context.Context, method, path string) (a answer, err e
 }
 
 // measure asks for each sort of page again and again.
-func (b *browser) measure(ctx context.Context, p plan, r *report, say teller) error {
+func (b *browser) measure(ctx context.Context, p plan, c *child, r *report, say teller) error {
 	first, err := b.ask(ctx, http.MethodGet, "/")
 	if err != nil {
 		return err
@@ -167,11 +196,19 @@ func (b *browser) measure(ctx context.Context, p plan, r *report, say teller) er
 		{"devices in the past, any filter", func() string { return "/devices?" + ways.past(ways.filter()).Encode() }},
 	} {
 		say("asking for: %s", sort.name)
+		if p.profile != "" {
+			if err := c.profile(filepath.Join(p.profile, strings.ReplaceAll(sort.name, " ", "-")+".pprof")); err != nil {
+				return err
+			}
+		}
 		f, err := b.sort(ctx, p, sort.name, sort.path)
 		if err != nil {
 			return err
 		}
 		r.Pages = append(r.Pages, f)
+	}
+	if p.profile != "" {
+		return c.profile("")
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ const maxLinkLife = 7 * 24 * time.Hour
 // shown this once; an older link of the same kind stops working. It is good for ttl,
 // more than 0 and at most 7 days. People make links for themselves; who may change
 // people makes a set-up link for someone who has never signed in, and no other, for
-// whoever holds a link is that person; the operator at the server's console makes
-// any. Someone who lost every way in needs the operator.
+// whoever holds a link is that person, which is why no token makes one for its own
+// person; the operator at the server's console makes any. Someone who lost every way in needs the operator.
 func (s *Service) CreateLink(ctx context.Context, id ward.PersonID, kind LinkKind, ttl time.Duration) (string, error) {
 	if kind != LinkSetup && kind != LinkSignIn {
 		return "", ward.Errorf(ward.Invalid, "There is no link of the kind %q.", kind)
@@ -32,8 +32,12 @@ func (s *Service) CreateLink(ctx context.Context, id ward.PersonID, kind LinkKin
 		if !p.DisabledAt.IsZero() {
 			return ward.Errorf(ward.Conflict, "%s is disabled.", p.Name)
 		}
-		if err := mayActFor(ctx, id, "make a link for"); err != nil {
-			if kind != LinkSetup || !p.Activated.IsZero() || Check(ctx, PersonWrite) != nil {
+		err = mayActFor(ctx, id, "make a link for")
+		if err == nil {
+			err = byBrowser(ctx)
+		}
+		if err != nil {
+			if itself(ctx, id) || kind != LinkSetup || !p.Activated.IsZero() || Check(ctx, PersonWrite) != nil {
 				return err
 			}
 			if err := s.mayChange(ctx, p); err != nil { // it would be a way to do all that they may do
@@ -57,7 +61,8 @@ func errLink() error {
 	return ward.Errorf(ward.Unauthenticated, "This link was used already, has expired or is not whole. Ask for a new one.")
 }
 
-// Redeem takes a link's secret and returns whom it signs in and what for. It works
+// Redeem takes a link's secret and returns whom it is for and what for; that they signed in is
+// recorded by SignIn.Begin. It works
 // once; afterwards, and for every secret that does not work, it returns the same
 // *ward.Error of kind Unauthenticated. Call it on a deliberate step of the person,
 // not when the link is merely fetched: mail scanners fetch links.
@@ -84,7 +89,7 @@ func (s *Service) Redeem(ctx context.Context, secret string) (p Person, kind Lin
 			return err
 		}
 		ctx = ward.WithActor(ctx, actor(p, ward.ViaSession))
-		return s.record(ctx, ActionSignedIn, p.ID, map[string]string{"by": "link", "kind": string(kind)})
+		return s.record(ctx, ActionLinkUsed, p.ID, map[string]string{"kind": string(kind)})
 	})
 	if err != nil {
 		return Person{}, "", err

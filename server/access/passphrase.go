@@ -47,6 +47,9 @@ func (s *Service) SetPassphrase(ctx context.Context, id ward.PersonID, passphras
 	if err := mayActFor(ctx, id, "set the passphrase of"); err != nil {
 		return err
 	}
+	if err := byBrowser(ctx); err != nil {
+		return err
+	}
 	p, err := s.store.Person(ctx, id)
 	if err != nil {
 		return err

@@ -59,7 +59,8 @@ type NewToken struct {
 
 // CreateToken makes a token and returns its secret, which is shown this once. People
 // make tokens for themselves only, for a token acts as its person; the operator at
-// the server's console may make one for anybody. A narrowed token makes none.
+// the server's console may make one for anybody. A narrowed token makes none, and another none that
+// outlives it.
 func (s *Service) CreateToken(ctx context.Context, n NewToken) (Token, string, error) {
 	if err := mayActFor(ctx, n.Person, "make a token for"); err != nil {
 		return Token{}, "", err
@@ -93,6 +94,9 @@ func (s *Service) CreateToken(ctx context.Context, n NewToken) (Token, string, e
 		if !p.DisabledAt.IsZero() {
 			return ward.Errorf(ward.Conflict, "%s is disabled.", p.Name)
 		}
+		if t.Expires, err = s.noLonger(ctx, n.Expires); err != nil {
+			return err
+		}
 		if err := s.store.ActivatePerson(ctx, p.ID, now); err != nil {
 			return err
 		}
@@ -105,6 +109,32 @@ func (s *Service) CreateToken(ctx context.Context, n NewToken) (Token, string, e
 		return Token{}, "", err
 	}
 	return t, secret, nil
+}
+
+// noLonger is when a token ends that should end at the time given: one that a token makes
+// lives no longer than that one.
+func (s *Service) noLonger(ctx context.Context, expires time.Time) (time.Time, error) {
+	by := ward.ActorFrom(ctx).Token
+	if by == "" {
+		return expires, nil
+	}
+	maker, err := s.store.Token(ctx, by)
+	if err != nil {
+		return expires, err
+	}
+	if maker.Expires.IsZero() || !expires.IsZero() && expires.Before(maker.Expires) {
+		return expires, nil
+	}
+	return maker.Expires, nil
+}
+
+// byBrowser refuses a token: what lets somebody in by a browser is made there, so that a token
+// that was found opens no session.
+func byBrowser(ctx context.Context) error {
+	if ward.ActorFrom(ctx).Via == ward.ViaToken {
+		return ward.Errorf(ward.Forbidden, "No token makes a way to sign in. Do it in a browser, or have the operator do it on the server.")
+	}
+	return nil
 }
 
 func joinScopes(scopes []Permission) string {

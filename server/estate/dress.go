@@ -28,6 +28,7 @@ func dress(devices []entry, present *Snapshot, t time.Time) *Snapshot {
 		e := &devices[k]
 		named[k] = true
 		e.called(d)
+		e.present = d
 		e.key, e.own, e.shared = present.searches(i)
 		if e.Site != d.Site || e.Group != d.Group || e.Platform != d.Platform || e.OSVersion != d.OSVersion {
 			_, e.shared = searched(&e.Device)

@@ -17,9 +17,10 @@ type entry struct {
 	Device
 	seq       int64
 	enrolment ward.EnrolmentID
-	key       string // orders it by name, see nameOrder
-	own       string // what a search finds of it alone, in lower case
-	shared    string // and with others
+	key       string  // orders it by name, see nameOrder
+	own       string  // what a search finds of it alone, in lower case
+	shared    string  // and with others
+	present   *Device // as it is now, in a snapshot of the past; nil where it was deleted since
 }
 
 // index is the present of all devices in memory. Its methods are called by one goroutine at a

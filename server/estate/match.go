@@ -72,6 +72,7 @@ func (s *Snapshot) Page(f Filter, after ward.DeviceID, limit int) (page []*Devic
 // matcher is a filter that is ready to be asked of many devices.
 type matcher struct {
 	Filter
+	snap    *Snapshot
 	entries []*entry // of the snapshot's devices, nil where it has none
 	all     bool     // everything is meant
 	words   []string // of the search, in lower case
@@ -82,7 +83,7 @@ type matcher struct {
 }
 
 func (s *Snapshot) matcher(f Filter) *matcher {
-	m := &matcher{Filter: f, words: strings.Fields(strings.ToLower(f.Search)), cost: slices.Clone(f.Findings)}
+	m := &matcher{Filter: f, snap: s, words: strings.Fields(strings.ToLower(f.Search)), cost: slices.Clone(f.Findings)}
 	if len(s.entries) == len(s.Devices) {
 		m.entries = s.entries
 	}
@@ -98,12 +99,26 @@ func (s *Snapshot) matcher(f Filter) *matcher {
 	return m
 }
 
+// within reports whether a device of the snapshot lies in a scope. One of the past has to lie
+// there now, too: it is called by what it is called now, and who has it now may be somebody
+// beyond the scope.
+func (s *Snapshot) within(scope ward.Scope, i int) bool {
+	d := s.Devices[i]
+	if !scope.Includes(d.Site, d.Group) {
+		return false
+	}
+	if len(s.entries) != len(s.Devices) || s.entries[i].present == nil {
+		return true
+	}
+	return scope.Includes(s.entries[i].present.Site, s.entries[i].present.Group)
+}
+
 // means reports whether a device of the snapshot is meant. What is cheap to tell comes first.
 func (m *matcher) means(i int, d *Device) bool {
 	if len(m.States) > 0 && !m.states[min(attention(d.State), len(m.states)-1)] {
 		return false
 	}
-	if m.lists && !m.listed(d) || !m.Scope.All() && !m.Scope.Includes(d.Site, d.Group) {
+	if m.lists && !m.listed(d) || !m.Scope.All() && !m.snap.within(m.Scope, i) {
 		return false
 	}
 	if m.Ownership != "" && d.Ownership != m.Ownership || m.Enrolled && !d.Counted() {
@@ -207,8 +222,8 @@ type Choices struct {
 func (s *Snapshot) Choices(scope ward.Scope) Choices {
 	sites, groups, systems, platforms := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[ward.Platform]bool{}
 	findings, apps := map[string]bool{}, map[string]bool{}
-	for _, d := range s.Devices {
-		if !scope.All() && !scope.Includes(d.Site, d.Group) {
+	for i, d := range s.Devices {
+		if !scope.All() && !s.within(scope, i) {
 			continue
 		}
 		sites[d.Site], groups[d.Group], systems[d.OSVersion], platforms[d.Platform] = true, true, true, true

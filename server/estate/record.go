@@ -58,6 +58,11 @@ func (s *Service) keep(ctx context.Context, is Device, e ward.EnrolmentID, now t
 		if err := s.settleSpans(ctx, was, is, now); err != nil {
 			return err
 		}
+		if s.Changed != nil {
+			if err := s.Changed(ctx, was, is); err != nil {
+				return err
+			}
+		}
 	}
 	if kept.Due {
 		if err := s.Store.Judged(ctx, is.ID); err != nil {

@@ -21,6 +21,9 @@ type Options struct {
 	// committed; zero where numbers become visible in their order.
 	Overlap time.Duration
 	Now     func() time.Time
+	// Changed is told of each posture that differs from the one before, in the unit of work
+	// that records it; was is nil for a device that is new. Nil is told of none.
+	Changed func(ctx context.Context, was *Device, is Device) error
 }
 
 // Service keeps and tells the posture of every device. Its methods may be called by several

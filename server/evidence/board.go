@@ -106,8 +106,8 @@ func (m month) sentences(b month) []string {
 	if b.ok && of > 0 && b.last.Devices > 0 {
 		first += ", " + compared(compliant(m.last)-compliant(b.last), "points") + " than a month before"
 	}
-	unknown, bad, grace := m.last.States[compliance.Unknown], m.last.States[compliance.NonCompliant], m.last.States[compliance.InGrace]
-	second := fmt.Sprintf("Of the others %s not comply, %s in grace, and %s unknown: what is not known is not counted as compliant.", verb(bad, "does", "do"), verb(grace, "is", "are"), verb(unknown, "is", "are"))
+	unknown, bad, grace, pending := m.last.States[compliance.Unknown], m.last.States[compliance.NonCompliant], m.last.States[compliance.InGrace], m.last.States[compliance.Pending]
+	second := fmt.Sprintf("Of the others %s not comply, %s in grace, for %s is on its way, and %s unknown: what is not known is not counted as compliant.", verb(bad, "does", "do"), verb(grace, "is", "are"), verb(pending, "what the policy wants", "what the policy wants"), verb(unknown, "is", "are"))
 	third := "Blocked apps were on " + count(m.last.Blocked, "device", "devices")
 	if len(m.days) > 1 {
 		third += fmt.Sprintf(" at the end and on %s at the beginning", report.Thousands(m.days[0].Blocked))
@@ -190,7 +190,7 @@ func (m month) numbers(b month) report.Table {
 	for _, st := range []struct {
 		words string
 		state compliance.State
-	}{{"Compliant", compliance.Compliant}, {"In grace", compliance.InGrace}, {"Non-compliant", compliance.NonCompliant}, {"Unknown", compliance.Unknown}, {"Lost", compliance.Lost}} {
+	}{{"Compliant", compliance.Compliant}, {"Pending", compliance.Pending}, {"In grace", compliance.InGrace}, {"Non-compliant", compliance.NonCompliant}, {"Unknown", compliance.Unknown}, {"Lost", compliance.Lost}} {
 		row(st.words, last(func(d estate.Day) int { return d.States[st.state] }))
 	}
 	row("Devices with a blocked app", last(func(d estate.Day) int { return d.Blocked }))

@@ -150,15 +150,15 @@ func dsptMap(n standing, y year) []mapped {
 	losses := fmt.Sprintf("%s in the twelve months before; %s accepted a lock, %s accepted an erase", count(y.cases, "device was reported lost or stolen", "devices were reported lost or stolen"), report.Thousands(y.locked), report.Thousands(y.erased))
 	return []mapped{
 		{"B2.b Device management", "Only devices that the organisation owns or manages reach its essential functions.", []report.Fact{
-			{Label: "Managed now", Value: share(n.managed, n.devices()) + " (/devices)"},
-			{Label: "Owned by the organisation", Value: share(n.corporate, n.devices()) + " (/devices?ownership=corporate)"},
+			{Label: "Managed now", Value: share(n.managed, n.devices()) + " (/devices?enrolled=yes)"},
+			{Label: "Owned by the organisation", Value: share(n.corporate, n.devices()) + " (/devices?enrolled=yes&ownership=corporate)"},
 			{Label: "Supervised", Value: share(n.supervised, n.devices())},
-			{Label: "Not known", Value: count(n.unknown, "device has", "devices have") + " not told lately and counts as not compliant (/devices?state=unknown)"},
+			{Label: "Not known", Value: count(n.unknown, "device has", "devices have") + " not told lately, and not counted as compliant (/devices?enrolled=yes&state=unknown)"},
 		}, "whether a device that was never enrolled reaches the organisation's systems: that needs the network, and the conditional access of those systems."},
 		{"B3.d Mobile data", "Mobile devices that hold important data are catalogued, under control, configured to good practice, and can be wiped from afar.", []report.Fact{
-			{Label: "Catalogue", Value: count(n.devices(), "device", "devices") + " with owner, place, system and last contact (/devices?format=csv)"},
-			{Label: "Encrypted", Value: count(n.unencrypted, "device tells that it is", "devices tell that they are") + " not encrypted (/devices?finding=not-encrypted)"},
-			{Label: "Passcode", Value: count(n.noPasscode, "device has", "devices have") + " none, or a weak one (/devices?finding=no-passcode)"},
+			{Label: "Catalogue", Value: count(n.devices(), "device", "devices") + " with owner, place, system and last contact (/devices?enrolled=yes&format=csv)"},
+			{Label: "Encrypted", Value: count(n.unencrypted, "device tells that it is", "devices tell that they are") + " not encrypted (/devices?enrolled=yes&finding=not-encrypted)"},
+			{Label: "Passcode", Value: count(n.noPasscode, "device has", "devices have") + " none, or a weak one (/devices?enrolled=yes&finding=no-passcode)"},
 			{Label: "Lost devices", Value: losses + " (/cases)"},
 			{Label: "Wiping personal devices", Value: fmt.Sprintf("%s can't be wiped as a whole, by design: leaving management takes away what Ward put there, the work apps and their data with it.", count(n.personal, "personal device", "personal devices"))},
 		}, "that a device which has been switched off was wiped: it says “accepted by the device at”, or that it has not been seen since. Nor what data apps keep on a device."},
@@ -167,7 +167,7 @@ func dsptMap(n standing, y year) []mapped {
 			{Label: "Proof of an erase", Value: "the signed file of each order: who asked, the two who approved, when the device accepted, and whether it came back fresh (/orders)"},
 		}, "certificates of destruction of a disposal firm, and equipment that was never enrolled."},
 		{"B4.d Vulnerability management", "Known vulnerabilities are mitigated in time.", []report.Fact{
-			{Label: "Below the minimum version", Value: share(n.old, n.devices()) + " (/devices?os=old)"},
+			{Label: "Below the minimum version", Value: share(n.old, n.devices()) + " (/devices?enrolled=yes&os=old)"},
 			{Label: "What the minimum is", Value: "it stands in the policy, with who published it and when (/policies)"},
 		}, "vulnerabilities of apps, of servers and of networks; and devices that did not tell their version."},
 		{"C1 Security monitoring", "Logs are protected, kept, and looked at.", []report.Fact{

@@ -44,7 +44,7 @@ func (s *Service) cyberEssentials(ctx context.Context, r Request, out *made) err
 			{Label: "Apps that the policy keeps off", Value: "on the devices where it can; the others are watched (/apps)"},
 		}, "settings of the organisation's servers and cloud services, and default passwords of other equipment."},
 		{"Security update management", "Software is supported, and important updates are installed within 14 days.", []report.Fact{
-			{Label: "Below the policy's minimum version", Value: share(n.old, n.devices()) + " (/devices?os=old)"},
+			{Label: "Below the policy's minimum version", Value: share(n.old, n.devices()) + " (/devices?enrolled=yes&os=old)"},
 			{Label: "Not known", Value: count(n.unknown, "device has", "devices have") + " not told lately"},
 		}, "when an update came out, so whether 14 days were kept: raise the minimum version in the policy when an update that matters appears, and the figure above counts the devices that lag. Nor updates of apps that Ward does not manage."},
 		{"User access control", "People have accounts of their own, no more rights than they need, and a second factor.", []report.Fact{

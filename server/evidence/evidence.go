@@ -281,10 +281,7 @@ func inForceFrom(v policy.Version) time.Time {
 
 // devicesIn returns the devices of a scope, in the order of the snapshot.
 func devicesIn(snap *estate.Snapshot, scope ward.Scope) []*estate.Device {
-	if scope.All() {
-		return snap.Devices
-	}
-	return slices.DeleteFunc(slices.Clone(snap.Devices), func(d *estate.Device) bool { return !scope.Includes(d.Site, d.Group) })
+	return snap.Match(estate.Filter{Scope: scope})
 }
 
 func joined(words ...string) string {

@@ -272,7 +272,8 @@ func howTo(id string, a casefile.Audit, signed bool) string {
 		"   KEY is the public key of the log. Have it from somewhere else than this file:\n" +
 		"   from whoever kept it when the server was set up. The file says that it is\n\n" +
 		"     " + a.Key + "\n\n" +
-		"   With a checkpoint of the log that was kept elsewhere (--checkpoint FILE) it shows too\n" +
+		"   With an earlier checkpoint of the log that was kept elsewhere (--checkpoint FILE), and an\n" +
+		"   export of the log made since (--log FILE: ward audit export --leaves), it shows too\n" +
 		"   that nothing in the log was altered or removed since.\n\n"
 	if signed {
 		text += "2. " + id + ".pdf.p7s is a signature of the PDF by the organisation's certificate:\n\n" +

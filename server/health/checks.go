@@ -122,6 +122,8 @@ func tokens(f Facts, tell say) {
 func backup(f Facts, tell say) {
 	old := f.Now.Sub(f.Backup)
 	switch {
+	case f.Trial && f.Backup.IsZero():
+		tell(Notice, time.Time{}, "Nothing, while it is a trial.", "", "No backup was ever made: this is a trial.")
 	case f.Trial || f.Devices == 0 && f.Backup.IsZero():
 	case f.Backup.IsZero():
 		tell(Fault, time.Time{}, "", "", "No backup was ever made by Ward. If this machine is lost, every device has to enrol anew.")

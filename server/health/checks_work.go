@@ -90,10 +90,13 @@ func late(what string, of func(Facts) Queue, warn, fault time.Duration) func(Fac
 
 func notices(f Facts, tell say) {
 	n := f.Notices
-	if !n.Configured && !f.Trial {
+	switch {
+	case !n.Configured && f.Trial:
+		tell(Notice, time.Time{}, "", "/notifications", "Nobody is configured to be told of anything: this is a trial.")
+	case !n.Configured:
 		tell(Warning, time.Time{}, "", "/notifications", "Nobody is configured to be told of lost devices, orders and deadlines.")
 	}
-	if n.GivenUp > 0 {
+	if n.Configured && n.GivenUp > 0 { // to nobody nothing arrives: that is said above
 		tell(Fault, time.Time{}, "", "/notifications", "%s in the last seven days did not arrive.", count(n.GivenUp, "message", "messages"))
 	}
 	if n.Waiting.Count > 0 && f.Now.Sub(n.Waiting.Oldest) > waitingNotice {
@@ -107,6 +110,7 @@ func approvers(f Facts, tell say) {
 	}
 	switch {
 	case f.Trial && f.Approvers == 0:
+		tell(Notice, time.Time{}, "", "/approvers", "Nobody may approve orders, so that nothing can be erased: this is a trial.")
 	case f.Approvers < 2:
 		tell(Warning, time.Time{}, "", "/approvers", "%s: no order can be signed by two.", capital(count(f.Approvers, "person may approve", "people may approve")))
 	case f.Approvers == 2:

@@ -37,7 +37,6 @@ type First struct {
 	Enrolled     int    // devices that have enrolled so far
 	Notice       bool   // the policy has a notice for staff
 	Words        bool   // what a lost phone shows has a number to call
-	Checkpoint   bool   // the audit log's key and a checkpoint were fetched, to be kept elsewhere
 }
 
 // Setup lists what the first day is for, in the order in which it is best done.
@@ -59,7 +58,7 @@ func Setup(f First) []Step {
 		{"tls", "Protect the public address", "Devices keep this address for life, and trust it by its certificate.", "Set public_url and tls in the configuration.", "", "", when(f.TLS != ""), f.PublicURL},
 		{"push", "Get Apple’s push certificate", "Without it no iPhone or Mac can enrol. It has to be renewed each year with the same Apple Account.", "Make a request, upload it at Apple’s site, import what you get.", "", "ward apns request", when(f.Push), pushDetail(f.Facts)},
 		{"keys", "Keep the keys off this disk", "Who has both the database and the keys can read everything.", "Set keys to another file system, or the issuer’s key to a hardware module (ca.issuer_key).", "", "", maybe(f.KeysApart), ""},
-		{"backup", "Make a backup and keep it elsewhere", "If this machine is lost without one, every device has to enrol anew.", "Run it now, and every day by a timer.", "", "ward backup --output ward.backup", when(!f.Backup.IsZero()), backupDetail(f.Facts)},
+		{"backup", "Make a backup and keep it elsewhere", "If this machine is lost without one, every device has to enrol anew.", "Run it now, and every day by a timer.", "", "ward backup --passphrase-file FILE ward.backup", when(!f.Backup.IsZero()), backupDetail(f.Facts)},
 		{"approvers", "Name three people who approve", "An erase takes two of them. With three, one may be away.", "Invite each: they register a passkey.", "/approvers", "ward approver invite", when(f.Approvers >= 3), count(f.Approvers, "stands", "stand")},
 		{"notify", "Have somebody told", "Orders, lost devices and deadlines are told by e-mail and webhook.", "Set notify in the configuration, then send a test.", "/notifications", "", when(f.Notices.Configured && f.Tested), ""},
 		{"register", "Approve a messaging app, with its impact assessment", "It is what staff are to use in the place of what is kept off.", "Write it into the policy’s register with the reference of its DPIA.", "/register", "", when(f.Register > 0 && f.Assessed == f.Register), count(f.Register, "app is approved", "apps are approved")},
@@ -68,7 +67,7 @@ func Setup(f First) []Step {
 		{"words", "Set what a lost phone shows", "Whoever finds it needs a number to call.", "Set the message and the number.", "/settings/templates", "", when(f.Words), ""},
 		{"oidc", "Let people sign in with their own accounts", "Who leaves the organisation then leaves Ward too.", "Set oidc in the configuration.", "/settings/people", "", maybe(f.OIDC), ""},
 		{"device", "Enrol the first device", "Try it with one phone of your own before you invite a ward.", "Invite it, and scan the code with its camera.", "/enrolment/new", "ward invite", when(f.Enrolled > 0), count(f.Enrolled, "has enrolled", "have enrolled")},
-		{"checkpoint", "Keep the audit log’s key elsewhere", "With the key and an earlier checkpoint anyone can prove that nothing was changed since.", "Copy both from the page of the audit log and keep them where the server can’t reach them.", "/audit/verify", "ward audit key", maybe(f.Checkpoint), ""},
+		{"checkpoint", "Keep the audit log’s key elsewhere", "With the key and an earlier checkpoint anyone can prove that nothing was changed since.", "Copy both from the page of the audit log and keep them where the server can’t reach them.", "/audit/verify", "ward audit key", Optional, ""},
 	}
 }
 

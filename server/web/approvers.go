@@ -228,7 +228,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) error {
 	said := "Your passkey is registered. You can sign once two approvers have vouched for you, or the operator trusts you as one of the first two. Write down how your statement begins, " + short(a.Hash) + ": whoever vouches for you compares it."
 	if !access.Allows(ward.ActorFrom(r.Context()), access.ApproverRead) {
 		s.flash(r, "%s", said)
-		return see(w, r, "/devices")
+		return see(w, r, "/")
 	}
 	s.flash(r, "%s Your record is %s.", said, a.ID)
 	return see(w, r, "/approvers")

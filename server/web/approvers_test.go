@@ -46,7 +46,7 @@ func TestApprovers(t *testing.T) {
 	w.must(err)
 	made, err := key.Create([]byte(third.get(link).attribute("data-ask")))
 	w.must(err)
-	third.post(link, url.Values{"response": {string(made)}}).to(t, "/devices")
+	third.post(link, url.Values{"response": {string(made)}}).to(t, "/")
 	third.get("/devices").want(t, 200, "Your passkey is registered")
 
 	list, err := w.approvers.List(t.Context())

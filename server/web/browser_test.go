@@ -192,7 +192,7 @@ func (w *world) askErase(by access.Person, id, why string) string {
 
 // sights are all pages, on a fleet with something of everything.
 func (w *world) sights() (p access.Person, all []sight) {
-	maud := w.person("Maud Ellery", ward.RoleAdmin, ward.RoleSupport, ward.RoleGovern, ward.RoleApprover)
+	maud := w.mailed("Maud Ellery", "dan@example.org", ward.RoleAdmin, ward.RoleSupport, ward.RoleGovern, ward.RoleApprover) // dev-03 is hers too
 	ada, ben, cyd := w.person("Ada Byron", ward.RoleSupport, ward.RoleApprover), w.person("Ben Carter", ward.RoleApprover), w.person("Cyd Dean", ward.RoleApprover)
 	w.must(w.notify.SendTest(w.as(maud)))
 	gone := w.fleet(maud)

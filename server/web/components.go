@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -90,6 +91,14 @@ type tableView struct {
 	PickName        string // name of the field that a tick sends
 }
 
+// Range says which rows are shown, of how many.
+func (t tableView) Range() string {
+	if t.To == 0 {
+		return count(t.Total)
+	}
+	return fmt.Sprintf(textRange, count(t.From), count(t.To), count(t.Total))
+}
+
 // Cells pairs the columns of a table with the cells of a row.
 func (t tableView) Cells(r rowView) []struct {
 	columnView
@@ -161,6 +170,10 @@ func cellOf(c report.Cell, k report.Kind, now time.Time) cellView {
 	switch {
 	case k == report.State && c.Text != "":
 		v.Tag = &tag{Text: c.Text, Tone: cmp.Or(c.Tone, "quiet"), Icon: cmp.Or(c.Icon, toneIcons[c.Tone])}
+	case k == report.Number:
+		if n, err := strconv.Atoi(c.Text); err == nil {
+			v.Text, v.Full = count(n), count(n)
+		}
 	case k == report.Time && (!c.Time.IsZero() || c.Text == ""):
 		v.When, v.Time = at(c.Time, now), true
 	}
@@ -213,6 +226,9 @@ type barPart struct {
 	Width float64
 }
 
+// Told is the count as people read it.
+func (p barPart) Told() string { return count(p.Count) }
+
 // tabView is a tab, which is a link.
 type tabView struct {
 	Text, Href string
@@ -221,6 +237,9 @@ type tabView struct {
 	Counted    bool // show the count though it is 0
 	Tag        *tag // its shape, where it is a state
 }
+
+// Told is the count as people read it.
+func (t tabView) Told() string { return count(t.Count) }
 
 // noteView is something to know before one reads on.
 type noteView struct {

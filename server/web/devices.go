@@ -35,6 +35,9 @@ type bulkView struct {
 	Total         int
 }
 
+// Told is how many devices the filter has, as people read it.
+func (b bulkView) Told() string { return count(b.Total) }
+
 // scope bounds what the reader sees.
 func scope(ctx context.Context) ward.Scope { return ward.ActorFrom(ctx).Scope }
 
@@ -79,7 +82,7 @@ func (s *Server) devices(w http.ResponseWriter, r *http.Request) error {
 	page, first, total := snap.Page(f, after, listPage)
 	v := &devicesPage{Page: Page{Title: "Devices", Section: "devices"}, Fleet: len(snap.Match(estate.Filter{Scope: f.Scope}))}
 	counts := snap.Counts(f)
-	v.head(ctx, snap, f, counts, s.Now())
+	v.head(ctx, snap, f, s.Now())
 	if f.AsOf.IsZero() {
 		v.Live = "/events"
 	}
@@ -94,12 +97,14 @@ func (s *Server) devices(w http.ResponseWriter, r *http.Request) error {
 }
 
 // head says what the list is of.
-func (v *devicesPage) head(ctx context.Context, snap *estate.Snapshot, f estate.Filter, counts map[compliance.State]int, now time.Time) {
+func (v *devicesPage) head(ctx context.Context, snap *estate.Snapshot, f estate.Filter, now time.Time) {
 	said := f
 	said.States, said.AsOf = nil, time.Time{}
+	stale := stateFilter(f, compliance.Unknown)
+	stale.Enrolled = true // whoever never enrolled has no facts that could be too old
 	v.Head = pageHead{
-		Title: "Devices", Caption: capital(strings.Join(said.Words(), " · ")), AsOf: at(snap.At, now), Stale: counts[compliance.Unknown],
-		StaleHref: filtered("/devices", stateFilter(f, compliance.Unknown), nil),
+		Title: "Devices", Caption: capital(strings.Join(said.Words(), " · ")), AsOf: at(snap.At, now), Stale: len(snap.Match(stale)),
+		StaleHref: filtered("/devices", stale, nil),
 	}
 	if access.Allows(ward.ActorFrom(ctx), access.ExportMake) {
 		v.Head.Exports = filtered("/devices", f, nil)
@@ -146,7 +151,7 @@ func (s *Server) devicesTable(snap *estate.Snapshot, f estate.Filter, devices []
 			{Text: calledName(d), Href: deviceAddress(d.ID)},
 			{Text: d.Reason()},
 			{Text: d.Owner},
-			{Text: d.Group, Href: groupAddress(d.Group)},
+			{Text: d.Group, Href: groupAddress(d.Group, f.AsOf)},
 			{Text: d.Site},
 			{Text: ownershipName(d.Ownership)},
 			{Text: strings.TrimSpace(platformName(d.Platform) + " " + d.OSVersion)},
@@ -249,11 +254,12 @@ func osOf(d ward.Device) string {
 
 func deviceAddress(id ward.DeviceID) string { return "/devices/" + url.PathEscape(string(id)) }
 
-func groupAddress(group string) string {
+// groupAddress is the list of a ward, at the same moment.
+func groupAddress(group string, asOf time.Time) string {
 	if group == "" {
 		return ""
 	}
-	return filtered("/devices", estate.Filter{Groups: []string{group}}, nil)
+	return filtered("/devices", estate.Filter{Groups: []string{group}, AsOf: asOf}, nil)
 }
 
 // capital is s with a capital at its beginning.

@@ -26,6 +26,9 @@ type Expiry struct {
 	Name string // as people call it: "Apple push certificate"
 	Ends time.Time
 	Href string // where it is renewed; may be empty
+	// Renews says that it renews by itself in good time, so that nobody has to think of it
+	// before the last week.
+	Renews bool
 }
 
 // FleetParts are what the pages of the overview, the lists of devices and a device's own
@@ -36,9 +39,9 @@ type FleetParts struct {
 	RefreshMany func(ctx context.Context, ids []ward.DeviceID, said []string) (asked int, err error)
 	// Expiries lists what ends, in any order.
 	Expiries func(ctx context.Context) ([]Expiry, error)
-	// AuditVerified tells when the audit log was last verified and how many entries it had;
-	// the zero time if never.
-	AuditVerified func(ctx context.Context) (at time.Time, size int64, err error)
+	// AuditVerified tells when the audit log was last verified, how many entries it had, and
+	// whether it was sound; the zero time if never.
+	AuditVerified func(ctx context.Context) (at time.Time, size int64, sound bool, err error)
 	Views         Views // saved views; nil: there are none
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -76,9 +77,10 @@ func (o *overlook) blockedTile(ctx context.Context) (tileView, error) {
 	return t, o.removal(ctx, &t)
 }
 
+// appsPage is where the other apps stand, of the same devices at the same moment.
 func (o *overlook) appsPage() string {
 	if o.opens(o.actor, "/apps") {
-		return "/apps"
+		return filtered("/apps", o.f, url.Values{"show": {"present"}})
 	}
 	return ""
 }
@@ -193,6 +195,17 @@ func (o *overlook) workTiles(ctx context.Context) (tiles []tileView, err error) 
 // endsSoon is how long before its end something is counted.
 const endsSoon = 30 * 24 * time.Hour
 
+// renewsLate is when something that renews by itself should long have done so.
+const renewsLate = 7 * 24 * time.Hour
+
+// said is what ends, and when.
+func (e Expiry) said(now time.Time) string {
+	if e.Renews && e.Ends.Sub(now) >= renewsLate {
+		return fmt.Sprintf(textRenewsItself, e.Name, ends(e.Ends, now))
+	}
+	return e.Name + ": " + ends(e.Ends, now)
+}
+
 func (o *overlook) expiryTile(ctx context.Context) (tileView, error) {
 	all, err := o.Fleet.Expiries(ctx)
 	if err != nil {
@@ -202,11 +215,11 @@ func (o *overlook) expiryTile(ctx context.Context) (tileView, error) {
 	soon := 0
 	t := tileView{Title: textExpiryTile, AsOf: at(o.now, o.now), Of: textEndSoon, Wide: true}
 	for i, e := range all {
-		if e.Ends.Sub(o.now) < endsSoon {
+		if left := e.Ends.Sub(o.now); left < endsSoon && (!e.Renews || left < renewsLate) {
 			soon++
 		}
 		if i < namedApps+1 {
-			t.Lines = append(t.Lines, tileLine{Text: e.Name + ": " + ends(e.Ends, o.now), Href: e.Href})
+			t.Lines = append(t.Lines, tileLine{Text: e.said(o.now), Href: e.Href})
 		}
 	}
 	t.Number = count(soon)
@@ -220,7 +233,7 @@ func (o *overlook) expiryTile(ctx context.Context) (tileView, error) {
 }
 
 func (o *overlook) auditTile(ctx context.Context) (tileView, error) {
-	when, size, err := o.Fleet.AuditVerified(ctx)
+	when, size, sound, err := o.Fleet.AuditVerified(ctx)
 	if err != nil {
 		return tileView{}, fmt.Errorf("when the audit log was verified: %w", err)
 	}
@@ -231,6 +244,8 @@ func (o *overlook) auditTile(ctx context.Context) (tileView, error) {
 	switch {
 	case when.IsZero():
 		t.Tag = &tag{textNotVerified, "warn", "question"}
+	case !sound:
+		t.Tag = &tag{textNotIntact, "bad", "alert"}
 	case o.now.Sub(when) > 48*time.Hour:
 		t.Tag = &tag{textVerifiedLate, "warn", "clock"}
 	default:

@@ -80,13 +80,16 @@ func (o *overlook) trend(ctx context.Context) (string, error) {
 	}
 	sum := map[time.Time]*estate.Day{}
 	var order []time.Time
+	// The days are counted back from now; those wanted, from the moment that is shown.
+	since := o.snap.At.AddDate(0, 0, -o.span-1)
+	span := o.span + max(0, int(o.now.Sub(o.snap.At)/(24*time.Hour)))
 	for _, c := range cuts {
-		list, err := o.Fleet.Estate.Trend(ctx, c, o.span)
+		list, err := o.Fleet.Estate.Trend(ctx, c, span)
 		if err != nil {
 			return "", fmt.Errorf("trend: %w", err)
 		}
 		for _, d := range list {
-			if d.Day.After(o.snap.At) {
+			if d.Day.After(o.snap.At) || !d.Day.After(since) {
 				continue
 			}
 			if sum[d.Day] == nil {

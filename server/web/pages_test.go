@@ -38,7 +38,7 @@ func TestSetUp(t *testing.T) {
 	v.get("/passphrase").want(t, 200, "Choose a passphrase", "Your name", "!passphrase you have now")
 	v.post("/passphrase", url.Values{"passphrase": {"short"}, "again": {"short"}}).want(t, 400, "There is a problem", "at least 12 characters")
 	v.post("/passphrase", url.Values{"passphrase": {passphrase}, "again": {"another"}}).want(t, 400, "are not the same")
-	v.post("/passphrase", url.Values{"passphrase": {passphrase}, "again": {passphrase}}).to(t, "/devices")
+	v.post("/passphrase", url.Values{"passphrase": {passphrase}, "again": {passphrase}}).to(t, "/")
 	v.get("/devices").want(t, 200, "Your passphrase is set", "No device yet", "ward invite")
 
 	other := w.visitor()
@@ -91,8 +91,8 @@ func TestNextIsLocal(t *testing.T) {
 	w := newWorld(t)
 	p := w.person("Maud Ellery", ward.RoleSupport)
 	for next, want := range map[string]string{
-		"/orders": "/orders", "/devices?q=a%20b": "/devices?q=a%20b", "": "/devices", "https://evil.example/": "/devices", "//evil.example/": "/devices",
-		"/\\evil.example": "/devices", "javascript:alert(1)": "/devices", "/\t/evil.example": "/devices", "devices": "/devices",
+		"/orders": "/orders", "/devices?q=a%20b": "/devices?q=a%20b", "": "/", "https://evil.example/": "/", "//evil.example/": "/",
+		"/\\evil.example": "/", "javascript:alert(1)": "/", "/\t/evil.example": "/", "devices": "/",
 	} {
 		w.visitor().post("/signin", url.Values{"name": {p.Name}, "passphrase": {passphrase}, "next": {next}}).to(t, want)
 	}

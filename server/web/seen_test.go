@@ -16,6 +16,7 @@ import (
 // unseen are the pages at which TestAccessibility does not look, each with why.
 var unseen = map[string]string{
 	"GET /events":                      "a stream",
+	"GET /audit/{id}/proof":            "a file",
 	"GET /cases/{id}/file/{part}":      "a file",
 	"GET /orders/{id}/file/{part}":     "a file",
 	"GET /signin/{secret}":             "as that of /setup/{secret}",

@@ -87,6 +87,9 @@ func howMany(n int, one, many string) string {
 
 // endSessionOf ends a session of somebody else: POST /settings/people/{id}/sessions/end.
 func (s *Server) endSessionOf(w http.ResponseWriter, r *http.Request) error {
+	if _, err := s.Access.Person(r.Context(), ward.PersonID(r.PathValue("id"))); err != nil {
+		return err
+	}
 	if err := s.Accounts.SignIn.EndSession(r.Context(), field(r, "session")); err != nil {
 		return err
 	}
@@ -96,6 +99,9 @@ func (s *Server) endSessionOf(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) endSessionsOf(w http.ResponseWriter, r *http.Request) error {
 	id := ward.PersonID(r.PathValue("id"))
+	if _, err := s.Access.Person(r.Context(), id); err != nil {
+		return err
+	}
 	n, err := s.Accounts.SignIn.EndSessions(r.Context(), id, "")
 	if err != nil {
 		return err

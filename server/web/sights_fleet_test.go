@@ -37,8 +37,10 @@ func (w *world) fleetParts() web.FleetParts {
 		Expiries: func(context.Context) ([]web.Expiry, error) {
 			return []web.Expiry{{Name: "Apple push certificate", Ends: w.now().Add(12 * 24 * time.Hour)}, {Name: "Certificate authority", Ends: w.now().Add(9 * 365 * 24 * time.Hour)}}, nil
 		},
-		Views:         &view.Service{Store: w.db.SavedViews(), Audit: w.record, Now: w.now},
-		AuditVerified: func(context.Context) (time.Time, int64, error) { return w.now().Add(-3 * time.Hour), 12408, nil },
+		Views: &view.Service{Store: w.db.SavedViews(), Audit: w.record, Now: w.now},
+		AuditVerified: func(context.Context) (time.Time, int64, bool, error) {
+			return w.now().Add(-3 * time.Hour), 12408, true, nil
+		},
 	}
 }
 

@@ -51,5 +51,6 @@ func (w *world) operateSights(access.Person) []sight {
 		{name: "texts", url: "/settings/templates"},
 		{name: "routing", url: "/settings/notifications"},
 		{name: "mine", url: "/mine"},
+		{name: "mine-lost", url: "/mine/dev-03/lost"},
 	}
 }

@@ -38,7 +38,7 @@ type passphrasePage struct {
 func local(next string) string {
 	u, err := url.Parse(next)
 	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || !strings.HasPrefix(next, "/") || strings.HasPrefix(next, "//") || strings.ContainsAny(next, "\\\r\n\t") {
-		return "/devices"
+		return "/"
 	}
 	return next
 }
@@ -105,10 +105,12 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 		return err
 	case !s.Accounts.SignIn.LocalAllowed(account):
 		return ward.Errorf(ward.Forbidden, "Sign in with your organisation’s account: links are only for accounts that are kept for emergencies.")
+	case !account.App && account.Passkeys > 0 && s.Accounts.SignIn.SecondFactor == access.FactorRequired:
+		return ward.Errorf(ward.Forbidden, "Sign in with your passkey: a link alone does not do here. Whoever lost their passkey has an administrator reset it first.")
 	case account.App: // whoever holds the link holds one of two things
-		return s.pend(w, r, p.ID, "/devices")
+		return s.pend(w, r, p.ID, "/")
 	}
-	next := "/devices"
+	next := "/"
 	if kind == access.LinkSetup {
 		next = "/passphrase"
 	}
@@ -155,7 +157,7 @@ func (s *Server) setPassphrase(w http.ResponseWriter, r *http.Request) error {
 		return see(w, r, "/settings/second-factor")
 	}
 	s.flash(r, "Your passphrase is set. Sign in with your name, %s, and this passphrase next time.", a.Name)
-	return see(w, r, "/devices")
+	return see(w, r, "/")
 }
 
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) error {

@@ -52,7 +52,7 @@ func code(t *testing.T, secret string, steps int) string {
 func (w *world) byPassphrase(p access.Person) *visitor {
 	w.t.Helper()
 	v := w.visitor()
-	v.post("/signin", url.Values{"name": {p.Name}, "passphrase": {passphrase}}).to(w.t, "/devices")
+	v.post("/signin", url.Values{"name": {p.Name}, "passphrase": {passphrase}}).to(w.t, "/")
 	return v
 }
 
@@ -152,7 +152,7 @@ func TestRecent(t *testing.T) {
 	v.get(address).want(t, 200, "Active")
 	v.get("/confirm?next="+url.QueryEscape(address)).want(t, 200, "Confirm that it is you", "Your passphrase")
 	v.post("/confirm", url.Values{"passphrase": {"not this one at all"}, "next": {address}}).want(t, 400, "not this one")
-	v.post("/confirm", url.Values{"passphrase": {passphrase}, "next": {"https://evil.example/"}}).to(t, "/devices")
+	v.post("/confirm", url.Values{"passphrase": {passphrase}, "next": {"https://evil.example/"}}).to(t, "/")
 	w.later(11 * time.Minute)
 	v.get("/settings/tokens/new").to(t, "/confirm?next=%2Fsettings%2Ftokens%2Fnew")
 	v.post("/confirm", url.Values{"passphrase": {passphrase}, "next": {address}}).to(t, address)
@@ -316,7 +316,7 @@ func TestProviderAway(t *testing.T) {
 	t.Parallel()
 	w, op := trust(t, signintest.User{ID: "maud", Name: "Maud Ellery", Groups: []string{"ward-helpdesk"}})
 	v := w.visitor()
-	v.arrive(op, "/signin/with/trust", "maud").to(t, "/devices")
+	v.arrive(op, "/signin/with/trust", "maud").to(t, "/")
 	op.Away(true)
 	w.recheck(0)
 	v.get("/devices").want(t, 200)
@@ -353,7 +353,7 @@ func TestSignedOutThere(t *testing.T) {
 	t.Parallel()
 	w, op := trust(t, signintest.User{ID: "maud", Name: "Maud Ellery", Groups: []string{"ward-helpdesk"}})
 	v := w.visitor()
-	v.arrive(op, "/signin/with/trust", "maud").to(t, "/devices")
+	v.arrive(op, "/signin/with/trust", "maud").to(t, "/")
 	w.visitor().post("/signin/with/trust/ended", url.Values{"logout_token": {"forged"}}).want(t, 400)
 	v.get("/devices").want(t, 200)
 	w.visitor().post("/signin/with/trust/ended", url.Values{"logout_token": {op.LogoutToken("maud", nil)}}).want(t, 200)

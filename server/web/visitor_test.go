@@ -44,7 +44,7 @@ func (w *world) signedIn(p access.Person) *visitor {
 	secret, err := w.access.CreateLink(w.system(), p.ID, access.LinkSignIn, time.Hour)
 	w.must(err)
 	v := w.visitor()
-	if a := v.post("/signin/"+secret, nil); a.location != "/devices" && a.location != "/mine" {
+	if a := v.post("/signin/"+secret, nil); a.location != "/" && a.location != "/mine" {
 		w.t.Fatalf("sign in by link = %d to %q", a.status, a.location)
 	}
 	return v

@@ -51,11 +51,14 @@ const (
 	textAuditTile     = "Audit log verified"
 	textNotVerified   = "Not verified yet"
 	textVerifiedLate  = "Verify it"
+	textNotIntact     = "Not as it was written"
+	textRenewsItself  = "%s: %s, renews by itself"
 	textIntact        = "Intact"
 	textEntries       = "%s entries"
 	textSeeAll        = "See all %s devices that need somebody"
 	textNoTrend       = "A trend is kept of all devices, and by site, ward, platform or ownership; not of this filter."
-	textYoung         = "The trends begin with the first midnight that Ward has seen."
+	textRange         = "%s to %s of %s"
+	textYoung         = "The trends begin with the first midnight that Ward has seen. Nothing is kept of the days before this one."
 )
 
 // What people read about saved views.

@@ -334,7 +334,13 @@ func (w *world) publish() {
 // person adds someone with a passphrase.
 func (w *world) person(name string, roles ...ward.Role) access.Person {
 	w.t.Helper()
-	p, err := w.access.CreatePerson(w.system(), access.NewPerson{Name: name, Roles: roles})
+	return w.mailed(name, "", roles...)
+}
+
+// mailed adds someone with a passphrase and an e-mail address.
+func (w *world) mailed(name, email string, roles ...ward.Role) access.Person {
+	w.t.Helper()
+	p, err := w.access.CreatePerson(w.system(), access.NewPerson{Name: name, Email: email, Roles: roles})
 	w.must(err)
 	w.must(w.access.SetPassphrase(w.system(), p.ID, passphrase))
 	return p
