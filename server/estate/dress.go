@@ -11,18 +11,15 @@ import (
 // dress makes a snapshot of how devices stood at a time, with what they are called in the
 // present. The devices become those of the snapshot.
 func dress(devices []entry, present *Snapshot, t time.Time) *Snapshot {
-	at := make(map[ward.DeviceID]int32, len(devices))
-	for i := range devices {
-		at[devices[i].ID] = int32(i)
-	}
-	said := map[spanKey][2]string{}
+	were := join(devices, present)
+	said, places := map[spanKey][2]string{}, map[place]string{}
 	named := make([]bool, len(devices))
 	// In the present the devices of one state stand in the order of their names; so, in each
 	// state of the past, do those that are in one state now.
 	var runs [8][8][]*entry
 	for i, d := range present.Devices {
-		k, there := at[d.ID]
-		if !there {
+		k := were[i]
+		if k < 0 {
 			continue
 		}
 		e := &devices[k]
@@ -31,7 +28,7 @@ func dress(devices []entry, present *Snapshot, t time.Time) *Snapshot {
 		e.present = d
 		e.key, e.own, e.shared = present.searches(i)
 		if e.Site != d.Site || e.Group != d.Group || e.Platform != d.Platform || e.OSVersion != d.OSVersion {
-			_, e.shared = searched(&e.Device)
+			e.shared = e.searchedWith(places)
 		}
 		e.say(said)
 		then, now := attention(e.State), attention(d.State)
@@ -51,12 +48,48 @@ func dress(devices []entry, present *Snapshot, t time.Time) *Snapshot {
 		*last = append(*last, e)
 	}
 	out := &Snapshot{At: t, Devices: make([]*Device, 0, len(devices)), entries: make([]*entry, 0, len(devices))}
+	defer func() { out.memo = remember(nil, out.Devices) }()
 	for _, of := range runs {
 		for _, e := range merged(of[:]) {
 			out.Devices, out.entries = append(out.Devices, &e.Device), append(out.entries, e)
 		}
 	}
 	return out
+}
+
+// join returns the place of every present device among devices of the past, which stand in
+// the order of their ids, and -1 for one that was not there.
+func join(devices []entry, present *Snapshot) []int32 {
+	out := make([]int32, len(present.Devices))
+	k := 0
+	for _, i := range present.byID() {
+		id := present.Devices[i].ID
+		for k < len(devices) && devices[k].ID < id {
+			k++
+		}
+		out[i] = -1
+		if k < len(devices) && devices[k].ID == id {
+			out[i] = int32(k)
+		}
+	}
+	return out
+}
+
+// place is what many devices have in common that a search looks into.
+type place struct {
+	group, site, role, model, os string
+	platform                     ward.Platform
+}
+
+// searchedWith returns what a search finds of the device and of others; known keeps it.
+func (e *entry) searchedWith(known map[place]string) string {
+	p := place{e.Group, e.Site, e.Role, e.Model, e.OSVersion, e.Platform}
+	text, ok := known[p]
+	if !ok {
+		_, text = searched(&e.Device)
+		known[p] = text
+	}
+	return text
 }
 
 // merged puts runs that stand in order into one; the last need not.

@@ -90,6 +90,7 @@ type Snapshot struct {
 	Devices []*Device
 
 	entries []*entry // the same devices with what a search looks into; nil where it is not at hand
+	memo    *memo    // what was found among them; nil keeps nothing
 }
 
 // Change is one change of a device's posture: the whole posture after it.

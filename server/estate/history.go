@@ -166,15 +166,17 @@ func replay(base []entry, last map[ward.DeviceID]KeptChange) ([]entry, error) {
 	if len(more) == 0 && len(gone) == 0 {
 		return base, nil
 	}
+	slices.SortFunc(more, func(a, b entry) int { return cmp.Compare(a.ID, b.ID) })
 	out := make([]entry, 0, len(base)+len(more))
 	for i := range base {
+		for len(more) > 0 && more[0].ID < base[i].ID {
+			out, more = append(out, more[0]), more[1:]
+		}
 		if !gone[i] {
 			out = append(out, base[i])
 		}
 	}
-	out = append(out, more...)
-	slices.SortFunc(out, func(a, b entry) int { return cmp.Compare(a.ID, b.ID) })
-	return out, nil
+	return append(out, more...), nil
 }
 
 // Trend returns a Day for each of the last days before today that is recorded, the oldest

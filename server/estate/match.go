@@ -11,13 +11,17 @@ import (
 	"github.com/wardmdm/ward/server/compliance"
 )
 
-// Match returns the devices that are meant, in the order of the snapshot.
+// Match returns the devices that are meant, in the order of the snapshot. The list must not
+// be changed.
 func (s *Snapshot) Match(f Filter) []*Device {
 	m := s.matcher(f)
 	if m.all {
 		return s.Devices
 	}
-	var out []*Device
+	return s.memo.matched(f, func() []*Device { return s.match(m) })
+}
+
+func (s *Snapshot) match(m *matcher) (out []*Device) {
 	for i, d := range s.Devices {
 		if m.means(i, d) {
 			out = append(out, d)
@@ -29,12 +33,9 @@ func (s *Snapshot) Match(f Filter) []*Device {
 // Counts returns how many devices of each state are meant, whatever states the filter names.
 func (s *Snapshot) Counts(f Filter) map[compliance.State]int {
 	f.States = nil
-	m := s.matcher(f)
 	var n [8]int
-	for i, d := range s.Devices {
-		if m.all || m.means(i, d) {
-			n[min(attention(d.State), len(n)-1)]++
-		}
+	for _, d := range s.Match(f) {
+		n[min(attention(d.State), len(n)-1)]++
 	}
 	out := map[compliance.State]int{}
 	for i, st := range Attention {
@@ -49,24 +50,32 @@ func (s *Snapshot) Counts(f Filter) map[compliance.State]int {
 // come before and how many there are. after may be a device that is meant no more; one that
 // is not there any more begins at the top, and so does one after which none is meant.
 func (s *Snapshot) Page(f Filter, after ward.DeviceID, limit int) (page []*Device, first, total int) {
-	m := s.matcher(f)
-	passed, begun := 0, after == ""
-	for i, d := range s.Devices {
-		if m.all || m.means(i, d) {
-			total++
-			if begun && len(page) < limit {
-				page = append(page, d)
-			}
-			if !begun {
+	all := s.Match(f)
+	if after == "" {
+		return all[:min(limit, len(all)):min(limit, len(all))], 0, len(all)
+	}
+	passed := slices.IndexFunc(all, func(d *Device) bool { return d.ID == after }) + 1
+	if passed == 0 { // it is meant no more: those that stand before it are passed
+		for _, d := range s.Devices {
+			if passed < len(all) && d == all[passed] {
 				passed++
 			}
+			if d.ID == after {
+				return pageOf(all, passed, limit)
+			}
 		}
-		begun = begun || d.ID == after
-	}
-	if after != "" && len(page) == 0 && total > 0 {
 		return s.Page(f, "", limit)
 	}
-	return page, passed, total
+	return pageOf(all, passed, limit)
+}
+
+// pageOf is up to limit of all but those passed; it begins anew where none is left.
+func pageOf(all []*Device, passed, limit int) ([]*Device, int, int) {
+	if passed == len(all) {
+		passed = 0
+	}
+	end := min(passed+limit, len(all))
+	return all[passed:end:end], passed, len(all)
 }
 
 // matcher is a filter that is ready to be asked of many devices.
@@ -220,6 +229,10 @@ type Choices struct {
 
 // Choices returns what there is to choose from.
 func (s *Snapshot) Choices(scope ward.Scope) Choices {
+	return s.memo.chosen(scope, func() Choices { return s.choices(scope) })
+}
+
+func (s *Snapshot) choices(scope ward.Scope) Choices {
 	sites, groups, systems, platforms := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[ward.Platform]bool{}
 	findings, apps := map[string]bool{}, map[string]bool{}
 	for i, d := range s.Devices {

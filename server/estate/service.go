@@ -34,6 +34,7 @@ type Service struct {
 	index   index
 	watched watched
 	frames  frames
+	memo    *memo // of the present; used inside the gate
 }
 
 // New returns a service.
@@ -62,7 +63,8 @@ func (s *Service) Current(ctx context.Context) (*Snapshot, error) {
 	if err := s.take(ctx, false); err != nil {
 		return nil, err
 	}
-	return &Snapshot{At: s.Now(), Now: true, Devices: s.index.list, entries: s.index.order}, nil
+	s.memo = remember(s.memo, s.index.list)
+	return &Snapshot{At: s.Now(), Now: true, Devices: s.index.list, entries: s.index.order, memo: s.memo}, nil
 }
 
 func (s *Service) enter(ctx context.Context) error {
