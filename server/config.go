@@ -17,7 +17,6 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/enrollment"
-	"github.com/wardmdm/ward/profiles"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -134,11 +133,6 @@ type Lost struct {
 	Footnote string `yaml:"footnote"`
 
 	DrillDays int `yaml:"drill_days"`
-}
-
-// words are what a lost device shows where neither its report nor the policy says.
-func (l Lost) words() profiles.LostMode {
-	return profiles.LostMode{Message: l.Message, Phone: l.Phone, Footnote: l.Footnote}
 }
 
 // Authorize says who may ask whether a device may come in, and what lets it in.

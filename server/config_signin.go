@@ -157,7 +157,7 @@ func (o OIDC) mistakes(wrong func(field, format string, args ...any)) {
 
 // readSecret reads a secret from a file.
 func readSecret(path string, least int) (string, error) {
-	b, err := os.ReadFile(path) //nolint:gosec // the operator names it in the configuration
+	b, err := os.ReadFile(path)
 	if err != nil {
 		return "", err
 	}

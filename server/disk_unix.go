@@ -14,6 +14,6 @@ func diskSpace(dir string) (free, total uint64, err error) {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, 0, fmt.Errorf("space of %s: %w", dir, err)
 	}
-	block := uint64(st.Bsize)                                        //nolint:gosec,unconvert // a size; its type is another on other systems
-	return uint64(st.Bavail) * block, uint64(st.Blocks) * block, nil //nolint:gosec,unconvert // likewise
+	block := uint64(st.Bsize)                                        //nolint:gosec // a size; its type is another on other systems
+	return uint64(st.Bavail) * block, uint64(st.Blocks) * block, nil //nolint:unconvert // likewise
 }

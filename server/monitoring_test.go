@@ -185,9 +185,15 @@ func TestMonitoringFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{}
+	known, jobs := map[string]bool{}, 0
 	for _, f := range families {
 		known[f.GetName()] = true
+		if f.GetName() == "ward_job_success_timestamp_seconds" {
+			jobs = len(f.GetMetric())
+		}
+	}
+	if _, all := w.book.States(); jobs == 0 || jobs != len(all) {
+		t.Errorf("the metrics tell of %d jobs, want %d", jobs, len(all))
 	}
 	for _, d := range described(w.counted()) { // those of which there is nothing yet
 		known[d] = true

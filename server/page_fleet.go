@@ -83,7 +83,7 @@ func (c *Config) logo() ([]byte, error) {
 	if c.Logo == "" {
 		return nil, nil
 	}
-	b, err := os.ReadFile(c.Logo)
+	b, err := os.ReadFile(c.Logo) //nolint:gosec // the operator names it in the configuration
 	if err != nil {
 		return nil, ward.Errorf(ward.Invalid, "logo: it can't be read: %v.", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -63,7 +64,7 @@ func pagesMeasured(ctx context.Context, p plan, at *place, say teller) (r report
 	}
 	b, err := newBrowser(ctx, c.served)
 	if err == nil {
-		err = b.measure(ctx, p, &r, say)
+		err = b.measure(ctx, p, c, &r, say)
 	}
 	if err == nil && p.browser {
 		r.Visit.Paint, err = firstPaint(ctx, b)
@@ -167,7 +168,7 @@ func (b *browser) ask(ctx context.Context, method, path string) (a answer, err e
 }
 
 // measure asks for each sort of page again and again.
-func (b *browser) measure(ctx context.Context, p plan, r *report, say teller) error {
+func (b *browser) measure(ctx context.Context, p plan, c *child, r *report, say teller) error {
 	first, err := b.ask(ctx, http.MethodGet, "/")
 	if err != nil {
 		return err
@@ -195,11 +196,19 @@ func (b *browser) measure(ctx context.Context, p plan, r *report, say teller) er
 		{"devices in the past, any filter", func() string { return "/devices?" + ways.past(ways.filter()).Encode() }},
 	} {
 		say("asking for: %s", sort.name)
+		if p.profile != "" {
+			if err := c.profile(filepath.Join(p.profile, strings.ReplaceAll(sort.name, " ", "-")+".pprof")); err != nil {
+				return err
+			}
+		}
 		f, err := b.sort(ctx, p, sort.name, sort.path)
 		if err != nil {
 			return err
 		}
 		r.Pages = append(r.Pages, f)
+	}
+	if p.profile != "" {
+		return c.profile("")
 	}
 	return nil
 }

@@ -198,6 +198,7 @@ const (
 	ActionSignInFailed   = "person.sign-in-failed"
 	ActionPassphraseSet  = "person.passphrase-set"
 	ActionLinkCreated    = "person.link-created"
+	ActionLinkUsed       = "person.link-used" // which alone signs nobody in who has a second factor
 	ActionTokenCreated   = "token.created"
 	ActionTokenRevoked   = "token.revoked"
 )

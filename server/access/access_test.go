@@ -271,7 +271,7 @@ func TestFirstAdministrator(t *testing.T) {
 		if _, err := g.CheckPassphrase(t.Context(), "administrator", "correct horse battery"); err != nil {
 			t.Error(err)
 		}
-		want := []string{access.ActionPersonCreated, access.ActionLinkCreated, access.ActionSignedIn, access.ActionPassphraseSet, access.ActionSignedIn}
+		want := []string{access.ActionPersonCreated, access.ActionLinkCreated, access.ActionLinkUsed, access.ActionPassphraseSet, access.ActionSignedIn}
 		if diff := cmp.Diff(want, g.actions(p.ID)); diff != "" {
 			t.Errorf("audit mismatch (-want +got)\n%s", diff)
 		}

@@ -61,7 +61,8 @@ func errLink() error {
 	return ward.Errorf(ward.Unauthenticated, "This link was used already, has expired or is not whole. Ask for a new one.")
 }
 
-// Redeem takes a link's secret and returns whom it signs in and what for. It works
+// Redeem takes a link's secret and returns whom it is for and what for; that they signed in is
+// recorded by SignIn.Begin. It works
 // once; afterwards, and for every secret that does not work, it returns the same
 // *ward.Error of kind Unauthenticated. Call it on a deliberate step of the person,
 // not when the link is merely fetched: mail scanners fetch links.
@@ -88,7 +89,7 @@ func (s *Service) Redeem(ctx context.Context, secret string) (p Person, kind Lin
 			return err
 		}
 		ctx = ward.WithActor(ctx, actor(p, ward.ViaSession))
-		return s.record(ctx, ActionSignedIn, p.ID, map[string]string{"by": "link", "kind": string(kind)})
+		return s.record(ctx, ActionLinkUsed, p.ID, map[string]string{"kind": string(kind)})
 	})
 	if err != nil {
 		return Person{}, "", err

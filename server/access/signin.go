@@ -175,9 +175,6 @@ func (s *SignIn) Begin(ctx context.Context, x Session) error {
 		if err := s.store.SignedIn(ctx, p.ID, s.now(), how); err != nil {
 			return err
 		}
-		if x.How == ByLink { // Redeem has recorded it
-			return nil
-		}
 		return s.record(ward.WithActor(ctx, actor(p, ward.ViaSession)), ActionSignedIn, p.ID, map[string]string{"by": how, "session": x.ID})
 	})
 }

@@ -205,11 +205,16 @@ func (s *server) makeLink(ctx context.Context, in *linkInput) (*reply[Link], err
 // personOrSelf finds a person for whom anybody may ask about themselves, and others
 // only who may see people.
 func (s *server) personOrSelf(ctx context.Context, word string) (access.Person, error) {
+	return s.selfOr(ctx, access.PersonRead, word)
+}
+
+// selfOr finds the person who asks, and others for whom the permission allows it.
+func (s *server) selfOr(ctx context.Context, needs access.Permission, word string) (access.Person, error) {
 	p, err := s.person(ctx, word)
 	if err == nil && p.ID == ward.ActorFrom(ctx).Person {
 		return p, nil
 	}
-	if err := access.Check(ctx, access.PersonRead); err != nil {
+	if err := access.Check(ctx, needs); err != nil {
 		return access.Person{}, err // also where there is none, so that names can't be guessed
 	}
 	return p, err

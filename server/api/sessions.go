@@ -38,7 +38,7 @@ func (s *server) sessionRoutes() {
 }
 
 func (s *server) listSessions(ctx context.Context, in *PersonPath) (*reply[Sessions], error) {
-	p, err := s.person(ctx, in.ID)
+	p, err := s.selfOr(ctx, access.SessionRead, in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (s *server) listSessions(ctx context.Context, in *PersonPath) (*reply[Sessi
 }
 
 func (s *server) endSessions(ctx context.Context, in *PersonPath) (*reply[Ended], error) {
-	p, err := s.person(ctx, in.ID)
+	p, err := s.selfOr(ctx, access.SessionWrite, in.ID)
 	if err != nil {
 		return nil, err
 	}

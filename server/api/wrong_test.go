@@ -198,7 +198,8 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 	var made api.NewToken
 	w.ok(201, token, post, "/people/All/tokens", map[string]any{"name": "x"}, &made)
 	var link api.Link
-	w.ok(201, token, post, "/people/All/link", nil, &link)
+	w.ok(201, token, post, "/people", map[string]any{"name": "Fresh", "roles": []string{"support"}}, nil)
+	w.ok(201, token, post, "/people/Fresh/link", nil, &link)
 	var i api.Invitation
 	w.ok(201, token, post, "/invitations", map[string]any{"name": "Sam", "ownership": "personal"}, &i)
 	var approver api.ApproverInvitation

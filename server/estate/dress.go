@@ -13,7 +13,7 @@ import (
 func dress(devices []entry, present *Snapshot, t time.Time) *Snapshot {
 	at := make(map[ward.DeviceID]int32, len(devices))
 	for i := range devices {
-		at[devices[i].ID] = int32(i) //nolint:gosec // devices that fit into memory
+		at[devices[i].ID] = int32(i)
 	}
 	said := map[spanKey][2]string{}
 	named := make([]bool, len(devices))

@@ -45,7 +45,7 @@ func newMoments(all []uint32) moments {
 	n := len(all)
 	m := make(moments, 4*n)
 	for i, v := range all {
-		m[i], m[n+i], m[2*n+i], m[3*n+i] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24)
+		m[i], m[n+i], m[2*n+i], m[3*n+i] = byte(v), byte(v>>8), byte(v>>16), byte(v>>24) //nolint:gosec // its bytes, one by one
 	}
 	return m
 }
@@ -111,7 +111,7 @@ func (c names) all() []ward.DeviceID {
 		var id xid.ID
 		binary.BigEndian.PutUint32(id[:4], lastTime)
 		copy(id[4:9], origin)
-		id[9], id[10], id[11] = byte(lastCount>>16), byte(lastCount>>8), byte(lastCount)
+		id[9], id[10], id[11] = byte(lastCount>>16), byte(lastCount>>8), byte(lastCount) //nolint:gosec // its lower bytes, one by one
 		out[i] = ward.DeviceID(devicePrefix + id.String())
 	}
 	return out

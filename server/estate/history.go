@@ -3,6 +3,7 @@ package estate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/compliance"
+	"golang.org/x/sync/errgroup"
 )
 
 // Past keeps what was. Its methods join the unit of work in ctx; bodies are opaque to it.
@@ -87,11 +89,16 @@ func (s *Service) At(ctx context.Context, t time.Time) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	if known := s.frames.shown(t, present); known != nil {
+		return known, nil
+	}
 	devices, err := s.stood(ctx, t)
 	if err != nil {
 		return nil, fmt.Errorf("the past at %s: %w", compliance.Stamp(t), err)
 	}
-	return dress(devices, present, t), nil
+	out := dress(devices, present, t)
+	s.frames.show(out, present)
+	return out, nil
 }
 
 // stood returns how every device stood at a time, in the order of their ids, without names:
@@ -102,24 +109,28 @@ func (s *Service) stood(ctx context.Context, t time.Time) ([]entry, error) {
 		return nil, err
 	}
 	var base []entry
-	after := at.Add(-overlap)
-	if at.IsZero() {
-		after = time.Time{}
-	} else {
-		f, err := s.frames.of(ctx, at, s.Store.Frame)
+	var after time.Time
+	var g errgroup.Group
+	if !at.IsZero() {
+		unpacked, err := s.frames.of(ctx, at, s.Store.Frame)
 		if err != nil {
 			return nil, err
 		}
-		if base, err = f.devices(); err != nil {
-			return nil, err
-		}
+		after = at.Add(-overlap)
+		g.Go(func() error { // while the record is asked for the changes
+			f, err := unpacked()
+			if err == nil {
+				base, err = f.devices()
+			}
+			return err
+		})
 	}
 	last := map[ward.DeviceID]KeptChange{}
 	err = s.Store.ChangesIn(ctx, after, t, func(c KeptChange) error {
 		last[c.Device] = c
 		return nil
 	})
-	if err != nil {
+	if err = errors.Join(err, g.Wait()); err != nil {
 		return nil, err
 	}
 	return replay(base, last)

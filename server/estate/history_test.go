@@ -265,7 +265,7 @@ func TestForget(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)
 		w.insert(t, "d1", "d2")
-		r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test's data
+		r := rand.New(rand.NewPCG(3, 4))
 		for range 12 {
 			id := ward.DeviceID([]string{"d1", "d2"}[r.IntN(2)])
 			delete(w.says, id)

@@ -38,7 +38,7 @@ func nameOrder(d *Device) string { return nameKey(d.Name) + "\x00" + string(d.ID
 
 // sortKey returns a text whose bytes stand in the order of a Snapshot.
 func sortKey(d *Device) string {
-	return string(rune('a'+attention(d.State))) + nameKey(d.Name) + "\x00" + string(d.ID)
+	return string(rune('a'+attention(d.State))) + nameKey(d.Name) + "\x00" + string(d.ID) //nolint:gosec // one of a few states
 }
 
 // attention is how far down the list a state stands.

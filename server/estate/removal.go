@@ -28,7 +28,8 @@ type Went struct {
 //
 // An app counts as removed only where the device told that it is gone; one on a device that
 // fell silent, was lost or left management is not known to be. Percentiles are by the
-// nearest rank: the shortest stay that at least so many per cent of them did not exceed.
+// nearest rank: the shortest stay that at least so many per cent of them did not exceed. What
+// went may be told as of up to a minute before to.
 func (s *Service) Removals(ctx context.Context, app string, by Dimension, from, to time.Time) (map[string]Removal, error) {
 	if by != Everything && !slices.Contains([]Dimension{BySite, ByGroup, ByPlatform, ByOwner, ByApp}, by) {
 		return nil, ward.Errorf(ward.Invalid, "Removals are told by site, group, platform, ownership or app, not by %q.", by)
@@ -36,9 +37,13 @@ func (s *Service) Removals(ctx context.Context, app string, by Dimension, from, 
 	if !from.Before(to) {
 		return nil, ward.Errorf(ward.Invalid, "from: it has to be before to.")
 	}
-	went, err := s.Store.Went(ctx, codeBlocked, app, by, Cured, from, to)
-	if err != nil {
-		return nil, fmt.Errorf("removals: %w", err)
+	went, known := s.frames.told(app, by, from, to)
+	if !known {
+		var err error
+		if went, err = s.Store.Went(ctx, codeBlocked, app, by, Cured, from, to); err != nil {
+			return nil, fmt.Errorf("removals: %w", err)
+		}
+		s.frames.tell(wentBefore{app, by, from, to, went})
 	}
 	there, err := s.Store.Standing(ctx, codeBlocked, app, by, to)
 	if err != nil {

@@ -96,7 +96,6 @@ type year struct {
 	lastDrill                     time.Time
 	versions                      int
 	since                         time.Time // of what is recorded
-	log                           string    // the last thing known of the audit log
 }
 
 func (s *Service) yearOf(ctx context.Context, at time.Time) (y year, err error) {

@@ -153,11 +153,11 @@ func (s *Service) proveOne(ctx context.Context, p *prover, x *presence, at time.
 		x.missing = "there is no record of it at that time"
 		return nil
 	}
-	if x.change, _, x.missing, err = p.prove(ctx, last.Seq); err != nil || next.Seq == 0 {
+	if x.change, x.missing, err = p.prove(ctx, last.Seq); err != nil || next.Seq == 0 {
 		return err
 	}
 	var why string
-	if x.next, _, why, err = p.prove(ctx, next.Seq); why != "" {
+	if x.next, why, err = p.prove(ctx, next.Seq); why != "" {
 		x.next = ProvenChange{}
 	}
 	return err

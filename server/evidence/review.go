@@ -39,7 +39,6 @@ type reviewed struct {
 	signedIn, acted time.Time
 	tokens, dormant int // that work; of them, those not used for long
 	how             Standing
-	approver        string
 	remarks         []string
 }
 

@@ -226,34 +226,34 @@ func (p *prover) seal(ctx context.Context, s Seal) (*provenSeal, error) {
 }
 
 // prove proves a change. why says in words why it can't be proven.
-func (p *prover) prove(ctx context.Context, seq int64) (out ProvenChange, c Change, why string, err error) {
+func (p *prover) prove(ctx context.Context, seq int64) (out ProvenChange, why string, err error) {
 	s, err := p.seals.SealOf(ctx, seq)
 	if ward.KindOf(err) == ward.NotFound {
-		return out, c, "it is not sealed yet", nil
+		return out, "it is not sealed yet", nil
 	}
 	if err != nil {
-		return out, c, "", fmt.Errorf("seal of change %d: %w", seq, err)
+		return out, "", fmt.Errorf("seal of change %d: %w", seq, err)
 	}
 	under, err := p.seal(ctx, s)
 	if err != nil || under.bad != "" {
 		if err == nil {
 			why = under.bad
 		}
-		return out, c, why, err
+		return out, why, err
 	}
 	at, ok := under.at[seq]
 	if !ok {
-		return out, c, "it was deleted", nil
+		return out, "it was deleted", nil
 	}
-	c = under.over[at]
+	c := under.over[at]
 	hashes, err := tlog.ProveRecord(s.Size, at, under.tree)
 	if err != nil {
-		return out, c, "", fmt.Errorf("prove change %d: %w", seq, err)
+		return out, "", fmt.Errorf("prove change %d: %w", seq, err)
 	}
 	out = ProvenChange{Seal: s.Subject(), Index: at, Proof: [][]byte{}}
 	for _, h := range hashes {
 		out.Proof = append(out.Proof, h[:])
 	}
 	out.Record, err = c.Record()
-	return out, c, "", err
+	return out, "", err
 }

@@ -96,10 +96,11 @@ func (s *Service) identify(ctx context.Context, word string) (h Held, err error)
 		}
 		return email == "" && strings.EqualFold(name, word)
 	}
-	for i := range people {
-		if p := &people[i]; string(p.ID) == word || is(p.Name, p.Email) {
-			h.Account, h.Name = p, p.Name
-		}
+	if h.Account, err = accountOf(word, people, is); err != nil {
+		return h, err
+	}
+	if h.Account != nil {
+		h.Name = h.Account.Name
 	}
 	for _, d := range snap.Devices {
 		if is(d.Owner, d.Email) {
@@ -112,6 +113,30 @@ func (s *Service) identify(ctx context.Context, word string) (h Held, err error)
 		}
 	}
 	return h, nil
+}
+
+// accountOf finds the account that a word means, nil for none. The id of one means that one,
+// whoever else has its address; what several have in common means none of them, as what is
+// done to the wrong one can't be undone.
+func accountOf(word string, people []access.Person, is func(name, email string) bool) (*access.Person, error) {
+	var found []*access.Person
+	var ids []string
+	for i := range people {
+		p := &people[i]
+		if string(p.ID) == word {
+			return p, nil
+		}
+		if p.ErasedAt.IsZero() && is(p.Name, p.Email) {
+			found, ids = append(found, p), append(ids, p.Name+": "+string(p.ID))
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, nil //nolint:nilnil // most people have no account
+	case 1:
+		return found[0], nil
+	}
+	return nil, &ward.Error{Kind: ward.Conflict, Message: "Several accounts have this e-mail address. Say which one by its id, one after the other.", Details: ids}
 }
 
 // addresses returns the e-mail addresses that a word means: itself, or those of whoever has

@@ -92,8 +92,8 @@ func (s *sheet) chart(c Chart, x, y, width float64) float64 {
 	text := s.clip(title, 8, width)
 	s.f.SetFont(family, "B", 8)
 	s.f.CellFormat(width, 4, text, "", 0, "L", false, 0, "")
-	lo, hi := c.span()
-	p := plot{x: x + 10, y: y + 5, w: width - 11, h: chartHeight, lo: lo, hi: hi, n: len(c.Times)}
+	hi := c.top()
+	p := plot{x: x + 10, y: y + 5, w: width - 11, h: chartHeight, hi: hi, n: len(c.Times)}
 	s.axes(c, p)
 	for i, series := range c.Series {
 		s.series(c, series, i, p)
@@ -107,10 +107,10 @@ func (s *sheet) chart(c Chart, x, y, width float64) float64 {
 	return at
 }
 
-// plot is where a chart is drawn, and what its lower and upper edges stand for.
+// plot is where a chart is drawn, and what its upper edge stands for; the lower one is zero.
 type plot struct {
-	x, y, w, h, lo, hi float64
-	n                  int
+	x, y, w, h, hi float64
+	n              int
 }
 
 func (p plot) at(i int) float64 {
@@ -120,29 +120,28 @@ func (p plot) at(i int) float64 {
 	return p.x + p.w*float64(i)/float64(p.n-1)
 }
 
-func (p plot) of(v float64) float64 { return p.y + p.h*(1-(v-p.lo)/(p.hi-p.lo)) }
+func (p plot) of(v float64) float64 { return p.y + p.h*(1-v/p.hi) }
 
-// span is the least and the greatest value, on round numbers. It begins at zero, but for a
-// share of a hundred that never falls low, where the changes would not show.
-func (c Chart) span() (lo, hi float64) {
-	lo, hi = math.Inf(1), 0.0
+// top is a round number that no value exceeds.
+func (c Chart) top() float64 {
+	hi := 0.0
 	for _, s := range c.Series {
 		for _, v := range s.Values {
 			if !math.IsNaN(v) {
-				lo, hi = min(lo, v), max(hi, v)
+				hi = max(hi, v)
 			}
 		}
 	}
 	if hi <= 0 {
-		return 0, 1
+		return 1
 	}
 	step := math.Pow(10, math.Floor(math.Log10(hi)))
 	for _, f := range []float64{.2, .25, .5, 1, 2, 2.5, 5} {
 		if hi <= f*step*4 {
-			return 0, f * step * 4
+			return f * step * 4
 		}
 	}
-	return 0, 10 * step
+	return 10 * step
 }
 
 // axes draws the lines behind the values, with what they stand for.
@@ -152,7 +151,7 @@ func (s *sheet) axes(c Chart, p plot) {
 	s.f.SetFont(family, "", 6.5)
 	s.grey()
 	for i := 0; i <= 4; i += 2 {
-		v := p.lo + (p.hi-p.lo)*float64(i)/4
+		v := p.hi * float64(i) / 4
 		s.f.Line(p.x, p.of(v), p.x+p.w, p.of(v))
 		s.f.SetXY(p.x-10, p.of(v)-1.6)
 		s.f.CellFormat(9, 3.2, Figure(v), "", 0, "R", false, 0, "")

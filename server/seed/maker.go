@@ -70,9 +70,7 @@ func newMaker(o Options) (*maker, error) {
 	}
 	people, serials := names{rand.New(rand.NewPCG(o.Random, 1))}, map[string]bool{} //nolint:gosec // nothing secret is made
 	for i := range m.phones {
-		if err := m.make(i, people, serials); err != nil {
-			return nil, err
-		}
+		m.make(i, people, serials)
 	}
 	return m, nil
 }
@@ -85,7 +83,7 @@ func (m *maker) tell() {
 func (m *maker) steps() int { return m.Days + 2 + 2*((m.Devices+some-1)/some) }
 
 // make makes up one device and its life.
-func (m *maker) make(i int, people names, serials map[string]bool) error {
+func (m *maker) make(i int, people names, serials map[string]bool) {
 	r := people.Rand
 	p := &m.phones[i]
 	p.kind = m.kinds.pick(r)
@@ -106,7 +104,7 @@ func (m *maker) make(i int, people names, serials map[string]bool) error {
 	}
 	if r.IntN(100) == 0 { // nobody used its invitation
 		p.State, p.Serial, p.Model = ward.Invited, "", ""
-		return nil
+		return
 	}
 	enrolled := created.Add(time.Duration(r.Int64N(int64(3 * day))))
 	if enrolled.After(m.Now.Add(-2 * time.Hour)) {
@@ -117,7 +115,6 @@ func (m *maker) make(i int, people names, serials map[string]bool) error {
 		Supervised: p.kind.supervised, Rights: ward.RightsFor(p.kind.ownership), Enrolled: enrolled,
 	}
 	m.lifetime(p, r)
-	return nil
 }
 
 // lifetime makes up what happens to an enrolled device.
@@ -224,7 +221,7 @@ func (m *maker) device(i int) (Device, error) {
 	if v.Enrolment.State != ward.EnrolmentActive {
 		out.Attempts, out.Since = nil, nil
 	} else {
-		h := uint64(i) * 0x9E3779B97F4A7C15 // spread evenly over a day
+		h := uint64(i) * 0x9E3779B97F4A7C15 //nolint:gosec // an index, spread evenly over a day
 		out.Check = m.Now.Add(time.Hour + time.Duration(h%uint64(23*time.Hour)))
 		if turn := estate.Next(v, compliance.Assess(v, m.Now), m.Now); !turn.IsZero() && turn.Before(out.Check) {
 			out.Check = turn

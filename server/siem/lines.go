@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -63,9 +64,7 @@ func (c *Collector) Send(ctx context.Context, events []Event) error {
 	if err != nil {
 		return fmt.Errorf("collector: %w", err)
 	}
-	for k, v := range c.headers {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, c.headers)
 	req.Header.Set("Content-Type", "application/x-ndjson")
 	req.Header.Set("User-Agent", "Ward")
 	res, err := c.client.Do(req)

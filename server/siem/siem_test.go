@@ -142,7 +142,7 @@ func TestSyslog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	got, closed := make(chan *rfc5424.SyslogMessage, 10), make(chan struct{}, 2)
 	go func() {
 		for {
@@ -154,7 +154,7 @@ func TestSyslog(t *testing.T) {
 				if m, ok := r.Message.(*rfc5424.SyslogMessage); ok && r.Error == nil {
 					got <- m
 					if strings.Contains(*m.Message, `"index":1,`) {
-						c.Close()
+						_ = c.Close()
 						closed <- struct{}{}
 					}
 				}
@@ -163,7 +163,7 @@ func TestSyslog(t *testing.T) {
 		}
 	}()
 	s := &siem.Syslog{Address: l.Addr().String(), TLS: &tls.Config{RootCAs: pool, ServerName: "example.com", MinVersion: tls.VersionTLS12}}
-	t.Cleanup(func() { s.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	send := &siem.Service{Entries: log(2), Places: &places{}, Streams: []siem.Stream{{"soc", s}}, Host: "mdm.example.org", Now: now}
 	if err := send.Do(t.Context()); err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestSyslogUnknown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		c, err := l.Accept()
 		if err == nil {
@@ -213,7 +213,7 @@ func TestSyslogUnknown(t *testing.T) {
 	}
 	var lc net.ListenConfig
 	if free, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0"); err == nil {
-		free.Close()
+		_ = free.Close()
 		if err := (&siem.Syslog{Address: free.Addr().String()}).Send(t.Context(), []siem.Event{{}}); err == nil {
 			t.Error("a receiver that is not there took events")
 		}

@@ -73,7 +73,7 @@ func (s *Syslog) connect(ctx context.Context) error {
 		if !hungUp(s.conn) {
 			return nil
 		}
-		s.conn.Close() //nolint:errcheck,gosec // the other side closed it
+		s.conn.Close() //nolint:errcheck // the other side closed it
 		s.conn = nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)

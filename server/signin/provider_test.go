@@ -162,8 +162,7 @@ func TestWrongAnswers(t *testing.T) {
 func TestAnotherAudience(t *testing.T) {
 	t.Parallel()
 	var other atomic.Value
-	var g *rig
-	g = newRig(t, signintest.Options{InToken: true}, func(c *signin.Config) { c.Client = swapped(c.Client, &other) }, maud)
+	g := newRig(t, signintest.Options{InToken: true}, func(c *signin.Config) { c.Client = swapped(c.Client, &other) }, maud)
 	their, err := signin.New(signin.Config{Name: "Trust", Issuer: g.op.URL, ClientID: "other", Secret: signintest.Secret, Redirect: redirect, Client: keeping(g.op.Client, &other), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,8 @@ import (
 )
 
 // Sessions keeps the sessions of browsers for scs. Of a session's token only the hash
-// is kept; its data is opaque. What a session is of travels beside scs, in the
+// is kept; its data is opaque and sealed for that hash, so that whoever reads the database finds
+// no secret of an app that is being set up there, and whoever writes to it makes no session. What a session is of travels beside scs, in the
 // access.Sitting of the request: without one, sessions are nobody's.
 type Sessions struct{ db *DB }
 
@@ -62,6 +63,9 @@ func (s *Sessions) FindCtx(ctx context.Context, token string) (data []byte, foun
 	if err != nil {
 		return nil, false, fmt.Errorf("find session: %w", err)
 	}
+	if data, err = s.db.secrets.Open(data, sealedSession, hash); err != nil {
+		return nil, false, nil //nolint:nilerr // Ward did not write it, so it is nobody's session
+	}
 	if st := access.SittingFrom(ctx); st != nil {
 		st.Found = hash
 	}
@@ -77,9 +81,9 @@ func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, exp
 		err = s.insert(ctx, hash, data, expiry, *st.Begin)
 	case st != nil && st.Found != "" && st.Rotate:
 		_, err = s.db.exec(ctx, `UPDATE session SET hash = $1, was_hash = CASE WHEN $2 THEN '' ELSE hash END, rotated_at = $3, seen_at = $3, data = $4, expires_at = $5 WHERE hash = $6`,
-			hash, st.AtOnce, now, data, micros(expiry), st.Found)
+			hash, st.AtOnce, now, s.seal(data, hash), micros(expiry), st.Found)
 	case st != nil && st.Found != "":
-		_, err = s.db.exec(ctx, `UPDATE session SET data = $1, expires_at = $2, seen_at = $3 WHERE hash = $4`, data, micros(expiry), now, st.Found)
+		_, err = s.db.exec(ctx, `UPDATE session SET data = $1, expires_at = $2, seen_at = $3 WHERE hash = $4`, s.seal(data, st.Found), micros(expiry), now, st.Found)
 	default:
 		err = s.insert(ctx, hash, data, expiry, access.Session{})
 	}
@@ -89,11 +93,18 @@ func (s *Sessions) CommitCtx(ctx context.Context, token string, data []byte, exp
 	return nil
 }
 
+// sealedSession is what the data of sessions is sealed as.
+const sealedSession = "session"
+
+func (s *Sessions) seal(data []byte, hash string) []byte {
+	return s.db.secrets.Seal(data, sealedSession, hash)
+}
+
 func (s *Sessions) insert(ctx context.Context, hash string, data []byte, expiry time.Time, x access.Session) error {
 	_, err := s.db.exec(ctx, `INSERT INTO session (hash, data, expires_at, id, person_id, how, provider, subject, provider_session, address, browser, begun_at, seen_at, refresh, checked_at, answered_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 		ON CONFLICT (hash) DO UPDATE SET data = excluded.data, expires_at = excluded.expires_at`,
-		hash, data, micros(expiry), x.ID, string(x.Person), string(x.How), x.Provider, x.Subject, x.ProviderSession, x.Address, x.Browser,
+		hash, s.seal(data, hash), micros(expiry), x.ID, string(x.Person), string(x.How), x.Provider, x.Subject, x.ProviderSession, x.Address, x.Browser,
 		micros(x.Begun), micros(x.Seen), s.db.sealText(x.Refresh, "refresh token", x.ID), micros(x.Checked), micros(x.Answered))
 	return err
 }

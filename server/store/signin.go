@@ -145,7 +145,7 @@ func (s SignIn) TakeRecovery(ctx context.Context, id ward.PersonID, hash string)
 	return n == 1, err
 }
 
-const passkeyColumns = `key_id, person_id, name, public_key, counter, created_at, used_at`
+const passkeyColumns = `key_id, person_id, name, public_key, counter, created_at, used_at` //nolint:gosec // names of columns
 
 func scanPasskey(r scanner) (k access.Passkey, err error) {
 	var created, used int64

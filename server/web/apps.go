@@ -50,7 +50,7 @@ func (s *Server) apps(w http.ResponseWriter, r *http.Request) error {
 	if len(q.search) > mostName {
 		return ward.Errorf(ward.Invalid, "name: at most %d characters.", mostName)
 	}
-	if done, err := s.export(w, r, func() (report.Table, error) { t, _, err := s.appsTable(r.Context(), q); return t, err }); done || err != nil {
+	if done, err := s.export(w, r, func() (report.Table, error) { t, _, err := s.appsTable(r.Context(), q); return t, err }); done || err != nil { //nolint:contextcheck // the rows are read in the context of the request
 		return err
 	}
 	t, counts, err := s.appsTable(r.Context(), q)

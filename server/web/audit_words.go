@@ -102,6 +102,7 @@ var deedsInWords = map[string]deedWords{
 	"person.roles-set":             {areaPeople, "Changed a person’s roles"},
 	"person.scope-set":             {areaPeople, "Changed what a person may see"},
 	"person.signed-in":             {areaPeople, "Signed in"},
+	"person.link-used":             {areaPeople, "Opened a one-time link"},
 	"person.sign-in-failed":        {areaPeople, "Failed to sign in"},
 	"person.passphrase-set":        {areaPeople, "Set a passphrase"},
 	"person.link-created":          {areaPeople, "Made a one-time link"},

@@ -49,7 +49,7 @@ func (s *Server) cases(w http.ResponseWriter, r *http.Request) error {
 	if !known {
 		return ward.Errorf(ward.NotFound, "There is no state %q of cases.", string(f.State))
 	}
-	if done, err := s.export(w, r, func() (report.Table, error) { return s.casesTable(r.Context(), f.State) }); done || err != nil {
+	if done, err := s.export(w, r, func() (report.Table, error) { return s.casesTable(r.Context(), f.State) }); done || err != nil { //nolint:contextcheck // the rows are read in the context of the request
 		return err
 	}
 	list, err := s.Lost.List(r.Context(), f)

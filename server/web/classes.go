@@ -20,18 +20,18 @@ type deviceClass struct {
 // deviceClasses are the kinds that platforms tell apart, each of a current system and in
 // no group.
 func deviceClasses() []deviceClass {
-	apple := func(p ward.Platform, o ward.Ownership, s ward.Supervision, kind, os string) profiles.Subject {
-		return profiles.Subject{Device: ward.Device{Platform: p, Ownership: o, OSVersion: os}, Supervised: s, Rights: ward.RightsFor(o), Kind: kind}
+	apple := func(p ward.Platform, o ward.Ownership, s ward.Supervision, kind string) profiles.Subject {
+		return profiles.Subject{Device: ward.Device{Platform: p, Ownership: o, OSVersion: "26.1"}, Supervised: s, Rights: ward.RightsFor(o), Kind: kind}
 	}
 	other := func(p ward.Platform, o ward.Ownership, kind, os string) profiles.Subject {
 		return profiles.Subject{Device: ward.Device{Platform: p, Ownership: o, OSVersion: os}, Kind: kind}
 	}
 	return []deviceClass{
-		{"iphone", "Work iPhone, supervised", "supervised iPhone", apple(ward.IOS, ward.Corporate, ward.Supervised, "Device", "26.1")},
-		{"iphone-unsupervised", "Work iPhone, not supervised", "iPhone", apple(ward.IOS, ward.Corporate, ward.Unsupervised, "Device", "26.1")},
-		{"iphone-personal", "Personal iPhone, user-enrolled", "own iPhone", apple(ward.IOS, ward.Personal, ward.Unsupervised, "User Enrollment", "26.1")},
-		{"mac", "Work Mac, supervised", "supervised Mac", apple(ward.MacOS, ward.Corporate, ward.Supervised, "Device", "26.1")},
-		{"mac-unsupervised", "Work Mac, not supervised", "Mac", apple(ward.MacOS, ward.Corporate, ward.Unsupervised, "Device", "26.1")},
+		{"iphone", "Work iPhone, supervised", "supervised iPhone", apple(ward.IOS, ward.Corporate, ward.Supervised, "Device")},
+		{"iphone-unsupervised", "Work iPhone, not supervised", "iPhone", apple(ward.IOS, ward.Corporate, ward.Unsupervised, "Device")},
+		{"iphone-personal", "Personal iPhone, user-enrolled", "own iPhone", apple(ward.IOS, ward.Personal, ward.Unsupervised, "User Enrollment")},
+		{"mac", "Work Mac, supervised", "supervised Mac", apple(ward.MacOS, ward.Corporate, ward.Supervised, "Device")},
+		{"mac-unsupervised", "Work Mac, not supervised", "Mac", apple(ward.MacOS, ward.Corporate, ward.Unsupervised, "Device")},
 		{"android", "Work Android phone, fully managed", "Android", other(ward.Android, ward.Corporate, string(intent.FullyManaged), "16")},
 		{"android-personal", "Personal Android phone, work profile", "Android work profile", other(ward.Android, ward.Personal, string(intent.WorkProfile), "16")},
 		{"windows", "Work PC with Windows", "Windows", other(ward.Windows, ward.Corporate, "", "10.0.26100")},

@@ -29,11 +29,11 @@ func TestCompress(t *testing.T) {
 		{"a secret link", "GET", "gzip", "abc", page, 200, false},
 		{"short", "GET", "gzip", "", "<p>Hello.</p>", 200, false},
 	} {
-		s, w, r := &Server{}, httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), tc.method, "/", nil)
+		s, r := &Server{}, httptest.NewRequestWithContext(t.Context(), tc.method, "/", nil)
 		r.Header.Set("Accept-Encoding", tc.takes)
 		r.SetPathValue("secret", tc.secret)
 		for range 2 { // the second one uses the first one's writer
-			w = httptest.NewRecorder()
+			w := httptest.NewRecorder()
 			b := bytes.NewBufferString(tc.page)
 			if err := s.compress(w, r, tc.status, b); err != nil {
 				t.Fatal(err)

@@ -53,7 +53,7 @@ func (s *Server) enrolment(w http.ResponseWriter, r *http.Request) error {
 	if f.State != "" && invitationTag(f.State).Icon == "question" {
 		return ward.Errorf(ward.NotFound, "There is no state %q of invitations.", string(f.State))
 	}
-	done, err := s.export(w, r, func() (report.Table, error) { return s.allInvitations(r.Context(), f) })
+	done, err := s.export(w, r, func() (report.Table, error) { return s.allInvitations(r.Context(), f) }) //nolint:contextcheck // the rows are read in the context of the request
 	if done || err != nil {
 		return err
 	}

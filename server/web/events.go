@@ -111,7 +111,7 @@ type stream struct {
 }
 
 func (o stream) send(message string) error {
-	if err := o.c.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil { //nolint:forbidigo // a deadline of a connection is by the system's clock
+	if err := o.c.SetWriteDeadline(time.Now().Add(streamWrite)); err != nil { // a deadline of a connection is by the system's clock
 		return fmt.Errorf("stream: %w", err)
 	}
 	if _, err := io.WriteString(o.w, message); err != nil {

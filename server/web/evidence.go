@@ -221,7 +221,7 @@ func linkedFact(f report.Fact) factView {
 		return out
 	}
 	address, tail, ok := strings.Cut(rest, ")")
-	if !ok || tail != "" {
+	if !ok || tail != "" || local("/"+address) != "/"+address { // a name that somebody gave may lead to no other site
 		return out
 	}
 	address, _, _ = strings.Cut(address, "&format=")

@@ -28,7 +28,7 @@ type eye struct {
 func newEye(browser context.Context, w *world, script string) *eye {
 	e := &eye{t: w.t, w: w, script: script}
 	e.ctx, e.close = chromedp.NewContext(browser)
-	chromedp.ListenTarget(e.ctx, func(ev any) {
+	chromedp.ListenTarget(e.ctx, func(ev any) { //nolint:contextcheck // the tab's, which is the browser's
 		switch ev := ev.(type) {
 		case *browserlog.EventEntryAdded:
 			if !strings.Contains(ev.Entry.Text, "Failed to load resource") { // the page of an error is itself one
@@ -38,7 +38,7 @@ func newEye(browser context.Context, w *world, script string) *eye {
 			e.say(ev.ExceptionDetails.Error())
 		}
 	})
-	if err := chromedp.Run(e.ctx, browserlog.Enable()); err != nil {
+	if err := chromedp.Run(e.ctx, browserlog.Enable()); err != nil { //nolint:contextcheck // likewise
 		e.t.Errorf("open a tab: %v", err)
 	}
 	return e

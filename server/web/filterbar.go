@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -99,12 +100,8 @@ func (s *Server) filterBar(r *http.Request, snap *estate.Snapshot, f estate.Filt
 // filtered is the address of a page with a filter and what else it keeps.
 func filtered(path string, f estate.Filter, kept url.Values) string {
 	q := url.Values{}
-	for k, v := range f.Values() {
-		q[k] = v
-	}
-	for k, v := range kept {
-		q[k] = v
-	}
+	maps.Copy(q, f.Values())
+	maps.Copy(q, kept)
 	return withQuery(path, q)
 }
 

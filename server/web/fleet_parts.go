@@ -39,8 +39,8 @@ type FleetParts struct {
 	RefreshMany func(ctx context.Context, ids []ward.DeviceID, said []string) (asked int, err error)
 	// Expiries lists what ends, in any order.
 	Expiries func(ctx context.Context) ([]Expiry, error)
-	// AuditVerified tells when the audit log was last verified, how many entries it had and
-	// whether they were as they were recorded; the zero time if never.
+	// AuditVerified tells when the audit log was last verified, how many entries it had, and
+	// whether it was sound; the zero time if never.
 	AuditVerified func(ctx context.Context) (at time.Time, size int64, sound bool, err error)
 	Views         Views // saved views; nil: there are none
 }

@@ -175,7 +175,7 @@ func TestPagesBeyondTheScope(t *testing.T) {
 	root := w.as(w.person("Root", ward.Roles...))
 	stand := func(id ward.DeviceID, group string) (ward.CaseID, ward.OrderID) {
 		t.Helper()
-		w.enrol(phone{Device: ward.Device{ID: id, Serial: "SER" + string(id), Name: "Phone of " + group, Owner: "Owner in " + group, Ownership: ward.Corporate, Group: group, Site: "Infirmary"}, supervised: true})
+		w.enrol(phone{Device: ward.Device{ID: id, Serial: "SER" + string(id), Name: "Phone of " + group, Owner: "Owner in " + group, Ownership: ward.Corporate, Group: group, Site: "Infirmary"}, supervised: true}) //nolint:contextcheck // the world's own
 		cases, err := w.lost.Report(root, lost.Report{Devices: []ward.DeviceID{id}, Note: "left in a taxi"})
 		w.must(err)
 		o, err := w.orders.Request(root, order.Request{Kind: order.Erase, Devices: []ward.DeviceID{id}, Reason: "it is gone", Options: order.Options{PreserveDataPlan: true}})

@@ -84,7 +84,7 @@ func privacyOf(d posture.Detail) (sees, does, never []string) {
 		sees = append(sees, "Which settings for work are on it.")
 	}
 	for _, l := range d.Limits {
-		words, ok := deedOf(l, it)
+		words, ok := deedOf(l)
 		if ok {
 			does = append(does, words)
 		}
@@ -113,7 +113,7 @@ func privacyOf(d posture.Detail) (sees, does, never []string) {
 
 // deedOf says what the policy does on a device by one of its intents, false for what it does
 // not do here.
-func deedOf(l intent.Outcome, it string) (string, bool) {
+func deedOf(l intent.Outcome) (string, bool) {
 	if l.Verdict != intent.Enforced && l.Verdict != intent.Partly {
 		if l.ID == intent.BlockApps && l.Verdict == intent.DetectOnly {
 			return "Notices messaging apps that are not for work. It can’t keep them from opening here.", true

@@ -55,7 +55,7 @@ func (s *Server) orders(w http.ResponseWriter, r *http.Request) error {
 	if !known {
 		return ward.Errorf(ward.NotFound, "There is no state %q of orders.", string(f.State))
 	}
-	if done, err := s.export(w, r, func() (report.Table, error) { return s.ordersTable(r.Context(), f.State) }); done || err != nil {
+	if done, err := s.export(w, r, func() (report.Table, error) { return s.ordersTable(r.Context(), f.State) }); done || err != nil { //nolint:contextcheck // the rows are read in the context of the request
 		return err
 	}
 	list, err := s.Orders.List(r.Context(), f)

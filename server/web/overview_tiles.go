@@ -245,7 +245,7 @@ func (o *overlook) auditTile(ctx context.Context) (tileView, error) {
 	case when.IsZero():
 		t.Tag = &tag{textNotVerified, "warn", "question"}
 	case !sound:
-		t.Tag = &tag{textBroken, "bad", "alert"}
+		t.Tag = &tag{textNotIntact, "bad", "alert"}
 	case o.now.Sub(when) > 48*time.Hour:
 		t.Tag = &tag{textVerifiedLate, "warn", "clock"}
 	default:

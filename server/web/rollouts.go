@@ -115,7 +115,7 @@ func ringTable(p policy.Progress, s *Server) report.Table {
 		row := []report.Cell{textCell(sentenceCase(r.Name)), stateCell(st), textCell(strconv.Itoa(r.Devices)), {}, {}, {}, {}}
 		if r.Open {
 			for i, n := range []int{r.Done, r.Failed, r.Waiting, r.Lagging} {
-				row[3+i] = textCell(strconv.Itoa(n))
+				row[3+i] = textCell(strconv.Itoa(n)) //nolint:gosec // of the seven
 			}
 			if r.Failed > 0 {
 				row[4].Href = "#failures"

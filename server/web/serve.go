@@ -108,7 +108,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if first, ok := errors.AsType[*goFirst](err); ok {
-		http.Redirect(w, r, first.to, http.StatusSeeOther) //nolint:gosec // it was made here
+		http.Redirect(w, r, first.to, http.StatusSeeOther)
 		return
 	}
 	httpd.Note(r.Context(), err)

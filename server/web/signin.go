@@ -105,6 +105,8 @@ func (s *Server) redeem(w http.ResponseWriter, r *http.Request) error {
 		return err
 	case !s.Accounts.SignIn.LocalAllowed(account):
 		return ward.Errorf(ward.Forbidden, "Sign in with your organisation’s account: links are only for accounts that are kept for emergencies.")
+	case !account.App && account.Passkeys > 0 && s.Accounts.SignIn.SecondFactor == access.FactorRequired:
+		return ward.Errorf(ward.Forbidden, "Sign in with your passkey: a link alone does not do here. Whoever lost their passkey has an administrator reset it first.")
 	case account.App: // whoever holds the link holds one of two things
 		return s.pend(w, r, p.ID, "/")
 	}

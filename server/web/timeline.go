@@ -139,9 +139,9 @@ func (v *timeline) read(r *http.Request, sources []lineSource) error {
 		}
 		e := all[best].events[0]
 		all[best].events = all[best].events[1:]
-		next[sources[best].letter] = e.key
+		next[sources[best].letter] = e.key //nolint:gosec // as many as there are sources
 		if len(all[best].events) == 0 {
-			next[sources[best].letter] = orEnd(all[best].rest)
+			next[sources[best].letter] = orEnd(all[best].rest) //nolint:gosec // likewise
 		}
 		v.Events = append(v.Events, e)
 	}

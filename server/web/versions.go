@@ -334,8 +334,8 @@ func (s *Server) diffSegment(r *http.Request, v policy.Version) (segment, error)
 		}
 	}
 	g := segment{Anchor: "diff", Title: "What changed", List: d.Words, Code: diffLines(d.Unified), Code2: true}
-	switch {
-	case d.From == 0:
+	switch d.From {
+	case 0:
 		g.Title, g.Code = "What changed from no policy", nil
 	default:
 		g.Title = fmt.Sprintf("What changed from generation %d", d.From)

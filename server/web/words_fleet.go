@@ -51,7 +51,7 @@ const (
 	textAuditTile     = "Audit log verified"
 	textNotVerified   = "Not verified yet"
 	textVerifiedLate  = "Verify it"
-	textBroken        = "Not to be relied on"
+	textNotIntact     = "Not as it was written"
 	textRenewsItself  = "%s: %s, renews by itself"
 	textIntact        = "Intact"
 	textEntries       = "%s entries"

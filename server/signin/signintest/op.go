@@ -79,9 +79,9 @@ func New(t testing.TB, o Options, users ...User) *OP {
 	srv := httptest.NewUnstartedServer(nil)
 	t.Cleanup(srv.Close)
 	p := &OP{URL: "https://" + srv.Listener.Addr().String(), t: t, storage: v}
-	provider, err := op.NewOpenIDProvider(p.URL, &op.Config{
+	provider, err := op.NewProvider(&op.Config{
 		CryptoKey: sha256.Sum256([]byte("test")), CodeMethodS256: true, AuthMethodPost: true, AuthMethodPrivateKeyJWT: true, GrantTypeRefreshToken: true,
-	}, v, op.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
+	}, v, op.StaticIssuer(p.URL), op.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
 	if err != nil {
 		t.Fatal(err)
 	}
