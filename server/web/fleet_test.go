@@ -103,7 +103,7 @@ func TestOverview(t *testing.T) {
 		t.Errorf("a member of staff gets %d to %q, want to be led to their own page", a.status, a.location)
 	}
 	staff.get("/passphrase").want(t, 200, "!Devices", "Sam")
-	staff.get("/devices").want(t, 403)
+	staff.get("/devices").want(t, 403, "Go to the first page")
 }
 
 // TestScope: who is bounded to a ward sees its devices and no other, in every number.
@@ -118,6 +118,11 @@ func TestScope(t *testing.T) {
 	v.get("/devices").want(t, 200, "1 to 7 of 7", "Ward 7", "!Theatres", "!Ben Carter")
 	v.get("/devices?group=Theatres").want(t, 200, "No device matches")
 	v.get("/").want(t, 200, "!Theatres", "!Ben Carter")
+	eve := w.person("Eve", ward.RoleSupport)
+	w.bound(eve.ID, ward.Scope{Groups: []string{"Ward 70"}})
+	nowhere := w.signedIn(eve)
+	nowhere.get("/").want(t, 200, "No device within your bounds", "devices of Ward 70 only", "!No device yet")
+	nowhere.get("/devices").want(t, 200, "No device within your bounds", "!No device yet")
 	v.post("/devices/refresh", url.Values{"which": {"all"}}).to(t, "/devices")
 	for _, id := range w.asked {
 		d, err := w.estate.Device(t.Context(), id)
