@@ -43,12 +43,14 @@ func firstPaint(ctx context.Context, b *browser) (float64, error) {
 	var all []float64
 	for range paints {
 		var at float64
-		var title string
-		err := chromedp.Run(ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(b.url+"/"), chromedp.WaitVisible("h1"), chromedp.Text("h1", &title), chromedp.Evaluate(
-			`new Promise(done => new PerformanceObserver(l => done(l.getEntriesByName("first-contentful-paint")[0].startTime)).observe({type: "paint", buffered: true}))`,
+		if err := chromedp.Run(ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(b.url+"/")); err != nil {
+			return 0, fmt.Errorf("browser: open the overview: %w", err)
+		}
+		err := chromedp.Run(ctx, chromedp.Evaluate(
+			`new Promise(done => { const look = () => { const e = performance.getEntriesByName("first-contentful-paint")[0]; e && document.querySelector("main") ? done(e.startTime) : setTimeout(look, 20) }; look() })`,
 			&at, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
 		if err != nil {
-			return 0, fmt.Errorf("browser: %w", err)
+			return 0, fmt.Errorf("browser: the first paint: %w", err)
 		}
 		all = append(all, at)
 	}
