@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,7 +14,6 @@ import (
 	"sync"
 	"testing"
 
-	"encoding/base64"
 	"github.com/wardmdm/ward/server/compliance"
 	"github.com/wardmdm/ward/server/estate"
 	"github.com/wardmdm/ward/server/notify"

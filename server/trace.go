@@ -65,8 +65,14 @@ func newTracer(ctx context.Context, t Tracing) (tracer, error) {
 	if err != nil {
 		return tracer{}, ward.Errorf(ward.Invalid, "tracing.endpoint: %v.", err)
 	}
-	return tracerOf(sdktrace.NewTracerProvider(sdktrace.WithBatcher(to), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(t.Share))),
+	return tracerOf(sdktrace.NewTracerProvider(sdktrace.WithBatcher(to), sdktrace.WithSampler(sampler(t.Share)),
 		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "ward"))))), nil
+}
+
+// sampler traces a share of the requests, whatever those who ask wish for: anybody may.
+func sampler(share float64) sdktrace.Sampler {
+	own := sdktrace.TraceIDRatioBased(share)
+	return sdktrace.ParentBased(own, sdktrace.WithRemoteParentSampled(own), sdktrace.WithRemoteParentNotSampled(own))
 }
 
 func tracerOf(p *sdktrace.TracerProvider) tracer { return tracer{p.Tracer(traceName), p} }

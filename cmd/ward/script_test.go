@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,6 +35,8 @@ func TestScripts(t *testing.T) {
 			"exits":  exits,
 			"keep":   keep,
 			"server": startServer,
+			"stop":   stopServer,
+			"visit":  visit,
 			"phone":  startPhone,
 			"until":  until,
 			"vendor": makeVendor,
@@ -55,6 +60,7 @@ type serverKey struct{}
 
 type scriptServer struct {
 	*server.Server
+	stop   func() error                    // ends it, and returns how it ended
 	people map[string]*approvertest.Person // who registered a passkey, by name
 }
 
@@ -112,14 +118,43 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	started, ended := make(chan struct{}), make(chan error, 1)
 	go func() { ended <- srv.Run(ctx, l, func() { close(started) }) }()
-	ts.Defer(func() {
+	stop := sync.OnceValue(func() error {
 		cancel()
-		ts.Check(<-ended)
+		return <-ended
 	})
+	ts.Defer(func() { ts.Check(stop()) })
 	<-started
 	ts.Setenv("WARD_URL", srv.URL())
 	ts.Setenv("WARD_CA", filepath.Join(cfg.Data, "root.pem"))
-	ts.Value(serverKey{}).(*scriptServer).Server = srv
+	running := ts.Value(serverKey{}).(*scriptServer)
+	running.Server, running.stop = srv, stop
+}
+
+// stopServer ends the server, whose data folder stays.
+func stopServer(ts *testscript.TestScript, neg bool, args []string) {
+	running := ts.Value(serverKey{}).(*scriptServer)
+	if neg || len(args) != 0 || running.stop == nil {
+		ts.Fatalf("usage: stop, after server")
+	}
+	ts.Check(running.stop())
+}
+
+// visit LINK signs in by a link, as a browser does.
+func visit(ts *testscript.TestScript, neg bool, args []string) {
+	srv := ts.Value(serverKey{}).(*scriptServer).Server
+	if neg || len(args) != 1 || srv == nil {
+		ts.Fatalf("usage: visit LINK, after server")
+	}
+	client := &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: srv.Authority.Pool(), MinVersion: tls.VersionTLS12}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	res, err := client.Post(args[0], "application/x-www-form-urlencoded", nil)
+	ts.Check(err)
+	ts.Check(res.Body.Close())
+	if res.StatusCode != http.StatusSeeOther || len(res.Cookies()) == 0 {
+		ts.Fatalf("%s answers %s, without a session", args[0], res.Status)
+	}
 }
 
 // startPhone SERIAL supervised|unsupervised FILE enrols a virtual iPhone by the link in

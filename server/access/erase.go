@@ -18,10 +18,8 @@ const ErasedName = "Erased person"
 
 // Erasures takes away what is kept of a person. Its method joins the unit of work in ctx.
 type Erasures interface {
-	// ErasePerson takes the name, the address, the roles, the links, the sessions, the saved
-	// views and all that a person signs in with, also who they are to providers and what
-	// directories say of them; it revokes the tokens, and keeps the row as one that can never
-	// act.
+	// ErasePerson takes the name, the address, the passphrase, the roles, and the links
+	// of a person, revokes the tokens, and keeps the row as one that can never act.
 	ErasePerson(ctx context.Context, id ward.PersonID, at time.Time) error
 }
 

@@ -35,7 +35,7 @@ func TestErasedSignsInNoMore(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		g := newGate(t, db)
 		var err error
-		if g.Service, err = access.New(access.Config{Store: db.Access(), Audit: g.log, Now: g.clock.now, Forget: g.log.ForgetPerson}); err != nil {
+		if g.Service, err = access.New(access.Config{Store: db.Access(), Audit: g.log, Now: g.clock.now, Forget: g.log.ForgetPerson, Erased: db.SignIn().Forget}); err != nil {
 			t.Fatal(err)
 		}
 		in, ctx := g.signIn(), t.Context()

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/profiles/intent"
 	"github.com/wardmdm/ward/server/compliance"
+	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/posture"
 	"github.com/wardmdm/ward/server/reconcile"
 )
@@ -206,6 +208,18 @@ func appsOf(v reconcile.View) []App {
 			if m.Status == "Managed" { // Apple's word for installed and managed; the other list may be older
 				there := true
 				a.Installed = &there
+			}
+		}
+	}
+	if v.Got.DeclaredApps != nil { // what a declaration brings is told by the status of declarations
+		for _, w := range v.Want.Apps {
+			i := slices.IndexFunc(v.Got.DeclaredApps.Value, func(d declare.App) bool { return d.BundleID == w.BundleID })
+			if !w.Declared || i < 0 {
+				continue
+			}
+			there, a := v.HasApp(w), of(w.BundleID, w.Name)
+			if a.ManagedStatus = v.Got.DeclaredApps.Value[i].State; there {
+				a.ManagedStatus, a.Installed = "Managed", &there
 			}
 		}
 	}

@@ -79,6 +79,9 @@ func TestJudge(t *testing.T) {
 		{"late plans", func(f *health.Facts) { f.Plans = health.Queue{Count: 40, Oldest: now.Add(-time.Hour)} }, "plan-late warning: 40 devices"},
 		{"nobody told", func(f *health.Facts) { f.Notices.Configured = false }, "notice-failed warning: Nobody is configured"},
 		{"messages given up", func(f *health.Facts) { f.Notices.GivenUp = 2 }, "notice-failed fault: 2 messages"},
+		{"messages to nobody in a trial", func(f *health.Facts) { f.Trial, f.Notices.Configured, f.Notices.GivenUp = true, false, 2 }, "notice-failed notice: Nobody is configured"},
+		{"a trial without a backup", func(f *health.Facts) { f.Trial, f.Backup = true, time.Time{} }, "backup-old notice: No backup was ever made"},
+		{"a trial without approvers", func(f *health.Facts) { f.Trial, f.Approvers = true, 0 }, "approvers-few notice: nothing can be erased"},
 		{"one approver", func(f *health.Facts) { f.Approvers = 1 }, "approvers-few warning: 1 person may approve"},
 		{"what can't be measured", func(f *health.Facts) {
 			f.Unmeasured = []health.Unmeasured{{"disk-full", "permission denied."}}

@@ -73,9 +73,6 @@ func (a *Access) Holders(ctx context.Context, id ward.Role, limit int) ([]access
 	return scanAll(rows, err, scanPerson)
 }
 
-// saidOf are the users of directories that are the person $1.
-const saidOf = `FROM directory_user u JOIN provided_person p ON p.provider = u.provider AND p.external_id = u.external_id WHERE p.person_id = $1 AND u.external_id <> ''`
-
 // ErasePerson meets access.Erasures. The name of somebody who is erased is nobody's, so its
 // key is the id.
 func (a *Access) ErasePerson(ctx context.Context, id ward.PersonID, at time.Time) error {
@@ -88,17 +85,6 @@ func (a *Access) ErasePerson(ctx context.Context, id ward.PersonID, at time.Time
 				disabled_at = CASE WHEN disabled_at = 0 THEN $3 ELSE disabled_at END WHERE id = $1`, []any{string(id), access.ErasedName, micros(at)}},
 			{`UPDATE access_token SET revoked_at = CASE WHEN revoked_at = 0 THEN $2 ELSE revoked_at END, name = '' WHERE person_id = $1`, []any{string(id), micros(at)}},
 			{`DELETE FROM access_link WHERE person_id = $1`, []any{string(id)}},
-			{`DELETE FROM session WHERE person_id = $1 AND person_id <> ''`, []any{string(id)}},
-			{`DELETE FROM sign_in_totp WHERE person_id = $1`, []any{string(id)}},
-			{`DELETE FROM sign_in_recovery WHERE person_id = $1`, []any{string(id)}},
-			{`DELETE FROM sign_in_passkey WHERE person_id = $1`, []any{string(id)}},
-			{`DELETE FROM person_sign_in WHERE person_id = $1`, []any{string(id)}},
-			// The identity goes last: what the directory says of them is found by it.
-			{`DELETE FROM directory_member WHERE user_id IN (SELECT u.id ` + saidOf + `)`, []any{string(id)}},
-			{`DELETE FROM directory_user WHERE id IN (SELECT u.id ` + saidOf + `)`, []any{string(id)}},
-			{`DELETE FROM provided_person WHERE person_id = $1`, []any{string(id)}},
-			{`DELETE FROM saved_view WHERE person = $1`, []any{string(id)}},
-			{`DELETE FROM notice_acknowledgement WHERE person = $1`, []any{string(id)}},
 		} {
 			if _, err := a.db.exec(ctx, q.text, q.args...); err != nil {
 				return err

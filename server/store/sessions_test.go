@@ -1,7 +1,11 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"testing"
 	"time"
 
@@ -92,4 +96,35 @@ func TestSessionManager(t *testing.T) {
 	if got := m.GetString(load(second), "person"); got != "person-maud" {
 		t.Errorf("the new token gives %q, want person-maud", got)
 	}
+}
+
+// TestSessionsAreSealed: what a session holds is not read in the database, and one that somebody
+// wrote there, or moved to a token of their own, is nobody's.
+func TestSessionsAreSealed(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		ctx, s := t.Context(), db.Sessions()
+		if err := s.CommitCtx(ctx, "token of theirs", []byte("person-maud canary"), farOff); err != nil {
+			t.Fatal(err)
+		}
+		var dump bytes.Buffer
+		if err := db.Dump(ctx, &dump); err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(dump.Bytes(), []byte("canary")) || bytes.Contains(dump.Bytes(), []byte(base64.StdEncoding.EncodeToString([]byte("person-maud canary")))) {
+			t.Error("a backup holds what a session holds in clear")
+		}
+		mine := sha256.Sum256([]byte("token of mine"))
+		for name, q := range map[string]string{
+			"moved":   `UPDATE session SET hash = $1`,
+			"written": `UPDATE session SET hash = $1, data = 'person-maud'`,
+		} {
+			if err := db.Tamper(ctx, q, hex.EncodeToString(mine[:])); err != nil {
+				t.Fatal(err)
+			}
+			if data, found, err := s.Find("token of mine"); found || err != nil {
+				t.Errorf("a session that was %s = %q, %v, %v; want none", name, data, found, err)
+			}
+		}
+	})
 }

@@ -32,6 +32,34 @@ func TestChart(t *testing.T) {
 }
 
 // TestPercent never says all or none where it is not quite so.
+// TestCellNumbers: a number in a table is told with separators, and a change keeps its sign.
+func TestCellNumbers(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"2557": "2,557", "+60": "+60", "-1200": "-1,200", "97.2": "97.2", "": "", "12": "12", "None": "None"} {
+		if got := cellOf(report.Cell{Text: text}, report.Number, time.Time{}).Text; got != want {
+			t.Errorf("the number %q is told as %q, want %q", text, got, want)
+		}
+	}
+	if got := cellOf(report.Cell{Text: "1234"}, report.Text, time.Time{}).Text; got != "1234" {
+		t.Errorf("a text of digits is told as %q", got)
+	}
+}
+
+// TestExpirySaid: what renews by itself is no work for anybody before its last week.
+func TestExpirySaid(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		days   int
+		renews bool
+		want   string
+	}{{29, true, "Server: ends in 29 days, renews by itself"}, {3, true, "Server: ends in 3 days"}, {29, false, "Server: ends in 29 days"}} {
+		if got := (Expiry{Name: "Server", Ends: now.AddDate(0, 0, c.days), Renews: c.renews}).said(now); got != c.want {
+			t.Errorf("%d days, renews %t: %q, want %q", c.days, c.renews, got, c.want)
+		}
+	}
+}
+
 func TestPercent(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

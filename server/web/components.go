@@ -171,7 +171,7 @@ func cellOf(c report.Cell, k report.Kind, now time.Time) cellView {
 	case k == report.State && c.Text != "":
 		v.Tag = &tag{Text: c.Text, Tone: cmp.Or(c.Tone, "quiet"), Icon: cmp.Or(c.Icon, toneIcons[c.Tone])}
 	case k == report.Number:
-		if n, err := strconv.Atoi(c.Text); err == nil {
+		if n, err := strconv.Atoi(c.Text); err == nil && !strings.HasPrefix(c.Text, "+") { // a change keeps its sign
 			v.Text, v.Full = count(n), count(n)
 		}
 	case k == report.Time && (!c.Time.IsZero() || c.Text == ""):

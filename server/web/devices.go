@@ -3,8 +3,10 @@ package web
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +26,8 @@ type devicesPage struct {
 	Filter filterBar
 	Tabs   []tabView
 	Table  tableView
-	Fleet  int // devices there are
+	Fleet  int    // devices there are
+	Bounds string // what the reader is bounded to; empty for nothing
 	Bulk   *bulkView
 }
 
@@ -37,6 +40,16 @@ type bulkView struct {
 
 // Told is how many devices the filter has, as people read it.
 func (b bulkView) Told() string { return count(b.Total) }
+
+// boundWords says to whoever sees no device what they are bounded to; nothing where they see
+// everything.
+func boundWords(s ward.Scope) string {
+	all := slices.Concat(s.Sites, s.Groups)
+	if len(all) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(textBounds, strings.Join(all, ", "))
+}
 
 // scope bounds what the reader sees.
 func scope(ctx context.Context) ward.Scope { return ward.ActorFrom(ctx).Scope }
@@ -80,7 +93,7 @@ func (s *Server) devices(w http.ResponseWriter, r *http.Request) error {
 	}
 	after := ward.DeviceID(r.URL.Query().Get("after"))
 	page, first, total := snap.Page(f, after, listPage)
-	v := &devicesPage{Page: Page{Title: "Devices", Section: "devices"}, Fleet: len(snap.Match(estate.Filter{Scope: f.Scope}))}
+	v := &devicesPage{Page: Page{Title: "Devices", Section: "devices"}, Fleet: len(snap.Match(estate.Filter{Scope: f.Scope})), Bounds: boundWords(f.Scope)}
 	counts := snap.Counts(f)
 	v.head(ctx, snap, f, s.Now())
 	if f.AsOf.IsZero() {

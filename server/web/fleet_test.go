@@ -84,6 +84,15 @@ func TestOverview(t *testing.T) {
 	v.get("/?as_of=2020-01-01").want(t, 400, "Nothing is recorded of that time")
 	v.get("/?as_of="+w.now().AddDate(0, 0, -9).Format(time.DateOnly)).want(t, 200, "As it was on", "Show it as it is now", "!wait for signatures", "!Audit log verified")
 	v.get("/?as_of="+w.now().Format(time.DateOnly)).want(t, 200, "!As it was on")
+	// The trend of a past day ends on that day, however long ago it was.
+	long := w.now().AddDate(0, 0, -200)
+	a := v.get("/?as_of=" + long.Format(time.DateOnly))
+	a.want(t, 200, "Since "+long.AddDate(0, 0, -29).Format("2 Jan 2006"), "!The trends begin with")
+	if strings.Contains(a.body, `href="/apps?show=present"`) {
+		t.Error("of a past day the other apps are those of now")
+	}
+	// Only what has told before can be stale: an invited phone is unknown, and not stale.
+	v.get("/devices").want(t, 200, "Unknown 3", "1 stale")
 	v.get("/?q=rao").want(t, 200, "A trend is kept of all devices", "!Since 2")
 	v.get("/?ownership=personal").want(t, 200, "Too few were removed in 30 days", "!Removed after")
 
@@ -94,7 +103,7 @@ func TestOverview(t *testing.T) {
 		t.Errorf("a member of staff gets %d to %q, want to be led to their own page", a.status, a.location)
 	}
 	staff.get("/passphrase").want(t, 200, "!Devices", "Sam")
-	staff.get("/devices").want(t, 403)
+	staff.get("/devices").want(t, 403, "Go to the first page")
 }
 
 // TestScope: who is bounded to a ward sees its devices and no other, in every number.
@@ -109,6 +118,11 @@ func TestScope(t *testing.T) {
 	v.get("/devices").want(t, 200, "1 to 7 of 7", "Ward 7", "!Theatres", "!Ben Carter")
 	v.get("/devices?group=Theatres").want(t, 200, "No device matches")
 	v.get("/").want(t, 200, "!Theatres", "!Ben Carter")
+	eve := w.person("Eve", ward.RoleSupport)
+	w.bound(eve.ID, ward.Scope{Groups: []string{"Ward 70"}})
+	nowhere := w.signedIn(eve)
+	nowhere.get("/").want(t, 200, "No device within your bounds", "devices of Ward 70 only", "!No device yet")
+	nowhere.get("/devices").want(t, 200, "No device within your bounds", "!No device yet")
 	v.post("/devices/refresh", url.Values{"which": {"all"}}).to(t, "/devices")
 	for _, id := range w.asked {
 		d, err := w.estate.Device(t.Context(), id)

@@ -6,22 +6,19 @@ import (
 	"time"
 
 	"github.com/wardmdm/ward"
+	"github.com/wardmdm/ward/profiles"
 	"github.com/wardmdm/ward/server/compliance"
+	"github.com/wardmdm/ward/server/declare"
 	"github.com/wardmdm/ward/server/fleet"
 	"github.com/wardmdm/ward/server/posture"
+	"github.com/wardmdm/ward/server/reconcile"
 )
 
 // apps lists the approved apps with what the device says of each.
 func apps(d posture.Detail, now time.Time) []holding {
 	var out []holding
 	for _, a := range d.View.Want.Apps {
-		status, told := "", false
-		if m := d.View.Got.Managed; m != nil {
-			i := slices.IndexFunc(m.Value, func(m fleet.ManagedApp) bool { return m.BundleID == a.BundleID })
-			if told = true; i >= 0 {
-				status = m.Value[i].Status
-			}
-		}
+		status, when, told := appStatus(d.View, a)
 		h := holding{Name: a.Name, Note: a.BundleID, Tag: tag{"Not installed yet", "info", "clock"}}
 		switch {
 		case a.Remove && status == "":
@@ -36,11 +33,34 @@ func apps(d posture.Detail, now time.Time) []holding {
 			h.Tag = tag{"Not known yet", "warn", "question"}
 		}
 		if told {
-			h.Note += " · told " + at(d.View.Got.Managed.At, now).Ago
+			h.Note += " · told " + at(when, now).Ago
 		}
 		out = append(out, h)
 	}
 	return out
+}
+
+// appStatus is what the device says of an app that it should have, and when it said so: where
+// a declaration installs it, in the device's reports; else in its answer about managed apps.
+func appStatus(v reconcile.View, a profiles.App) (status string, when time.Time, told bool) {
+	if told := v.Got.DeclaredApps; a.Declared && told != nil {
+		i := slices.IndexFunc(told.Value, func(d declare.App) bool { return d.BundleID == a.BundleID })
+		switch {
+		case i < 0:
+		case v.HasApp(a):
+			status = "Managed"
+		default:
+			status = told.Value[i].State
+		}
+		return status, told.At, true
+	}
+	if told := v.Got.Managed; told != nil {
+		if i := slices.IndexFunc(told.Value, func(m fleet.ManagedApp) bool { return m.BundleID == a.BundleID }); i >= 0 {
+			status = told.Value[i].Status
+		}
+		return status, told.At, true
+	}
+	return "", time.Time{}, false
 }
 
 // blockedApps lists the apps on the device that the policy blocks.

@@ -38,6 +38,7 @@ type overviewPage struct {
 	NextWords string
 	Trend     string // why there is no trend
 	Fleet     int
+	Bounds    string // what the reader is bounded to; empty for nothing
 }
 
 // overlook is what an overview is made of.
@@ -67,7 +68,7 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v := &overviewPage{Page: Page{Title: "Overview", Section: "overview"}, Fleet: len(o.snap.Match(estate.Filter{Scope: o.f.Scope}))}
+	v := &overviewPage{Page: Page{Title: "Overview", Section: "overview"}, Fleet: len(o.snap.Match(estate.Filter{Scope: o.f.Scope})), Bounds: boundWords(o.f.Scope)}
 	v.Head = pageHead{Title: "Overview", Caption: capital(strings.Join(o.said(), " · ")), AsOf: at(o.snap.At, o.now), Stale: o.stale, StaleHref: o.list(stateFilter(o.f, compliance.Unknown))}
 	if o.f.AsOf.IsZero() {
 		v.Live = "/events"

@@ -222,7 +222,7 @@ func planFacts(p policy.Plan, now time.Time) []factView {
 		second = fmt.Sprintf("Needed: with what was changed in the last 24 hours, %d devices change", p.Together)
 	}
 	out := []factView{
-		{Label: "Compared with", Value: compared}, {Label: "Devices that change", Value: fmt.Sprintf("%d of %d enrolled", p.Changed, p.Devices)}, {Label: "Second person", Value: second},
+		{Label: "Compared with", Value: compared}, {Label: "Devices that change", Value: count(p.Changed) + " of " + count(p.Devices) + " enrolled"}, {Label: "Second person", Value: second},
 	}
 	if p.Breaching > 0 {
 		out = append(out, factView{Label: "Would comply no longer", Value: fmt.Sprintf("%s, %d of them for an old system", plural(p.Breaching, "device"), p.OldSystem)})

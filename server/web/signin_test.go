@@ -335,7 +335,7 @@ func TestProviderWrong(t *testing.T) {
 	thief.get(back).want(t, 403, "another browser") // without a session
 	thief.get("/signin/with/trust")
 	thief.get(back).want(t, 403, "another browser") // with one of their own
-	v.get(back).to(t, "/devices")
+	v.get(back).to(t, "/")
 	v.get(back).want(t, 403, "another browser") // a second time
 	v.get("/devices").want(t, 200)
 	v.get("/signin/with/nobody").want(t, 404)

@@ -77,7 +77,7 @@ func TestPasskeySignIn(t *testing.T) {
 	v.get("/devices").want(t, 200)
 
 	w.visitor().byPasskey(k, "/orders").to(t, "/orders")
-	w.visitor().byPasskey(k, "https://evil.example/").to(t, "/devices")
+	w.visitor().byPasskey(k, "https://evil.example/").to(t, "/")
 	w.visitor().post("/signin", url.Values{"name": {p.Name}, "passphrase": {passphrase}}).want(t, 403, "Sign in with your passkey")
 
 	lies := map[string]func(k *approvertest.Passkey){
@@ -103,7 +103,7 @@ func TestPasskeySignIn(t *testing.T) {
 	other := w.visitor()
 	other.question("/signin/passkey")
 	other.post("/signin/passkey", form).want(t, 401)
-	u.post("/signin/passkey", form).to(t, "/devices")
+	u.post("/signin/passkey", form).to(t, "/")
 	u.post("/signout", nil).to(t, "/signin")
 	u.post("/signin/passkey", form).want(t, 403, "was asked already")
 	late := w.answers(k, u.question("/signin/passkey"))
@@ -157,7 +157,7 @@ func TestPasskeyEnds(t *testing.T) {
 	v.get("/settings/tokens/new").want(t, 200)
 
 	v.post("/settings/second-factor/passkey/remove", url.Values{"id": {v.passkeyID()}}).to(t, "/settings/second-factor")
-	root.post("/confirm", url.Values{"passphrase": {passphrase}}).to(t, "/devices")
+	root.post("/confirm", url.Values{"passphrase": {passphrase}}).to(t, "/")
 	root.post("/settings/people/"+string(people["Reset"].ID)+"/reset", nil).to(t, "/settings/people/"+string(people["Reset"].ID))
 	root.post("/settings/people/"+string(people["Disabled"].ID)+"/disable", nil)
 	for _, name := range []string{"Disabled", "Reset", "Removed"} {

@@ -224,7 +224,7 @@ func versionFacts(v policy.Version, now time.Time) []factView {
 	out := []factView{
 		{Label: "Made", Value: at(v.Published, now).Exact + " by " + cmp.Or(v.AuthorName, "Ward")},
 		{Label: "Second person", Value: secondWords(v)},
-		{Label: "Devices changed", Value: fmt.Sprintf("%d of %d enrolled then", v.Changed, v.Devices)},
+		{Label: "Devices changed", Value: count(v.Changed) + " of " + count(v.Devices) + " enrolled then"},
 		{Label: "Reaches", Value: sentenceCase(ringsWords(v.Rings))},
 	}
 	if !v.Approved.IsZero() {

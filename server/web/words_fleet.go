@@ -57,6 +57,7 @@ const (
 	textEntries       = "%s entries"
 	textSeeAll        = "See all %s devices that need somebody"
 	textNoTrend       = "A trend is kept of all devices, and by site, ward, platform or ownership; not of this filter."
+	textBounds        = "You see devices of %s only, and there is none. Whoever gave you the account can change what you see."
 	textRange         = "%s to %s of %s"
 	textYoung         = "The trends begin with the first midnight that Ward has seen. Nothing is kept of the days before this one."
 )
