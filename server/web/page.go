@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/wardmdm/ward"
 	"github.com/wardmdm/ward/server/access"
@@ -165,6 +166,10 @@ func (p *pages) files() []pageFile {
 		p.fleetPages.files(), p.rulePages.files(), p.operatePages.files(), p.evidencePages.files(), p.accountPages.files(),
 	)
 }
+
+// parsed holds the pages once they were parsed: they are the same for every Server, and are not
+// changed afterwards.
+var parsed = sync.OnceValues(parsePages)
 
 func parsePages() (p pages, err error) {
 	for _, f := range p.files() {

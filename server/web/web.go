@@ -126,7 +126,7 @@ func New(o Options) (*Server, error) {
 	if s.assets, err = loadAssets(o.Logo); err != nil {
 		return nil, err
 	}
-	if s.pages, err = parsePages(); err != nil {
+	if s.pages, err = parsed(); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
