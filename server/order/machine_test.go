@@ -222,6 +222,9 @@ func TestMachine(t *testing.T) {
 		m.oracle.settle(rt)
 	})
 	t.Logf("what happened: %v", tm.tally)
+	if testing.Short() { // so few rounds need not meet everything; the whole number has to
+		return
+	}
 	for _, what := range []string{"approved", "given", "given again", "held", "withheld", "cancelled", "released", "campaign", "crash"} {
 		if tm.tally[what] == 0 && !t.Failed() {
 			t.Errorf("in all this nothing was ever %s: the machine tests too little", what)
