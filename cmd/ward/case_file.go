@@ -55,15 +55,7 @@ func fileOf(what string, path func(id, more string) string) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
-		if c.Bool("json") {
-			return printValue(c.App.Writer, map[string][]string{"files": paths})
-		}
-		for _, p := range paths {
-			if _, err := fmt.Fprintln(c.App.Writer, clean(p)); err != nil {
-				return err
-			}
-		}
-		return nil
+		return printFiles(c, paths)
 	}
 }
 

@@ -93,6 +93,11 @@ func evidenceMake(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	return printFiles(c, paths)
+}
+
+// printFiles tells which files were written.
+func printFiles(c *cli.Context, paths []string) error {
 	if c.Bool("json") {
 		return printValue(c.App.Writer, map[string][]string{"files": paths})
 	}

@@ -2,9 +2,7 @@ package casefile
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
-	"unicode/utf16"
 
 	"codeberg.org/go-pdf/fpdf"
 	"github.com/wardmdm/ward/server/report"
@@ -39,8 +37,8 @@ func renderPDF(v View, compress bool) ([]byte, error) {
 	s.f.SetCatalogSort(true)
 	s.f.SetCreationDate(v.MadeAt)
 	s.f.SetModificationDate(v.MadeAt)
-	s.f.SetTitle(wide(v.Title+", "+v.ID), false)
-	s.f.SetAuthor(wide(v.Organisation), false)
+	s.f.SetTitle(report.Wide(v.Title+", "+v.ID), false)
+	s.f.SetAuthor(report.Wide(v.Organisation), false)
 	s.f.SetCreator("Ward", false)
 	s.f.SetProducer("Ward", false)
 	s.f.SetLang("en-GB")
@@ -64,16 +62,6 @@ func renderPDF(v View, compress bool) ([]byte, error) {
 		return nil, fmt.Errorf("make PDF: %w", err)
 	}
 	return b.Bytes(), nil
-}
-
-// wide writes text in UTF-16 with its mark (ISO 32000-1, section 7.9.2.2), which a title
-// may have. The library's own way panics at what is beyond 16 bits or no UTF-8.
-func wide(t string) string {
-	out := []byte{0xfe, 0xff}
-	for _, u := range utf16.Encode([]rune(t)) {
-		out = binary.BigEndian.AppendUint16(out, u)
-	}
-	return string(out)
 }
 
 // text is text in the encoding of the fonts.

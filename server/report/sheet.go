@@ -59,8 +59,8 @@ func newSheet(orientation string, m meta, compress bool) *sheet {
 	s.f.SetCatalogSort(true)
 	s.f.SetCreationDate(m.made.UTC())
 	s.f.SetModificationDate(m.made.UTC())
-	s.f.SetTitle(wide(m.title), false)
-	s.f.SetAuthor(wide(m.organisation), false)
+	s.f.SetTitle(Wide(m.title), false)
+	s.f.SetAuthor(Wide(m.organisation), false)
 	s.f.SetCreator("Ward", false)
 	s.f.SetProducer("Ward", false)
 	s.f.SetLang("en-GB")
@@ -95,9 +95,9 @@ func (s *sheet) bytes() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// wide writes text in UTF-16 with its mark (ISO 32000-1, section 7.9.2.2), which a title
+// Wide writes text in UTF-16 with its mark (ISO 32000-1, section 7.9.2.2), which a title
 // may have. The library's own way panics at what is beyond 16 bits or no UTF-8.
-func wide(t string) string {
+func Wide(t string) string {
 	out := []byte{0xfe, 0xff}
 	for _, u := range utf16.Encode([]rune(t)) {
 		out = binary.BigEndian.AppendUint16(out, u)
